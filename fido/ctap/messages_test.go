@@ -1,0 +1,300 @@
+package ctap
+
+import (
+	"bytes"
+	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"reflect"
+	"testing"
+)
+
+func unhex(t testing.TB, s string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestRequestsSurviveTheWire(t *testing.T) {
+	yes, permissions, rpID, empty := true, PermissionMakeCredential, "example.com", Bytes{}
+	key, err := ecdh.P256().GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(want any, encoded []byte, got any, err error) {
+		t.Helper()
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%x: got %+v, %v; want %+v", encoded, got, err, want)
+		}
+		if err := CheckCanonical(encoded[1:]); err != nil {
+			t.Errorf("%x: %v", encoded, err)
+		}
+	}
+	mc := &MakeCredentialRequest{
+		ClientDataHash:    bytes.Repeat([]byte{7}, 32),
+		RP:                &PublicKeyCredentialRpEntity{ID: "example.com", Name: "Example"},
+		User:              &PublicKeyCredentialUserEntity{ID: []byte{1}, Name: "alice@example.com", DisplayName: "Alice"},
+		PubKeyCredParams:  []PublicKeyCredentialParameters{{TypePublicKey, ES256}, {TypePublicKey, EdDSA}},
+		ExcludeList:       []PublicKeyCredentialDescriptor{{Type: TypePublicKey, ID: []byte{9}, Transports: []string{"usb"}}},
+		Options:           Options{RK: &yes},
+		PINUVAuthParam:    &empty,
+		PINUVAuthProtocol: PINProtocolTwo,
+	}
+	got, err := ParseMakeCredentialRequest(mc.Encode()[1:])
+	check(mc, mc.Encode(), got, err)
+
+	ga := &GetAssertionRequest{RPID: &rpID, ClientDataHash: mc.ClientDataHash, AllowList: mc.ExcludeList, Options: Options{UP: &yes}}
+	got2, err := ParseGetAssertionRequest(ga.Encode()[1:])
+	check(ga, ga.Encode(), got2, err)
+
+	cp := &ClientPINRequest{
+		PINUVAuthProtocol: PINProtocolOne,
+		Subcommand:        SubcommandGetPINUVAuthTokenUsingPINWithPermissions,
+		KeyAgreement:      &KeyAgreement{key.PublicKey()},
+		PINHashEnc:        make([]byte, 16),
+		Permissions:       &permissions,
+		RPID:              &rpID,
+	}
+	got3, err := ParseClientPINRequest(cp.Encode()[1:])
+	check(cp, cp.Encode(), got3, err)
+}
+
+func TestWrongTypes(t *testing.T) {
+	for _, test := range []struct {
+		name, hex string
+		want      error
+	}{
+		{"text for a byte string", "a10163616263", ErrCBORUnexpectedType},
+		{"array for a byte string", "a10183010203", ErrCBORUnexpectedType},
+		{"number for a map", "a10201", ErrCBORUnexpectedType},
+		{"map for an array", "a104a0", ErrCBORUnexpectedType},
+		{"number for an option", "a107a162726b01", ErrCBORUnexpectedType},
+		{"bytes for a name", "a102a1626964" + "4161", ErrCBORUnexpectedType},
+		{"array for the request", "80", ErrCBORUnexpectedType},
+		{"null for a byte string", "a101f6", ErrCBORUnexpectedType},
+		{"invalid UTF-8", "a102a1626964" + "61ff", ErrInvalidCBOR},
+		{"unknown members", "a2186401" + "6161a0", nil},
+		{"unknown option", "a107a163666f6ff5", nil},
+	} {
+		if _, err := ParseMakeCredentialRequest(unhex(t, test.hex)); !errors.Is(err, test.want) {
+			t.Errorf("%s: %v, want %v", test.name, err, test.want)
+		}
+	}
+}
+
+func TestCOSEKeys(t *testing.T) {
+	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	edPub, _, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pub := range []interface{ Equal(x any) bool }{equalKey{&ec.PublicKey}, equalKey{edPub}} {
+		b, err := MarshalCOSEKey(pub.(equalKey).key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, _, err := ParseCOSEKey(b)
+		if err != nil || !pub.Equal(got) {
+			t.Errorf("%x: %v, %v", b, got, err)
+		}
+	}
+	point, _ := ec.PublicKey.Bytes()
+	off := ec2(ES256, point)
+	off.Y = make([]byte, coordinateSize)
+	if _, _, err := ParseCOSEKey(mustMarshal(off)); !errors.Is(err, ErrInvalidParameter) {
+		t.Errorf("a point off the curve: %v", err)
+	}
+	other := ec2(Algorithm(-35), point)
+	if _, _, err := ParseCOSEKey(mustMarshal(other)); !errors.Is(err, ErrUnsupportedAlgorithm) {
+		t.Errorf("an algorithm that we don't know: %v", err)
+	}
+}
+
+type equalKey struct{ key any }
+
+func (k equalKey) Equal(x any) bool { return reflect.DeepEqual(k.key, x) }
+
+func TestAuthenticatorData(t *testing.T) {
+	d := &AuthenticatorData{
+		Flags:     FlagUP | FlagUV | FlagAT | FlagED,
+		SignCount: 0x01020304,
+		Attested:  &AttestedCredentialData{CredentialID: []byte("id"), PublicKey: RawMessage{0xa1, 1, 2}},
+		Extensions: RawMessage{
+			0xa1, 0x61, 'x', 0xf5,
+		},
+	}
+	b := d.Encode()
+	got, err := ParseAuthenticatorData(b)
+	if err != nil || !reflect.DeepEqual(got, d) {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	for n := range len(b) {
+		if _, err := ParseAuthenticatorData(b[:n]); err == nil {
+			t.Errorf("cut to %d of %d bytes: no error", n, len(b))
+		}
+	}
+	if _, err := ParseAuthenticatorData(append(b, 0)); err == nil {
+		t.Error("a trailing byte: no error")
+	}
+}
+
+func TestPINProtocols(t *testing.T) {
+	for _, protocol := range []PINProtocol{PINProtocolOne, PINProtocolTwo} {
+		a, _ := ecdh.P256().GenerateKey(rand.Reader)
+		b, _ := ecdh.P256().GenerateKey(rand.Reader)
+		ours, err := protocol.SharedSecret(a, b.PublicKey())
+		if err != nil {
+			t.Fatal(err)
+		}
+		theirs, err := protocol.SharedSecret(b, a.PublicKey())
+		if err != nil {
+			t.Fatal(err)
+		}
+		plaintext := []byte("thirty-two bytes of plain text..")
+		ciphertext, err := ours.Encrypt(plaintext)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := theirs.Decrypt(ciphertext); err != nil || !bytes.Equal(got, plaintext) {
+			t.Errorf("protocol %d: decrypted %q, %v", protocol, got, err)
+		}
+		if !theirs.Verify(ciphertext, ours.Authenticate(ciphertext)) {
+			t.Errorf("protocol %d: a good pinUvAuthParam is refused", protocol)
+		}
+		if theirs.Verify(plaintext, ours.Authenticate(ciphertext)) {
+			t.Errorf("protocol %d: a pinUvAuthParam of another message passes", protocol)
+		}
+		if _, err := theirs.Decrypt(ciphertext[:17]); !errors.Is(err, ErrInvalidParameter) {
+			t.Errorf("protocol %d: half a block: %v", protocol, err)
+		}
+		if _, err := ours.Encrypt(plaintext[:5]); !errors.Is(err, ErrInvalidParameter) {
+			t.Errorf("protocol %d: encrypting half a block: %v", protocol, err)
+		}
+	}
+}
+
+// TestPINProtocolVectors pins both derivations with values computed by an independent program (testdata/pin_protocol.py).
+func TestPINProtocolVectors(t *testing.T) {
+	a, err := ecdh.P256().NewPrivateKey(unhex(t, "0000000000000000000000000000000000000000000000000000000000000001"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := ecdh.P256().NewPrivateKey(unhex(t, "0000000000000000000000000000000000000000000000000000000000000002"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		protocol PINProtocol
+		want     string // authenticate("message")
+	}{
+		{PINProtocolOne, "b525199abc2b9ed72eb9606ba1f7d47f"},
+		{PINProtocolTwo, "7e191d0e84711d7452f3d7f36f4b0afa55d677b623eb0faa6388e6ae982bd1f8"},
+	} {
+		s, err := test.protocol.SharedSecret(a, b.PublicKey())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := hex.EncodeToString(s.Authenticate([]byte("message"))); got != test.want {
+			t.Errorf("protocol %d: %s, want %s", test.protocol, got, test.want)
+		}
+	}
+}
+
+// fuzzMessage decodes a message, encodes it, decodes that and compares the encodings.
+func fuzzMessage[T any](f *testing.F, parse func([]byte) (*T, error), encode func(*T) []byte, seeds ...string) {
+	for _, s := range seeds {
+		f.Add(unhex(f, s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		first, err := parse(b)
+		if err != nil {
+			var status StatusCode
+			if !errors.As(err, &status) {
+				t.Fatalf("%x: %v is no status code", b, err)
+			}
+			return
+		}
+		encoded := encode(first)
+		second, err := parse(encoded)
+		if err != nil {
+			t.Fatalf("%x: encoded as %x, which is refused: %v", b, encoded, err)
+		}
+		if again := encode(second); !bytes.Equal(again, encoded) {
+			t.Fatalf("%x: encoded as %x, then as %x", b, encoded, again)
+		}
+	})
+}
+
+func FuzzMakeCredentialRequest(f *testing.F) {
+	fuzzMessage(f, ParseMakeCredentialRequest, func(r *MakeCredentialRequest) []byte { return r.Encode()[1:] },
+		"a0", "a301410102a162696461610481a263616c672664747970656a7075626c69632d6b6579")
+}
+
+func FuzzMakeCredentialResponse(f *testing.F) {
+	fuzzMessage(f, ParseMakeCredentialResponse, func(r *MakeCredentialResponse) []byte { return r.Encode()[1:] },
+		"a301646e6f6e65024003a0")
+}
+
+func FuzzGetAssertionRequest(f *testing.F) {
+	fuzzMessage(f, ParseGetAssertionRequest, func(r *GetAssertionRequest) []byte { return r.Encode()[1:] },
+		"a2016161024101")
+}
+
+func FuzzGetAssertionResponse(f *testing.F) {
+	fuzzMessage(f, ParseGetAssertionResponse, func(r *GetAssertionResponse) []byte { return r.Encode()[1:] },
+		"a301a262696441016474797065617802410103"+"4101")
+}
+
+func FuzzClientPINRequest(f *testing.F) {
+	fuzzMessage(f, ParseClientPINRequest, func(r *ClientPINRequest) []byte { return r.Encode()[1:] },
+		"a201010202")
+}
+
+func FuzzGetInfoResponse(f *testing.F) {
+	fuzzMessage(f, ParseGetInfoResponse, func(r *GetInfoResponse) []byte { return r.Encode()[1:] },
+		"a20181684649444f5f325f300350"+"000102030405060708090a0b0c0d0e0f")
+}
+
+func FuzzAuthenticatorData(f *testing.F) {
+	f.Add((&AuthenticatorData{Flags: FlagUP}).Encode())
+	f.Add((&AuthenticatorData{
+		Attested:   &AttestedCredentialData{CredentialID: []byte("id"), PublicKey: RawMessage{0xa0}},
+		Extensions: RawMessage{0xa0},
+	}).Encode())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		d, err := ParseAuthenticatorData(b)
+		if err != nil {
+			return
+		}
+		if again := d.Encode(); !bytes.Equal(again, b) {
+			t.Fatalf("%x: encoded as %x", b, again)
+		}
+	})
+}
+
+func FuzzCOSEKey(f *testing.F) {
+	f.Add(mustMarshal(coseKey{Kty: ktyOKP, Alg: EdDSA, Crv: crvEd25519, X: make([]byte, 32)}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		pub, _, err := ParseCOSEKey(b)
+		if err != nil {
+			return
+		}
+		encoded, err := MarshalCOSEKey(pub)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, _, err := ParseCOSEKey(encoded); err != nil || !reflect.DeepEqual(again, pub) {
+			t.Fatalf("%x: %v, %v", b, again, err)
+		}
+	})
+}

@@ -1,0 +1,289 @@
+package emulator
+
+import (
+	"bytes"
+	"crypto/ecdh"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"unicode/utf8"
+
+	"fob/fido/ctap"
+)
+
+const (
+	maxPINRetries    = 8  // wrong PINs until the key is blocked for good (§6.5.2.3)
+	maxPINMismatches = 3  // wrong PINs in a row until the next power-up (§6.5.2.3)
+	minPINLength     = 4  // code points (§6.5.1)
+	paddedPINSize    = 64 // bytes (§6.5.1)
+	pinHashSize      = 16 // bytes
+)
+
+// pinState is what the key knows of PINs and tokens until it loses power.
+type pinState struct {
+	mismatches    int
+	keyAgreements map[ctap.PINProtocol]*ecdh.PrivateKey
+	token         *token
+}
+
+func newPINState() pinState {
+	p := pinState{keyAgreements: map[ctap.PINProtocol]*ecdh.PrivateKey{}}
+	p.regenerate(ctap.PINProtocolOne)
+	p.regenerate(ctap.PINProtocolTwo)
+	return p
+}
+
+// regenerate makes a new key agreement key (§6.5.6, regenerate).
+func (p *pinState) regenerate(protocol ctap.PINProtocol) {
+	p.keyAgreements[protocol] = must(ecdh.P256().GenerateKey(rand.Reader))
+}
+
+// clientPIN implements authenticatorClientPIN (§6.5.5).
+func (a *Authenticator) clientPIN(parameters []byte) (ctap.Response, error) {
+	req, err := ctap.ParseClientPINRequest(parameters)
+	if err != nil {
+		return nil, err
+	}
+	switch req.Subcommand {
+	case 0:
+		return nil, ctap.ErrMissingParameter
+	case ctap.SubcommandGetPINRetries:
+		return a.getPINRetries(), nil
+	case ctap.SubcommandGetKeyAgreement:
+		return a.getKeyAgreement(req)
+	case ctap.SubcommandSetPIN:
+		return a.setPIN(req)
+	case ctap.SubcommandChangePIN:
+		return a.changePIN(req)
+	case ctap.SubcommandGetPINToken:
+		return a.getPINToken(req)
+	case ctap.SubcommandGetPINUVAuthTokenUsingPINWithPermissions:
+		return a.getTokenWithPermissions(req)
+	default:
+		return nil, ctap.ErrInvalidSubcommand
+	}
+}
+
+// getPINRetries implements §6.5.5.2.
+func (a *Authenticator) getPINRetries() ctap.Response {
+	retries := a.state.PINRetries
+	blocked := a.pin.mismatches >= maxPINMismatches
+	return (&ctap.ClientPINResponse{PINRetries: &retries, PowerCycle: &blocked}).Encode()
+}
+
+// getKeyAgreement implements §6.5.5.4.
+func (a *Authenticator) getKeyAgreement(req *ctap.ClientPINRequest) (ctap.Response, error) {
+	if err := checkProtocol(req.PINUVAuthProtocol); err != nil {
+		return nil, err
+	}
+	key := &ctap.KeyAgreement{PublicKey: a.pin.keyAgreements[req.PINUVAuthProtocol].PublicKey()}
+	return (&ctap.ClientPINResponse{KeyAgreement: key}).Encode(), nil
+}
+
+// checkProtocol is the check that each subcommand with a protocol begins with.
+func checkProtocol(p ctap.PINProtocol) error {
+	switch {
+	case p == 0:
+		return ctap.ErrMissingParameter
+	case !p.Supported():
+		return ctap.ErrInvalidParameter
+	default:
+		return nil
+	}
+}
+
+// decapsulate gives the secret shared with the platform whose public key came in the request (§6.5.6).
+func (a *Authenticator) decapsulate(req *ctap.ClientPINRequest) (*ctap.SharedSecret, error) {
+	return req.PINUVAuthProtocol.SharedSecret(a.pin.keyAgreements[req.PINUVAuthProtocol], req.KeyAgreement.PublicKey)
+}
+
+// setPIN implements §6.5.5.5.
+func (a *Authenticator) setPIN(req *ctap.ClientPINRequest) (ctap.Response, error) {
+	if req.KeyAgreement == nil || req.NewPINEnc == nil || req.PINUVAuthParam == nil {
+		return nil, ctap.ErrMissingParameter
+	}
+	if err := checkProtocol(req.PINUVAuthProtocol); err != nil {
+		return nil, err
+	}
+	if a.state.hasPIN() {
+		return nil, ctap.ErrPINAuthInvalid
+	}
+	secret, err := a.decapsulate(req)
+	if err != nil {
+		return nil, err
+	}
+	defer secret.Wipe()
+	if !secret.Verify(req.NewPINEnc, req.PINUVAuthParam) {
+		return nil, ctap.ErrPINAuthInvalid
+	}
+	return a.storePIN(secret, req.NewPINEnc)
+}
+
+// changePIN implements §6.5.5.6.
+func (a *Authenticator) changePIN(req *ctap.ClientPINRequest) (ctap.Response, error) {
+	if req.KeyAgreement == nil || req.PINHashEnc == nil || req.NewPINEnc == nil || req.PINUVAuthParam == nil {
+		return nil, ctap.ErrMissingParameter
+	}
+	if err := checkProtocol(req.PINUVAuthProtocol); err != nil {
+		return nil, err
+	}
+	if err := a.checkPINUsable(); err != nil {
+		return nil, err
+	}
+	secret, err := a.decapsulate(req)
+	if err != nil {
+		return nil, err
+	}
+	defer secret.Wipe()
+	message := append(append([]byte(nil), req.NewPINEnc...), req.PINHashEnc...)
+	if !secret.Verify(message, req.PINUVAuthParam) {
+		return nil, ctap.ErrPINAuthInvalid
+	}
+	if err := a.verifyPINHash(req.PINUVAuthProtocol, secret, req.PINHashEnc); err != nil {
+		return nil, err
+	}
+	resp, err := a.storePIN(secret, req.NewPINEnc)
+	if err == nil {
+		a.pin.token = nil // resetPinUvAuthToken: tokens of the old PIN end
+	}
+	return resp, err
+}
+
+// checkPINUsable refuses where no PIN can be tried: none is set, or the key is blocked.
+func (a *Authenticator) checkPINUsable() error {
+	switch {
+	case !a.state.hasPIN():
+		return ctap.ErrPINNotSet
+	case a.state.PINRetries == 0:
+		return ctap.ErrPINBlocked
+	case a.pin.mismatches >= maxPINMismatches:
+		return ctap.ErrPINAuthBlocked
+	default:
+		return nil
+	}
+}
+
+// verifyPINHash checks the PIN that the platform sent as its hash. A retry is spent, durably, before the comparison, so
+// that cutting the power does not win one back (§6.5.5.6 steps 7 to 9).
+func (a *Authenticator) verifyPINHash(protocol ctap.PINProtocol, secret *ctap.SharedSecret, pinHashEnc []byte) error {
+	if err := a.update(func(s *state) { s.PINRetries-- }); err != nil {
+		return err
+	}
+	hash, err := secret.Decrypt(pinHashEnc)
+	if err == nil && subtle.ConstantTimeCompare(hash, a.state.PINHash) == 1 {
+		a.pin.mismatches = 0
+		return a.update(func(s *state) { s.PINRetries = maxPINRetries })
+	}
+	a.pin.regenerate(protocol)
+	a.pin.mismatches++
+	switch {
+	case a.state.PINRetries == 0:
+		return ctap.ErrPINBlocked
+	case a.pin.mismatches >= maxPINMismatches:
+		return ctap.ErrPINAuthBlocked
+	default:
+		return ctap.ErrPINInvalid
+	}
+}
+
+// storePIN decrypts, checks and keeps a new PIN (§6.5.5.5 steps 7 to 11).
+func (a *Authenticator) storePIN(secret *ctap.SharedSecret, newPINEnc []byte) (ctap.Response, error) {
+	padded, err := secret.Decrypt(newPINEnc)
+	if err != nil {
+		return nil, ctap.ErrPINAuthInvalid
+	}
+	defer clear(padded)
+	if len(padded) != paddedPINSize {
+		return nil, ctap.ErrInvalidParameter
+	}
+	hash, err := hashPIN(bytes.TrimRight(padded, "\x00"))
+	if err != nil {
+		return nil, err
+	}
+	err = a.update(func(s *state) { s.PINHash, s.PINRetries = hash, maxPINRetries })
+	if err != nil {
+		return nil, err
+	}
+	a.pin.mismatches = 0
+	return (&ctap.ClientPINResponse{}).Encode(), nil
+}
+
+// hashPIN checks a PIN against the policy and gives LEFT(SHA-256(PIN), 16).
+func hashPIN(pin []byte) ([]byte, error) {
+	if len(pin) >= paddedPINSize || utf8.RuneCount(pin) < minPINLength {
+		return nil, ctap.ErrPINPolicyViolation
+	}
+	sum := sha256.Sum256(pin)
+	return sum[:pinHashSize], nil
+}
+
+// SetPIN gives the key a PIN at the workbench, as a fixture does: unlike setPIN it replaces one that is set, and it
+// makes the retries full. The error is ctap.ErrPINPolicyViolation for a PIN that is too short or too long.
+func (a *Authenticator) SetPIN(pin []byte) error {
+	<-a.turn
+	defer func() { a.turn <- struct{}{} }()
+	hash, err := hashPIN(pin)
+	if err != nil {
+		return err
+	}
+	a.pin.mismatches, a.pin.token = 0, nil
+	return a.update(func(s *state) { s.PINHash, s.PINRetries = hash, maxPINRetries })
+}
+
+// getPINToken implements §6.5.5.7.1, the older way to a token, which may make credentials and assertions.
+func (a *Authenticator) getPINToken(req *ctap.ClientPINRequest) (ctap.Response, error) {
+	if req.KeyAgreement == nil || req.PINHashEnc == nil {
+		return nil, ctap.ErrMissingParameter
+	}
+	if err := checkProtocol(req.PINUVAuthProtocol); err != nil {
+		return nil, err
+	}
+	if req.Permissions != nil || req.RPID != nil {
+		return nil, ctap.ErrInvalidParameter
+	}
+	return a.issueToken(req, ctap.PermissionMakeCredential|ctap.PermissionGetAssertion, "")
+}
+
+// getTokenWithPermissions implements §6.5.5.7.2, getPinUvAuthTokenUsingPinWithPermissions.
+func (a *Authenticator) getTokenWithPermissions(req *ctap.ClientPINRequest) (ctap.Response, error) {
+	const offered = ctap.PermissionMakeCredential | ctap.PermissionGetAssertion
+	const known = offered | ctap.PermissionCredentialManagement | ctap.PermissionBioEnrollment |
+		ctap.PermissionLargeBlobWrite | ctap.PermissionAuthenticatorConfiguration
+	if req.KeyAgreement == nil || req.PINHashEnc == nil || req.Permissions == nil {
+		return nil, ctap.ErrMissingParameter
+	}
+	if err := checkProtocol(req.PINUVAuthProtocol); err != nil {
+		return nil, err
+	}
+	permissions := *req.Permissions & known // undefined bits are ignored
+	switch {
+	case *req.Permissions == 0:
+		return nil, ctap.ErrInvalidParameter
+	case permissions&^offered != 0:
+		return nil, ctap.ErrUnauthorizedPerm
+	case req.RPID == nil || *req.RPID == "": // mc and ga, the only ones offered, are for one RP
+		return nil, ctap.ErrMissingParameter
+	}
+	return a.issueToken(req, permissions, *req.RPID)
+}
+
+// issueToken is what both ways to a token have in common.
+func (a *Authenticator) issueToken(req *ctap.ClientPINRequest, permissions ctap.Permission, rpID string) (ctap.Response, error) {
+	if err := a.checkPINUsable(); err != nil {
+		return nil, err
+	}
+	secret, err := a.decapsulate(req)
+	if err != nil {
+		return nil, err
+	}
+	defer secret.Wipe()
+	if err := a.verifyPINHash(req.PINUVAuthProtocol, secret, req.PINHashEnc); err != nil {
+		return nil, err
+	}
+	a.pin.token = newToken(req.PINUVAuthProtocol, permissions, rpID)
+	encrypted, err := secret.Encrypt(a.pin.token.secret)
+	if err != nil {
+		return nil, err
+	}
+	return (&ctap.ClientPINResponse{PINUVAuthToken: encrypted}).Encode(), nil
+}

@@ -1,0 +1,122 @@
+package emulator
+
+import (
+	"crypto"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+
+	"fob/fido/ctap"
+)
+
+// algorithms that the key makes credentials for, as authenticatorGetInfo lists them.
+var algorithms = []ctap.Algorithm{ctap.ES256, ctap.EdDSA}
+
+// secretSize is the length of a private key: a P-256 scalar or an Ed25519 seed.
+const secretSize = 32
+
+const (
+	nonceSize   = 12                              // of AES-GCM
+	wrappedSize = nonceSize + 2 + secretSize + 16 // nonce, algorithm, private key, tag
+)
+
+// Credential is a public key credential source (WebAuthn §4). Discoverable ones are kept in the state; the others
+// live, encrypted, in their own credential ID (WebAuthn §6.2, "client-side" storage).
+type Credential struct {
+	ID              []byte         `json:"id"`
+	RPID            string         `json:"rpId"`
+	RPName          string         `json:"rpName,omitempty"`
+	UserID          []byte         `json:"userId"`
+	UserName        string         `json:"userName,omitempty"`
+	UserDisplayName string         `json:"userDisplayName,omitempty"`
+	Algorithm       ctap.Algorithm `json:"alg"`
+	PrivateKey      []byte         `json:"privateKey"`
+
+	discoverable bool
+}
+
+// newCredential makes a key pair and a credential around it.
+func newCredential(alg ctap.Algorithm) *Credential {
+	c := &Credential{Algorithm: alg, PrivateKey: make([]byte, secretSize)}
+	switch alg {
+	case ctap.ES256:
+		c.PrivateKey = must(must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)).Bytes())
+	case ctap.EdDSA:
+		rand.Read(c.PrivateKey)
+	}
+	return c
+}
+
+// signer gives the private key; ErrInvalidCredential when the bytes are none.
+func (c *Credential) signer() (crypto.Signer, error) {
+	if len(c.PrivateKey) != secretSize {
+		return nil, ctap.ErrInvalidCredential
+	}
+	switch c.Algorithm {
+	case ctap.ES256:
+		key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), c.PrivateKey)
+		if err != nil {
+			return nil, ctap.ErrInvalidCredential
+		}
+		return key, nil
+	case ctap.EdDSA:
+		return ed25519.NewKeyFromSeed(c.PrivateKey), nil
+	default:
+		return nil, ctap.ErrInvalidCredential
+	}
+}
+
+// sign signs authData || clientDataHash (WebAuthn §6.3.3 step 11).
+func sign(key crypto.Signer, authData, clientDataHash []byte) ([]byte, error) {
+	message := append(append([]byte(nil), authData...), clientDataHash...)
+	if _, ok := key.(ed25519.PrivateKey); ok {
+		return key.Sign(rand.Reader, message, crypto.Hash(0))
+	}
+	digest := sha256.Sum256(message)
+	return key.Sign(rand.Reader, digest[:], crypto.SHA256)
+}
+
+// wrap gives the ID of a non-discoverable credential: its algorithm and private key, encrypted with AES-256-GCM under
+// a key that only this authenticator has until it is reset. The RP ID is authenticated, so an ID is no use elsewhere.
+func (s *state) wrap(c *Credential) []byte {
+	plaintext := append(binary.BigEndian.AppendUint16(nil, uint16(c.Algorithm)), c.PrivateKey...)
+	defer clear(plaintext)
+	nonce := make([]byte, nonceSize)
+	rand.Read(nonce)
+	return s.aead().Seal(nonce, nonce, plaintext, rpIDHash(c.RPID))
+}
+
+// unwrap reverses wrap; nil when id is not one of ours for this RP.
+func (s *state) unwrap(id []byte, rpID string) *Credential {
+	if len(id) != wrappedSize {
+		return nil
+	}
+	plaintext, err := s.aead().Open(nil, id[:nonceSize], id[nonceSize:], rpIDHash(rpID))
+	if err != nil {
+		return nil
+	}
+	alg := ctap.Algorithm(int16(binary.BigEndian.Uint16(plaintext)))
+	return &Credential{ID: id, RPID: rpID, Algorithm: alg, PrivateKey: plaintext[2:]}
+}
+
+func (s *state) aead() cipher.AEAD {
+	return must(cipher.NewGCM(must(aes.NewCipher(s.WrappingKey))))
+}
+
+func rpIDHash(rpID string) []byte {
+	h := sha256.Sum256([]byte(rpID))
+	return h[:]
+}
+
+// must is for what fails only by a mistake of ours.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}

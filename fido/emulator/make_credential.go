@@ -1,0 +1,202 @@
+package emulator
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"unicode/utf8"
+
+	"fob/fido/ctap"
+)
+
+const (
+	maxUserIDLength = 64 // bytes (WebAuthn §5.4.3)
+	maxNameLength   = 64 // bytes kept of a name; longer ones are truncated (§6.1.2, WebAuthn §6.4.1)
+)
+
+// makeCredential implements authenticatorMakeCredential (§6.1.2).
+func (a *Authenticator) makeCredential(r *request, parameters []byte) (ctap.Response, error) {
+	req, err := ctap.ParseMakeCredentialRequest(parameters)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkMakeCredential(req); err != nil {
+		return nil, err
+	}
+	if err := a.checkAuthParam(r, req.PINUVAuthParam, req.PINUVAuthProtocol); err != nil { // steps 1, 2
+		return nil, err
+	}
+	alg, err := chooseAlgorithm(req.PubKeyCredParams) // step 3
+	if err != nil {
+		return nil, err
+	}
+	if err := a.checkMakeCredentialOptions(req); err != nil { // steps 5 to 9
+		return nil, err
+	}
+	flags := ctap.FlagUP
+	if req.PINUVAuthParam != nil && a.state.hasPIN() { // step 11
+		err := a.pin.authorize(req.PINUVAuthProtocol, req.ClientDataHash, *req.PINUVAuthParam,
+			ctap.PermissionMakeCredential, req.RP.ID)
+		if err != nil {
+			return nil, err
+		}
+		flags |= ctap.FlagUV
+	}
+	excluded := a.state.findAny(req.ExcludeList, req.RP.ID) != nil
+	presence := PresenceRequest{Command: ctap.CommandMakeCredential, RPID: req.RP.ID, User: req.User.Name}
+	if err := a.awaitPresence(r, presence); err != nil { // steps 12, 14
+		return nil, err
+	}
+	if excluded { // told only to who touched the key
+		return nil, ctap.ErrCredentialExcluded
+	}
+	a.pin.spend()
+	return a.create(req, alg, flags)
+}
+
+// checkMakeCredential looks at what the request must have.
+func checkMakeCredential(req *ctap.MakeCredentialRequest) error {
+	switch {
+	case req.ClientDataHash == nil, req.RP == nil, req.User == nil, req.PubKeyCredParams == nil:
+		return ctap.ErrMissingParameter
+	case req.RP.ID == "", req.User.ID == nil:
+		return ctap.ErrMissingParameter
+	case len(req.ClientDataHash) != sha256.Size, len(req.User.ID) == 0, len(req.User.ID) > maxUserIDLength:
+		return ctap.ErrInvalidLength
+	case req.ExcludeList != nil && len(req.ExcludeList) == 0:
+		return ctap.ErrInvalidParameter
+	}
+	return checkDescriptors(req.ExcludeList)
+}
+
+// checkDescriptors looks at an allow or exclude list.
+func checkDescriptors(list []ctap.PublicKeyCredentialDescriptor) error {
+	if len(list) > maxCredentialCountInList {
+		return ctap.ErrLimitExceeded
+	}
+	for _, d := range list {
+		if d.Type == "" || d.ID == nil {
+			return ctap.ErrMissingParameter
+		}
+	}
+	return nil
+}
+
+// checkAuthParam does steps 1 and 2 of makeCredential and getAssertion: an empty pinUvAuthParam asks the person to choose this
+// key by touch; one that is not empty needs a protocol that we speak.
+func (a *Authenticator) checkAuthParam(r *request, param *ctap.Bytes, protocol ctap.PINProtocol) error {
+	switch {
+	case param == nil:
+		return nil
+	case len(*param) > 0:
+		return checkProtocol(protocol)
+	}
+	if err := a.awaitPresence(r, PresenceRequest{Command: ctap.CommandSelection}); err != nil {
+		return err
+	}
+	if a.state.hasPIN() {
+		return ctap.ErrPINInvalid
+	}
+	return ctap.ErrPINNotSet
+}
+
+// chooseAlgorithm takes the first algorithm of the list that we have; every entry must be well-formed (step 3).
+func chooseAlgorithm(params []ctap.PublicKeyCredentialParameters) (ctap.Algorithm, error) {
+	var chosen ctap.Algorithm
+	for _, p := range params {
+		if p.Type == "" || p.Alg == 0 {
+			return 0, ctap.ErrMissingParameter
+		}
+		for _, ours := range algorithms {
+			if chosen == 0 && p.Type == ctap.TypePublicKey && p.Alg == ours {
+				chosen = ours
+			}
+		}
+	}
+	if chosen == 0 {
+		return 0, ctap.ErrUnsupportedAlgorithm
+	}
+	return chosen, nil
+}
+
+func (a *Authenticator) checkMakeCredentialOptions(req *ctap.MakeCredentialRequest) error {
+	withToken := req.PINUVAuthParam != nil
+	switch {
+	case ctap.True(req.Options.UV) && !withToken: // step 5.3: there is no built-in user verification
+		return ctap.ErrInvalidOption
+	case ctap.False(req.Options.UP): // step 5.5
+		return ctap.ErrInvalidOption
+	case a.state.hasPIN() && !withToken && ctap.True(req.Options.RK): // step 7: makeCredUvNotRqd excepts only others
+		return ctap.ErrPUATRequired
+	case req.EnterpriseAttestation != 0: // step 9
+		return ctap.ErrInvalidParameter
+	case withToken && !a.state.hasPIN(): // no token can have been issued
+		return ctap.ErrPINAuthInvalid
+	}
+	return nil
+}
+
+// create does steps 16 to 19: the key pair, its place, the counter and the attestation.
+func (a *Authenticator) create(req *ctap.MakeCredentialRequest, alg ctap.Algorithm, flags ctap.Flags) (ctap.Response, error) {
+	c := newCredential(alg)
+	c.RPID, c.RPName = req.RP.ID, truncate(req.RP.Name)
+	c.UserID, c.UserName, c.UserDisplayName = req.User.ID, truncate(req.User.Name), truncate(req.User.DisplayName)
+	c.discoverable = ctap.True(req.Options.RK)
+	if c.discoverable {
+		if !a.state.hasRoom(c) {
+			return nil, ctap.ErrKeyStoreFull
+		}
+		c.ID = make([]byte, 32)
+		rand.Read(c.ID)
+	} else {
+		c.ID = a.state.wrap(c)
+	}
+	err := a.update(func(s *state) {
+		s.SignCount++
+		if c.discoverable {
+			s.add(c)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return a.attest(c, flags, req.ClientDataHash)
+}
+
+// attest answers with packed self attestation (WebAuthn §8.2): the new key signs for itself.
+func (a *Authenticator) attest(c *Credential, flags ctap.Flags, clientDataHash []byte) (ctap.Response, error) {
+	key, err := c.signer()
+	if err != nil {
+		return nil, err
+	}
+	cose, err := ctap.MarshalCOSEKey(key.Public())
+	if err != nil {
+		return nil, err
+	}
+	authData := (&ctap.AuthenticatorData{
+		RPIDHash:  sha256.Sum256([]byte(c.RPID)),
+		Flags:     flags,
+		SignCount: a.state.SignCount,
+		Attested:  &ctap.AttestedCredentialData{AAGUID: a.aaguid, CredentialID: c.ID, PublicKey: cose},
+	}).Encode()
+	sig, err := sign(key, authData, clientDataHash)
+	if err != nil {
+		return nil, err
+	}
+	attStmt, err := ctap.Marshal(ctap.PackedAttestationStatement{Alg: c.Algorithm, Sig: sig})
+	if err != nil {
+		return nil, err
+	}
+	return (&ctap.MakeCredentialResponse{Format: ctap.FormatPacked, AuthData: authData, AttStmt: attStmt}).Encode(), nil
+}
+
+// truncate shortens a name to what the key keeps, without cutting a character in two.
+func truncate(name string) string {
+	if len(name) <= maxNameLength {
+		return name
+	}
+	end := maxNameLength
+	for !utf8.RuneStart(name[end]) {
+		end--
+	}
+	return name[:end]
+}

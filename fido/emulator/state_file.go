@@ -1,0 +1,134 @@
+package emulator
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// Errors of a StateFile.
+var (
+	ErrStateInUse   = errors.New("another program uses this state file")
+	ErrStateInvalid = errors.New("not a state file of an emulated key")
+)
+
+const maxStateSize = 1 << 20 // bytes; a full key has some 50 KiB
+
+// StateFile keeps an emulated key in a file, which holds its private keys in the clear. Each change replaces the file
+// as a whole and is on the disk before the key answers. One program at a time may use it.
+type StateFile struct {
+	path string
+	lock *os.File
+}
+
+// OpenStateFile opens or prepares the file at path for one Authenticator. A lock file is kept beside it.
+func OpenStateFile(path string) (*StateFile, error) {
+	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			err = ErrStateInUse
+		}
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return &StateFile{path: path, lock: lock}, nil
+}
+
+// Close lets other programs use the file.
+func (f *StateFile) Close() error { return f.lock.Close() }
+
+// load reads the file into s, which stays as it is when there is no file yet.
+func (f *StateFile) load(s *state) error {
+	file, err := os.Open(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return f.save(s)
+	}
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	b, err := io.ReadAll(io.LimitReader(file, maxStateSize+1))
+	if err != nil {
+		return err
+	}
+	parsed, err := parseState(b)
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.path, err)
+	}
+	*s = *parsed
+	return nil
+}
+
+// parseState decodes a state file; a file that was cut short or is of another kind is refused, never repaired.
+func parseState(b []byte) (*state, error) {
+	if len(b) > maxStateSize {
+		return nil, fmt.Errorf("%w: over %d bytes", ErrStateInvalid, maxStateSize)
+	}
+	var s state
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&s); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrStateInvalid, err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, fmt.Errorf("%w: something follows the state", ErrStateInvalid)
+	}
+	if s.Version != stateVersion || len(s.WrappingKey) != 32 || s.PINRetries > maxPINRetries ||
+		(s.hasPIN() && len(s.PINHash) != pinHashSize) || len(s.Credentials) > maxDiscoverable {
+		return nil, fmt.Errorf("%w: a value is out of range", ErrStateInvalid)
+	}
+	for i := range s.Credentials {
+		c := &s.Credentials[i]
+		if _, err := c.signer(); err != nil || len(c.ID) == 0 || c.RPID == "" {
+			return nil, fmt.Errorf("%w: credential %d", ErrStateInvalid, i)
+		}
+		c.discoverable = true
+	}
+	return &s, nil
+}
+
+// save replaces the file and returns when the disk has it.
+func (f *StateFile) save(s *state) error {
+	b, err := json.MarshalIndent(s, "", "\t")
+	if err != nil {
+		return err
+	}
+	defer clear(b)
+	dir := filepath.Dir(f.path)
+	temp, err := os.CreateTemp(dir, "."+filepath.Base(f.path)+".*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temp.Name()) // fails once it was renamed
+	_, err = temp.Write(append(b, '\n'))
+	if err == nil {
+		err = temp.Sync()
+	}
+	if err = errors.Join(err, temp.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(temp.Name(), f.path); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// syncDir makes a rename durable.
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}

@@ -1,0 +1,81 @@
+// Package fido performs ceremonies on authenticators: it registers credentials and signs in with them, and talks to
+// the person about PINs and touches on the way.
+//
+// Authenticators come from a Source. In fobd that is the helper process, which drives libfido2 (fido/helper,
+// fido/libfido2); the emulator is reached through the same helper, over a pseudo-terminal.
+package fido
+
+import (
+	"context"
+	"errors"
+
+	"fob/fido/ctap"
+)
+
+// DeviceID names a key for as long as it stays plugged in. A key that is unplugged and plugged in again has another.
+type DeviceID string
+
+// DeviceInfo says what is known of a key before it is opened.
+type DeviceInfo struct {
+	ID           DeviceID
+	Path         string // device node, e.g. /dev/hidraw3
+	VendorID     uint16 // USB
+	ProductID    uint16 // USB
+	Manufacturer string
+	Product      string
+	Emulated     bool // a software authenticator: no hardware guards its keys
+}
+
+// Errors of sources and authenticators that are not a ctap.StatusCode.
+var (
+	ErrNoDevice    = errors.New("no such key is plugged in")
+	ErrDeviceGone  = errors.New("the key was unplugged or stopped answering")
+	ErrNotFIDO2    = errors.New("the key does not speak FIDO2")
+	ErrDeviceBusy  = errors.New("the key is busy with another program")
+	ErrDenied      = errors.New("no permission to open the key")
+	ErrHelperDied  = errors.New("the helper process ended in the middle of the operation")
+	ErrBadReply    = errors.New("the helper process sent a malformed reply")
+	ErrHelperStart = errors.New("the helper process did not start")
+)
+
+// Source finds authenticators and opens them.
+type Source interface {
+	// Devices lists the keys that are plugged in now, in a stable order.
+	Devices(ctx context.Context) ([]DeviceInfo, error)
+	// Open opens the key named id; ErrNoDevice when it is not plugged in any more. The caller closes it.
+	Open(ctx context.Context, id DeviceID) (Authenticator, error)
+}
+
+// Authenticator is an open key. It serves one operation at a time. Every method returns when ctx is cancelled, after
+// the key was told to stop, so that it is dark; the error is then ctx.Err(). Errors unwrap to a ctap.StatusCode, or
+// to one of the errors above.
+type Authenticator interface {
+	GetInfo(ctx context.Context) (*ctap.GetInfoResponse, error)
+	// PINRetries gives the number of PIN attempts that are left.
+	PINRetries(ctx context.Context) (uint, error)
+	MakeCredential(ctx context.Context, r *MakeCredentialRequest) (*ctap.MakeCredentialResponse, error)
+	// GetAssertion returns an assertion for every credential that matches, at least one.
+	GetAssertion(ctx context.Context, r *GetAssertionRequest) ([]ctap.GetAssertionResponse, error)
+	Close() error
+}
+
+// MakeCredentialRequest says what authenticatorMakeCredential is asked for (CTAP 2.2 §6.1).
+type MakeCredentialRequest struct {
+	ClientDataHash []byte // SHA-256, 32 bytes
+	RP             ctap.PublicKeyCredentialRpEntity
+	User           ctap.PublicKeyCredentialUserEntity
+	Algorithm      ctap.Algorithm
+	ExcludeList    [][]byte // credential IDs
+	RK             bool     // make a discoverable credential
+	UV             bool     // use the key's built-in user verification
+	PIN            PIN      // nil for none
+}
+
+// GetAssertionRequest says what authenticatorGetAssertion is asked for (CTAP 2.2 §6.2).
+type GetAssertionRequest struct {
+	RPID           string
+	ClientDataHash []byte   // SHA-256, 32 bytes
+	AllowList      [][]byte // credential IDs; none for any discoverable credential
+	UV             bool     // use the key's built-in user verification
+	PIN            PIN      // nil for none
+}
