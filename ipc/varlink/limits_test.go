@@ -1,0 +1,202 @@
+package varlink
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+const messageError = `{"error":"org.varlink.service.InvalidParameter","parameters":{"parameter":"message"}}`
+
+func TestMaxMessage(t *testing.T) {
+	s, _ := newServer(t)
+	s.MaxMessage = 200
+	path, _ := start(t, s)
+	const head, tail = `{"method":"org.example.test.Echo","parameters":{"text":"`, `"}}`
+	fits := strings.Repeat("x", 200-len(head+tail))
+	for name, message := range map[string]string{
+		"finished":   head + fits + "x" + tail + "\x00",
+		"unfinished": head + strings.Repeat("x", 1000),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := dialRaw(t, path)
+			c.send(head + fits + tail + "\x00")
+			c.expect(`{"parameters":{"text":"` + fits + `"}}`)
+			c.send(message)
+			c.expect(messageError)
+			c.expectEnd()
+		})
+	}
+}
+
+func TestMaxMessageDefault(t *testing.T) {
+	s, _ := newServer(t)
+	path, _ := start(t, s)
+	c := dial(t, path)
+	var out text
+	large := strings.Repeat("x", DefaultMaxMessage-100)
+	if err := c.Call(t.Context(), "org.example.test.Echo", text{large}, &out); err != nil || out.Text != large {
+		t.Errorf("got %d bytes, %v", len(out.Text), err)
+	}
+	err := c.Call(t.Context(), "org.example.test.Echo", text{large + large}, &out)
+	if !errors.Is(err, ErrMessageTooLarge) {
+		t.Errorf("got %v", err)
+	}
+	if err := c.Call(t.Context(), "org.example.test.Echo", text{"again"}, &out); err != nil || out.Text != "again" {
+		t.Errorf("after it: %v", err)
+	}
+}
+
+func TestMaxMessageOfClient(t *testing.T) {
+	s, _ := newServer(t)
+	path, _ := start(t, s)
+	c := dial(t, path)
+	c.MaxMessage = 100
+	err := c.Call(t.Context(), "org.varlink.service.GetInfo", nil, nil)
+	if !errors.Is(err, ErrMessageTooLarge) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestMaxConnections(t *testing.T) {
+	s, _ := newServer(t)
+	s.MaxConnections = 2
+	path, _ := start(t, s)
+	first, second := dial(t, path), dial(t, path)
+	for _, c := range []*Conn{first, second} {
+		if err := c.Call(t.Context(), "org.varlink.service.GetInfo", nil, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	third := dialRaw(t, path)
+	third.expect(`{"error":"org.varlink.service.PermissionDenied","parameters":{}}`)
+	third.expectEnd()
+	first.Close()
+	for { // until the server has noticed
+		err := dial(t, path).Call(t.Context(), "org.varlink.service.GetInfo", nil, nil)
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, PermissionDenied{}) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// pipe serves one end of a net.Pipe, whose timeouts a synctest bubble can speed up.
+func pipe(ctx context.Context, t *testing.T, s *Server) (c *raw, done chan struct{}) {
+	server, client := net.Pipe()
+	done = make(chan struct{})
+	go func() {
+		s.serve(ctx, server, Peer{})
+		close(done)
+	}()
+	return newRaw(t, client), done
+}
+
+// TestFrameTimeout: a client that goes on sending byte by byte is no better than one that stopped.
+func TestFrameTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := newServer(t)
+		c, done := pipe(t.Context(), t, s)
+		begin := time.Now()
+		var sender sync.WaitGroup
+		sender.Go(func() {
+			for _, err := c.Write([]byte(`{`)); err == nil; _, err = c.Write([]byte(` `)) {
+				time.Sleep(time.Second)
+			}
+		})
+		c.expect(messageError)
+		<-done
+		if took := time.Since(begin); took != DefaultFrameTimeout {
+			t.Errorf("took %v", took)
+		}
+		sender.Wait()
+	})
+}
+
+// TestIdleHasNoTimeout: neither between messages nor while a handler runs.
+func TestIdleHasNoTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, e := newServer(t)
+		c, done := pipe(t.Context(), t, s)
+		for range 2 {
+			time.Sleep(time.Hour)
+			c.send(`{"method":"org.example.test.Echo"}` + "\x00")
+			c.expect(`{"parameters":{"text":""}}`)
+		}
+		c.send(`{"method":"org.example.test.Wait"}` + "\x00")
+		time.Sleep(time.Hour)
+		if len(e.cancelled) > 0 {
+			t.Error("cancelled though nobody hung up")
+		}
+		c.Close()
+		<-done
+	})
+}
+
+// TestWriteTimeout: a client that doesn't read costs the handler its context and the connection.
+func TestWriteTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan error, 2)
+		s := new(Server)
+		err := s.Register("interface a.b\nmethod A() -> ()", map[string]Handler{
+			"A": func(ctx context.Context, c *Call) (any, error) {
+				ended <- c.Continue(nil)
+				<-ctx.Done()
+				ended <- c.Continue(nil)
+				return nil, nil
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, done := pipe(t.Context(), t, s)
+		begin := time.Now()
+		c.send(`{"method":"a.B.C"}` + "\x00")
+		_, _ = io.ReadFull(c, make([]byte, 10)) // half the reply, then no more
+		<-done
+		if took := time.Since(begin); took != DefaultWriteTimeout {
+			t.Errorf("took %v", took)
+		}
+		c, done = pipe(t.Context(), t, s)
+		c.send(`{"method":"a.b.A","more":true}` + "\x00")
+		<-done
+		for range 2 {
+			if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("got %v", err)
+			}
+		}
+	})
+}
+
+// TestMaxPipelined: beyond the running call and the queue nothing is read.
+func TestMaxPipelined(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, e := newServer(t)
+		s.MaxPipelined = 3
+		ctx, cancel := context.WithCancel(t.Context())
+		c, done := pipe(ctx, t, s)
+		sent := 0
+		go func() {
+			for ; sent < 100; sent++ {
+				if _, err := c.Write([]byte(`{"method":"org.example.test.Wait"}` + "\x00")); err != nil {
+					return
+				}
+			}
+		}()
+		synctest.Wait()
+		if len(e.started) != 1 || sent != 1+3+1 { // the last one waits for its place
+			t.Errorf("%d calls run and %d were read", len(e.started), sent)
+		}
+		cancel()
+		<-done
+	})
+}
