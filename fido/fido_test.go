@@ -1,0 +1,292 @@
+package fido
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"testing"
+
+	"fob/fido/ctap"
+)
+
+// scriptedKey answers each operation with the next of its errors, and well when none is left. It notes what it was
+// asked.
+type scriptedKey struct {
+	info     ctap.GetInfoResponse
+	retries  uint
+	errs     []error
+	accounts []string
+
+	asked []string
+	pins  []PIN // as they were passed, so that a test sees them wiped
+}
+
+func (k *scriptedKey) GetInfo(context.Context) (*ctap.GetInfoResponse, error) { return &k.info, nil }
+func (k *scriptedKey) PINRetries(context.Context) (uint, error)               { return k.retries, nil }
+func (k *scriptedKey) Close() error                                           { return nil }
+
+func (k *scriptedKey) next(uv bool, pin PIN) error {
+	k.asked = append(k.asked, fmt.Sprintf("uv=%v pin=%s", uv, []byte(pin)))
+	k.pins = append(k.pins, pin)
+	if len(k.errs) == 0 {
+		return nil
+	}
+	err := k.errs[0]
+	k.errs = k.errs[1:]
+	if errors.Is(err, ctap.ErrPINInvalid) || errors.Is(err, ctap.ErrPINAuthBlocked) {
+		k.retries--
+	}
+	return err
+}
+
+func (k *scriptedKey) MakeCredential(_ context.Context, r *MakeCredentialRequest) (*ctap.MakeCredentialResponse, error) {
+	err := k.next(r.UV, r.PIN)
+	k.asked[len(k.asked)-1] += fmt.Sprintf(" rk=%v %v", r.RK, r.Algorithm)
+	if err != nil {
+		return nil, err
+	}
+	return &ctap.MakeCredentialResponse{Format: ctap.FormatNone}, nil
+}
+
+func (k *scriptedKey) GetAssertion(_ context.Context, r *GetAssertionRequest) ([]ctap.GetAssertionResponse, error) {
+	if err := k.next(r.UV, r.PIN); err != nil {
+		return nil, err
+	}
+	var found []ctap.GetAssertionResponse
+	for _, name := range k.accounts {
+		found = append(found, ctap.GetAssertionResponse{User: &ctap.PublicKeyCredentialUserEntity{ID: []byte(name), Name: name}})
+	}
+	return found, nil
+}
+
+// person answers prompts from a list and notes them.
+type person struct {
+	pins   []string
+	choice int
+	seen   []string
+}
+
+func (p *person) PIN(_ context.Context, prompt PINPrompt) (PIN, error) {
+	p.seen = append(p.seen, fmt.Sprintf("pin retries=%d wrong=%v", prompt.Retries, prompt.Wrong))
+	if len(p.pins) == 0 {
+		return nil, ErrDeclined
+	}
+	pin := PIN(p.pins[0])
+	p.pins = p.pins[1:]
+	return pin, nil
+}
+
+func (p *person) Touch(context.Context, DeviceInfo) error {
+	p.seen = append(p.seen, "touch")
+	return nil
+}
+
+func (p *person) Choose(_ context.Context, _ DeviceInfo, accounts []ctap.PublicKeyCredentialUserEntity) (int, error) {
+	p.seen = append(p.seen, fmt.Sprintf("choose of %d", len(accounts)))
+	return p.choice, nil
+}
+
+// options makes the options of a key; a leading "!" is false.
+func options(names ...string) map[string]bool {
+	m := map[string]bool{}
+	for _, n := range names {
+		if n[0] == '!' {
+			m[n[1:]] = false
+		} else {
+			m[n] = true
+		}
+	}
+	return m
+}
+
+func TestRegister(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		options map[string]bool
+		uv, rk  Requirement
+		errs    []error
+		pins    []string
+		asked   []string // of the key
+		seen    []string // by the person
+		want    error
+	}{
+		{
+			name:    "no PIN, nothing required",
+			options: options("rk", "!clientPin"),
+			asked:   []string{"uv=false pin= rk=false ES256"}, seen: []string{"touch"},
+		},
+		{
+			name:    "verification required of a key without any",
+			options: options("!clientPin"), uv: Required,
+			want: ErrNoUserVerification,
+		},
+		{
+			name:    "resident key required of a key without room for any",
+			options: options(), rk: Required,
+			want: ErrNoResidentKey,
+		},
+		{
+			name:    "resident key preferred",
+			options: options("rk"), rk: Preferred,
+			asked: []string{"uv=false pin= rk=true ES256"}, seen: []string{"touch"},
+		},
+		{
+			name:    "PIN set, verification preferred",
+			options: options("rk", "clientPin"), uv: Preferred, pins: []string{"1234"},
+			asked: []string{"uv=false pin=1234 rk=false ES256"}, seen: []string{"pin retries=8 wrong=false", "touch"},
+		},
+		{
+			name:    "PIN set, verification discouraged, the key wants it all the same",
+			options: options("clientPin"), pins: []string{"1234"},
+			asked: []string{"uv=false pin=1234 rk=false ES256"}, seen: []string{"pin retries=8 wrong=false", "touch"},
+		},
+		{
+			name:    "PIN set, verification discouraged, makeCredUvNotRqd",
+			options: options("clientPin", "makeCredUvNotRqd"),
+			asked:   []string{"uv=false pin= rk=false ES256"}, seen: []string{"touch"},
+		},
+		{
+			name:    "the key wants a PIN after all",
+			options: options("clientPin", "makeCredUvNotRqd"), errs: []error{ctap.ErrPUATRequired}, pins: []string{"1234"},
+			asked: []string{"uv=false pin= rk=false ES256", "uv=false pin=1234 rk=false ES256"},
+			seen:  []string{"touch", "pin retries=8 wrong=false", "touch"},
+		},
+		{
+			name:    "wrong PIN, then the right one",
+			options: options("clientPin"), uv: Required, errs: []error{ctap.ErrPINInvalid}, pins: []string{"0000", "1234"},
+			asked: []string{"uv=false pin=0000 rk=false ES256", "uv=false pin=1234 rk=false ES256"},
+			seen:  []string{"pin retries=8 wrong=false", "touch", "pin retries=7 wrong=true", "touch"},
+		},
+		{
+			name:    "wrong PIN, and no other",
+			options: options("clientPin"), uv: Required, errs: []error{ctap.ErrPINInvalid}, pins: []string{"0000"},
+			asked: []string{"uv=false pin=0000 rk=false ES256"},
+			seen:  []string{"pin retries=8 wrong=false", "touch", "pin retries=7 wrong=true"},
+			want:  &PINError{ctap.ErrPINInvalid, 7},
+		},
+		{
+			name:    "blocked until replugged",
+			options: options("clientPin"), uv: Required, errs: []error{ctap.ErrPINAuthBlocked}, pins: []string{"0000", "1234"},
+			asked: []string{"uv=false pin=0000 rk=false ES256"},
+			seen:  []string{"pin retries=8 wrong=false", "touch"},
+			want:  &PINError{ctap.ErrPINAuthBlocked, 7},
+		},
+		{
+			name:    "the person declines",
+			options: options("clientPin"), uv: Required,
+			seen: []string{"pin retries=8 wrong=false"},
+			want: ErrDeclined,
+		},
+		{
+			name:    "fingerprint",
+			options: options("uv", "clientPin"), uv: Required,
+			asked: []string{"uv=true pin= rk=false ES256"}, seen: []string{"touch"},
+		},
+		{
+			name:    "fingerprint fails, PIN instead",
+			options: options("uv", "clientPin"), uv: Required, errs: []error{ctap.ErrUVBlocked}, pins: []string{"1234"},
+			asked: []string{"uv=true pin= rk=false ES256", "uv=false pin=1234 rk=false ES256"},
+			seen:  []string{"touch", "pin retries=8 wrong=false", "touch"},
+		},
+		{
+			name:    "already registered",
+			options: options(), errs: []error{ctap.ErrCredentialExcluded},
+			asked: []string{"uv=false pin= rk=false ES256"}, seen: []string{"touch"},
+			want: ctap.ErrCredentialExcluded,
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			key := &scriptedKey{info: ctap.GetInfoResponse{Options: test.options}, retries: 8, errs: test.errs}
+			who := &person{pins: test.pins}
+			r, err := Register(t.Context(), key, DeviceInfo{}, who, &RegisterOptions{
+				Algorithms: []ctap.Algorithm{ctap.EdDSA, ctap.ES256}, ResidentKey: test.rk, UserVerification: test.uv,
+			})
+			var pinError, wantPINError *PINError
+			if errors.As(test.want, &wantPINError) {
+				if !errors.As(err, &pinError) || *pinError != *wantPINError {
+					t.Errorf("error %v, want %v", err, test.want)
+				}
+			} else if !errors.Is(err, test.want) {
+				t.Errorf("error %v, want %v", err, test.want)
+			}
+			if (r == nil) != (test.want != nil) {
+				t.Errorf("registration %v with error %v", r, err)
+			}
+			if !slices.Equal(key.asked, test.asked) || !slices.Equal(who.seen, test.seen) {
+				t.Errorf("key asked %q, person saw %q", key.asked, who.seen)
+			}
+			for _, pin := range key.pins {
+				if len(bytes.Trim(pin, "\x00")) != 0 {
+					t.Error("a PIN was not wiped")
+				}
+			}
+		})
+	}
+}
+
+func TestRegisterAlgorithm(t *testing.T) {
+	key := &scriptedKey{info: ctap.GetInfoResponse{
+		Algorithms: []ctap.PublicKeyCredentialParameters{{Type: ctap.TypePublicKey, Alg: ctap.ES256}, {Type: ctap.TypePublicKey, Alg: ctap.EdDSA}},
+	}}
+	_, err := Register(t.Context(), key, DeviceInfo{}, &person{}, &RegisterOptions{Algorithms: []ctap.Algorithm{-257, ctap.EdDSA, ctap.ES256}})
+	if err != nil || key.asked[0] != "uv=false pin= rk=false EdDSA" {
+		t.Errorf("%v, %q", err, key.asked)
+	}
+	_, err = Register(t.Context(), key, DeviceInfo{}, &person{}, &RegisterOptions{Algorithms: []ctap.Algorithm{-257}})
+	if !errors.Is(err, ctap.ErrUnsupportedAlgorithm) {
+		t.Error(err)
+	}
+}
+
+func TestSignIn(t *testing.T) {
+	for _, test := range []struct {
+		accounts []string
+		choice   int
+		want     string
+		err      error
+	}{
+		{accounts: []string{"alice"}, want: "alice"},
+		{accounts: []string{"alice", "bob"}, choice: 1, want: "bob"},
+		{accounts: []string{"alice", "bob"}, choice: 2, err: ErrDeclined},
+		{accounts: []string{"alice", "bob"}, choice: -1, err: ErrDeclined},
+		{err: ErrBadReply},
+	} {
+		key := &scriptedKey{accounts: test.accounts}
+		a, err := SignIn(t.Context(), key, DeviceInfo{}, &person{choice: test.choice}, &SignInOptions{})
+		if !errors.Is(err, test.err) || (err == nil && a.User.Name != test.want) {
+			t.Errorf("%q, choice %d: %v, %v", test.accounts, test.choice, a, err)
+		}
+	}
+}
+
+func TestForcedPINChange(t *testing.T) {
+	key := &scriptedKey{info: ctap.GetInfoResponse{Options: options("clientPin"), ForcePINChange: true}}
+	_, err := SignIn(t.Context(), key, DeviceInfo{}, &person{}, &SignInOptions{UserVerification: Required})
+	if !errors.Is(err, ErrPINChangeRequired) || len(key.asked) != 0 {
+		t.Errorf("%v, %q", err, key.asked)
+	}
+}
+
+func TestPINDoesNotPrint(t *testing.T) {
+	pin := PIN("31415926")
+	var log bytes.Buffer
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "pin", pin, "in", struct{ P PIN }{pin})
+	texts := []string{log.String()}
+	for _, verb := range []string{"%v", "%s", "%q", "%x", "%d", "%+v", "%#v"} {
+		texts = append(texts, fmt.Sprintf(verb, pin), fmt.Sprintf(verb, PINPrompt{}), fmt.Sprintf(verb, MakeCredentialRequest{PIN: pin}))
+	}
+	for _, text := range texts {
+		for _, leak := range []string{"31415926", "3331343135393236", "51 49 52"} {
+			if bytes.Contains([]byte(text), []byte(leak)) {
+				t.Errorf("printed: %s", text)
+			}
+		}
+	}
+	if b, err := json.Marshal(map[string]any{"pin": pin}); err == nil {
+		t.Errorf("encoded: %s", b)
+	}
+}

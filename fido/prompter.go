@@ -1,0 +1,28 @@
+package fido
+
+import (
+	"context"
+	"errors"
+
+	"fob/fido/ctap"
+)
+
+// Prompter talks to the person, who may sit behind a socket: every method may fail, and returns when ctx ends.
+type Prompter interface {
+	// PIN asks for the PIN of a key. The caller wipes what it gets. ErrDeclined when the person gives none.
+	PIN(ctx context.Context, p PINPrompt) (PIN, error)
+	// Touch says that the key waits to be touched, or for a fingerprint.
+	Touch(ctx context.Context, d DeviceInfo) error
+	// Choose asks which of several accounts to sign in with and gives its index.
+	Choose(ctx context.Context, d DeviceInfo, accounts []ctap.PublicKeyCredentialUserEntity) (int, error)
+}
+
+// PINPrompt is what the person should know before typing a PIN.
+type PINPrompt struct {
+	Device  DeviceInfo
+	Retries uint // attempts left before the key blocks its PIN for good
+	Wrong   bool // the PIN typed before was wrong
+}
+
+// ErrDeclined is a person's refusal to answer a prompt.
+var ErrDeclined = errors.New("the prompt was declined")

@@ -1,0 +1,154 @@
+package fido
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"fob/fido/ctap"
+)
+
+// Requirement is how much a relying party wants a thing (WebAuthn §5.8.6, UserVerificationRequirement; §5.4.6,
+// ResidentKeyRequirement). The zero value is Discouraged.
+type Requirement int
+
+const (
+	Discouraged Requirement = iota
+	Preferred
+	Required
+)
+
+// Errors of user verification.
+var (
+	ErrNoUserVerification = errors.New("the key has neither a PIN nor a fingerprint set up")
+	ErrPINChangeRequired  = errors.New("the key wants its PIN to be changed first")
+)
+
+// PINError is a PIN that the key refused. It unwraps to ctap.ErrPINInvalid, ErrPINAuthBlocked or ErrPINBlocked.
+type PINError struct {
+	Status  ctap.StatusCode
+	Retries uint // attempts left
+}
+
+func (e *PINError) Error() string { return fmt.Sprintf("%v; %d attempts left", e.Status, e.Retries) }
+
+// Unwrap gives the status code.
+func (e *PINError) Unwrap() error { return e.Status }
+
+// method is how the person is verified.
+type method int
+
+const (
+	noVerification method = iota
+	builtIn               // by the key itself: a fingerprint
+	byPIN
+)
+
+// chooseMethod decides how to verify the person. forced is true when the key asks for verification whatever the
+// relying party wants.
+func chooseMethod(info *ctap.GetInfoResponse, want Requirement, forced bool) (method, error) {
+	hasUV, hasPIN := info.Options[ctap.OptionUV], info.Options[ctap.OptionClientPIN]
+	forced = forced || info.Options[ctap.OptionAlwaysUV]
+	switch {
+	case want == Discouraged && !forced:
+		return noVerification, nil
+	case hasUV:
+		return builtIn, nil
+	case hasPIN && info.ForcePINChange:
+		return noVerification, ErrPINChangeRequired
+	case hasPIN:
+		return byPIN, nil
+	case want == Required || forced:
+		return noVerification, ErrNoUserVerification
+	default:
+		return noVerification, nil
+	}
+}
+
+// ceremony is one operation on one key.
+type ceremony struct {
+	key    Authenticator
+	device DeviceInfo
+	info   *ctap.GetInfoResponse
+	prompt Prompter
+}
+
+// begin reads what the key can do.
+func begin(ctx context.Context, key Authenticator, d DeviceInfo, p Prompter) (*ceremony, error) {
+	info, err := key.GetInfo(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &ceremony{key, d, info, p}, nil
+}
+
+// verified performs operation with the person verified by m: it asks for PINs until one is right, and falls back from
+// the fingerprint to the PIN. operation gets whether to use built-in verification, and the PIN or nil.
+func (c *ceremony) verified(ctx context.Context, m method, operation func(uv bool, pin PIN) error) error {
+	wrong := false
+	for {
+		var err error
+		if m == byPIN {
+			err = c.withPIN(ctx, wrong, operation)
+		} else if err = c.prompt.Touch(ctx, c.device); err == nil {
+			err = operation(m == builtIn, nil)
+		}
+		var final *PINError
+		switch fallback := c.info.Options[ctap.OptionClientPIN] && m != byPIN; {
+		case errors.As(err, &final):
+			return err
+		case m == byPIN && isStatus(err, ctap.ErrPINInvalid):
+			wrong = true
+		case fallback && isStatus(err, ctap.ErrPUATRequired, ctap.ErrUVBlocked, ctap.ErrUVInvalid):
+			m = byPIN
+		default:
+			return c.pinError(ctx, err)
+		}
+	}
+}
+
+// withPIN asks for the PIN, performs operation with it and wipes it.
+func (c *ceremony) withPIN(ctx context.Context, wrong bool, operation func(uv bool, pin PIN) error) error {
+	retries, err := c.key.PINRetries(ctx)
+	if err != nil {
+		return err
+	}
+	if retries == 0 {
+		return ctap.ErrPINBlocked
+	}
+	pin, err := c.prompt.PIN(ctx, PINPrompt{Device: c.device, Retries: retries, Wrong: wrong})
+	defer pin.Wipe()
+	if errors.Is(err, ErrDeclined) && wrong {
+		return &PINError{ctap.ErrPINInvalid, retries} // what happened before is what the person should hear of
+	}
+	if err != nil {
+		return err
+	}
+	if err := c.prompt.Touch(ctx, c.device); err != nil {
+		return err
+	}
+	return operation(false, pin)
+}
+
+// pinError adds the attempts that are left to a status that speaks of the PIN.
+func (c *ceremony) pinError(ctx context.Context, err error) error {
+	if !isStatus(err, ctap.ErrPINInvalid, ctap.ErrPINAuthBlocked, ctap.ErrPINBlocked) {
+		return err
+	}
+	e := &PINError{}
+	errors.As(err, &e.Status)
+	if retries, err := c.key.PINRetries(ctx); err == nil {
+		e.Retries = retries
+	}
+	return e
+}
+
+// isStatus reports whether err unwraps to one of codes.
+func isStatus(err error, codes ...ctap.StatusCode) bool {
+	for _, code := range codes {
+		if errors.Is(err, code) {
+			return true
+		}
+	}
+	return false
+}

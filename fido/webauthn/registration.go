@@ -1,0 +1,105 @@
+package webauthn
+
+import (
+	"crypto/x509"
+	"fmt"
+	"slices"
+
+	"fob/fido/ctap"
+)
+
+// Registration is a registration ceremony that has begun: what the authenticator is to be asked (§5.1.3).
+type Registration struct {
+	Options        *PublicKeyCredentialCreationOptionsJSON
+	RPID           string // effective RP ID
+	ClientDataJSON ClientDataJSON
+}
+
+// BeginRegistration begins the registration that a page of origin asks for. The error is an *RPIDError.
+func BeginRegistration(options *PublicKeyCredentialCreationOptionsJSON, origin string) (*Registration, error) {
+	rpID, err := CheckRPID(options.RP.ID, origin)
+	if err != nil {
+		return nil, err
+	}
+	data := CollectedClientData{Type: CeremonyCreate, Challenge: options.Challenge, Origin: origin}
+	return &Registration{options, rpID, data.Serialize()}, nil
+}
+
+// Finish makes the response to the relying party of the authenticator's answer, after checking that it answers what
+// was asked. transports are the ways to reach the authenticator; unknown ones are dropped. rk tells whether the
+// authenticator was asked for a discoverable credential; it is told to the relying party where extensions.credProps
+// is true (§10.1.3). The error is an *AuthenticatorResponseError.
+func (r *Registration) Finish(made *ctap.MakeCredentialResponse, transports []string, rk bool) (
+	*RegistrationResponseJSON, error) {
+	data, err := parseAuthData(made.AuthData, r.RPID, r.Options.AuthenticatorSelection.UserVerification)
+	if err != nil {
+		return nil, err
+	}
+	alg, spki, err := r.checkAttested(data.Attested)
+	if err != nil {
+		return nil, err
+	}
+	object, err := attestationObject(made, data, r.Options.Attestation)
+	if err != nil {
+		return nil, err
+	}
+	response := &RegistrationResponseJSON{
+		ID:                      data.Attested.CredentialID,
+		RawID:                   data.Attested.CredentialID,
+		Type:                    ctap.TypePublicKey,
+		AuthenticatorAttachment: AttachmentCrossPlatform,
+		Response: AuthenticatorAttestationResponseJSON{
+			ClientDataJSON:     Base64URL(r.ClientDataJSON),
+			AuthenticatorData:  Base64URL(made.AuthData),
+			Transports:         sortedTransports(transports),
+			PublicKey:          spki,
+			PublicKeyAlgorithm: alg,
+			AttestationObject:  object,
+		},
+	}
+	if r.Options.CredProps {
+		response.ClientExtensionResults.CredProps = &CredentialPropertiesOutput{RK: &rk}
+	}
+	return response, nil
+}
+
+// checkAttested checks a new credential and gives its algorithm and SubjectPublicKeyInfo. The latter is nil for an
+// algorithm that we don't know (§5.2.1.1).
+func (r *Registration) checkAttested(a *ctap.AttestedCredentialData) (ctap.Algorithm, Base64URL, error) {
+	const member = "authData.attestedCredentialData"
+	if a == nil {
+		return 0, nil, &AuthenticatorResponseError{member, ErrMissing}
+	}
+	if len(a.CredentialID) == 0 {
+		return 0, nil, &AuthenticatorResponseError{member + ".credentialId", ErrLength}
+	}
+	var key struct {
+		Alg ctap.Algorithm `cbor:"3,keyasint"`
+	}
+	if err := ctap.Unmarshal(a.PublicKey, &key); err != nil {
+		return 0, nil, &AuthenticatorResponseError{member + ".credentialPublicKey", err}
+	}
+	if !r.Options.Allows(key.Alg) {
+		return 0, nil, &AuthenticatorResponseError{member + ".credentialPublicKey",
+			fmt.Errorf("%w: %v was not asked for", ctap.ErrUnsupportedAlgorithm, key.Alg)}
+	}
+	if key.Alg != ctap.ES256 && key.Alg != ctap.EdDSA {
+		return key.Alg, nil, nil
+	}
+	public, _, err := ctap.ParseCOSEKey(a.PublicKey)
+	if err != nil {
+		return 0, nil, &AuthenticatorResponseError{member + ".credentialPublicKey", err}
+	}
+	spki, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		return 0, nil, &AuthenticatorResponseError{member + ".credentialPublicKey", err}
+	}
+	return key.Alg, spki, nil
+}
+
+// sortedTransports gives what getTransports gives: known values in lexicographical order, each once (§5.2.1).
+func sortedTransports(transports []string) []string {
+	list := append([]string{}, knownOnly(slices.Clone(transports), knownTransports)...)
+	slices.Sort(list)
+	return slices.Compact(list)
+}
