@@ -1,0 +1,196 @@
+package ipc
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+
+	"fob/ipc/varlink"
+)
+
+// Client talks to fobd. The zero value uses the socket of the user's own fobd. It holds no connection between calls, and
+// its methods may be called concurrently. Errors of fobd have the types of this package: see Error.
+type Client struct {
+	Socket string // path; empty for DefaultSocket
+}
+
+// Prompter is the person, as a program reaches them. Methods are called one at a time, except that PIN and Choose run
+// beside the others; their ctx ends when the answer is not needed any more. An error of a method ends the ceremony and
+// is returned by it, except ErrDeclined, which tells fobd that the person refused.
+type Prompter interface {
+	// Waiting says that other ceremonies come first.
+	Waiting(e Event)
+	// Touch says that the key waits to be touched.
+	Touch(e Event)
+	// PIN asks for the PIN of the key; the client wipes what it gets.
+	PIN(ctx context.Context, e Event) (Secret, error)
+	// Choose asks for one of e.Accounts and gives its index.
+	Choose(ctx context.Context, e Event) (int, error)
+}
+
+// ErrDeclined is a person's refusal to answer a prompt.
+var ErrDeclined = errors.New("declined")
+
+// NotRunning says that fobd can't be reached at a socket.
+type NotRunning struct {
+	Socket string
+	Err    error
+}
+
+func (e *NotRunning) Error() string {
+	return fmt.Sprintf("fobd can't be reached at %s: %v", e.Socket, reason(e.Err))
+}
+
+// Unwrap gives the error of the connection.
+func (e *NotRunning) Unwrap() error { return e.Err }
+
+// Hint says what to do about it.
+func (e *NotRunning) Hint() string {
+	if errors.Is(e.Err, fs.ErrPermission) {
+		return "the socket belongs to another user"
+	}
+	return "start it with 'fobd', or name its socket with --socket"
+}
+
+// reason is the innermost error, which says it in the fewest words.
+func reason(err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return err
+}
+
+// DefaultSocket is the path of the socket of the user's own fobd: fob/fob.sock in $XDG_RUNTIME_DIR, or in
+// /run/user/UID where that is not set.
+func DefaultSocket() string {
+	dir := os.Getenv("XDG_RUNTIME_DIR")
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join("/run/user", strconv.Itoa(os.Getuid()))
+	}
+	return filepath.Join(dir, "fob", "fob.sock")
+}
+
+// Devices lists the keys that are plugged in.
+func (c *Client) Devices(ctx context.Context) ([]Device, error) {
+	var reply ListReply
+	if err := c.call(ctx, MethodList, nil, &reply); err != nil {
+		return nil, err
+	}
+	return reply.Devices, nil
+}
+
+// Register performs fob.Ceremony.Register and gives its response, a RegistrationResponseJSON. When ctx ends, the
+// ceremony is cancelled.
+func (c *Client) Register(ctx context.Context, r CeremonyRequest, p Prompter) (json.RawMessage, error) {
+	return c.ceremony(ctx, MethodRegister, r, p)
+}
+
+// SignIn performs fob.Ceremony.SignIn and gives its response, an AuthenticationResponseJSON. When ctx ends, the
+// ceremony is cancelled.
+func (c *Client) SignIn(ctx context.Context, r CeremonyRequest, p Prompter) (json.RawMessage, error) {
+	return c.ceremony(ctx, MethodSignIn, r, p)
+}
+
+// ceremony follows the events of a ceremony. Prompts are answered beside the stream, so that the end of the ceremony
+// ends them.
+func (c *Client) ceremony(ctx context.Context, method string, in CeremonyRequest, p Prompter) (json.RawMessage, error) {
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	var prompts sync.WaitGroup
+	defer prompts.Wait()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	for reply, err := range conn.Stream(ctx, method, in) {
+		if err != nil {
+			return nil, typed(err)
+		}
+		var r CeremonyReply
+		if err := reply.Bind(&r); err != nil {
+			return nil, err
+		}
+		switch {
+		case !reply.Continues:
+			return r.Response, nil
+		case r.Event == nil: // of a newer fobd
+		case r.Event.Kind == EventWaiting:
+			p.Waiting(*r.Event)
+		case r.Event.Kind == EventTouch:
+			p.Touch(*r.Event)
+		case r.Event.Kind == EventPIN, r.Event.Kind == EventChoose:
+			prompts.Go(func() {
+				if err := c.answer(ctx, *r.Event, p); err != nil {
+					cancel(err)
+				}
+			})
+		}
+	}
+	return nil, varlink.ErrMalformed // a stream ends with a last reply or an error
+}
+
+// answer asks the person and tells fobd.
+func (c *Client) answer(ctx context.Context, e Event, p Prompter) error {
+	token, err := json.Marshal(e.Token)
+	if err != nil {
+		return err
+	}
+	b := append([]byte(`{"token":`), token...)
+	switch e.Kind {
+	case EventPIN:
+		pin, askErr := p.PIN(ctx, e)
+		defer pin.Wipe()
+		err = askErr
+		b = append(make([]byte, 0, len(b)+pin.maxJSON()+16), b...)
+		defer func() { clear(b[:cap(b)]) }()
+		b = pin.AppendJSON(append(b, `,"pin":`...))
+	case EventChoose:
+		var choice int
+		choice, err = p.Choose(ctx, e)
+		b = strconv.AppendInt(append(b, `,"choice":`...), int64(choice), 10)
+	}
+	switch {
+	case errors.Is(err, ErrDeclined):
+		b = append(append([]byte(`{"token":`), token...), `,"decline":true`...)
+	case err != nil:
+		return err
+	}
+	b = append(b, '}')
+	err = c.call(ctx, MethodAnswer, json.RawMessage(b), nil)
+	if errors.Is(err, UnknownToken{}) { // too late; the ceremony itself tells what became of it
+		return nil
+	}
+	return err
+}
+
+func (c *Client) call(ctx context.Context, method string, in, out any) error {
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return typed(conn.Call(ctx, method, in, out))
+}
+
+func (c *Client) dial(ctx context.Context) (*varlink.Conn, error) {
+	path := c.Socket
+	if path == "" {
+		path = DefaultSocket()
+	}
+	conn, err := varlink.Dial(ctx, path)
+	var op *net.OpError
+	if errors.As(err, &op) && ctx.Err() == nil {
+		return nil, &NotRunning{path, err}
+	}
+	return conn, err
+}

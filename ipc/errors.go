@@ -1,0 +1,210 @@
+package ipc
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"fob/ipc/varlink"
+)
+
+// Error is an error of fobd's interfaces. Error says what happened, Hint what the person can do about it; Hint is empty
+// where there is nothing to do.
+type Error interface {
+	varlink.Named
+	Hint() string
+}
+
+// The errors of fob.Device; the interface definition says when each occurs.
+type (
+	NoDevice      struct{}
+	UnknownDevice struct {
+		ID string `json:"id"`
+	}
+	SeveralDevices struct {
+		IDs []string `json:"ids"`
+	}
+	DeviceGone   struct{}
+	DeviceBusy   struct{}
+	DeviceDenied struct{}
+	NotFIDO2     struct{}
+	HelperFailed struct {
+		Problem string `json:"problem"`
+	}
+)
+
+// The errors of fob.Ceremony; the interface definition says when each occurs.
+type (
+	OptionsInvalid struct {
+		Member  string `json:"member"`
+		Problem string `json:"problem"`
+	}
+	OriginRefused struct {
+		RPID    string `json:"rpId"`
+		Origin  string `json:"origin"`
+		Problem string `json:"problem"`
+	}
+	PINInvalid struct {
+		Retries int `json:"retries"`
+	}
+	PINAuthBlocked struct {
+		Retries int `json:"retries"`
+	}
+	PINBlocked           struct{}
+	PINChangeRequired    struct{}
+	VerificationNotSetUp struct{}
+	AlreadyRegistered    struct{}
+	NotRegistered        struct{}
+	KeyFull              struct{}
+	Unsupported          struct {
+		What string `json:"what"`
+	}
+	Declined  struct{}
+	TimedOut  struct{}
+	Cancelled struct{}
+	Failed    struct {
+		Status  int    `json:"status,omitempty"`
+		Problem string `json:"problem"`
+	}
+)
+
+// The errors of fob.Prompt.
+type (
+	UnknownToken struct{}
+	WrongAnswer  struct {
+		Problem string `json:"problem"`
+	}
+)
+
+func (NoDevice) VarlinkError() string             { return "fob.Device.NoDevice" }
+func (UnknownDevice) VarlinkError() string        { return "fob.Device.UnknownDevice" }
+func (SeveralDevices) VarlinkError() string       { return "fob.Device.SeveralDevices" }
+func (DeviceGone) VarlinkError() string           { return "fob.Device.DeviceGone" }
+func (DeviceBusy) VarlinkError() string           { return "fob.Device.DeviceBusy" }
+func (DeviceDenied) VarlinkError() string         { return "fob.Device.DeviceDenied" }
+func (NotFIDO2) VarlinkError() string             { return "fob.Device.NotFIDO2" }
+func (HelperFailed) VarlinkError() string         { return "fob.Device.HelperFailed" }
+func (OptionsInvalid) VarlinkError() string       { return "fob.Ceremony.OptionsInvalid" }
+func (OriginRefused) VarlinkError() string        { return "fob.Ceremony.OriginRefused" }
+func (PINInvalid) VarlinkError() string           { return "fob.Ceremony.PINInvalid" }
+func (PINAuthBlocked) VarlinkError() string       { return "fob.Ceremony.PINAuthBlocked" }
+func (PINBlocked) VarlinkError() string           { return "fob.Ceremony.PINBlocked" }
+func (PINChangeRequired) VarlinkError() string    { return "fob.Ceremony.PINChangeRequired" }
+func (VerificationNotSetUp) VarlinkError() string { return "fob.Ceremony.VerificationNotSetUp" }
+func (AlreadyRegistered) VarlinkError() string    { return "fob.Ceremony.AlreadyRegistered" }
+func (NotRegistered) VarlinkError() string        { return "fob.Ceremony.NotRegistered" }
+func (KeyFull) VarlinkError() string              { return "fob.Ceremony.KeyFull" }
+func (Unsupported) VarlinkError() string          { return "fob.Ceremony.Unsupported" }
+func (Declined) VarlinkError() string             { return "fob.Ceremony.Declined" }
+func (TimedOut) VarlinkError() string             { return "fob.Ceremony.TimedOut" }
+func (Cancelled) VarlinkError() string            { return "fob.Ceremony.Cancelled" }
+func (Failed) VarlinkError() string               { return "fob.Ceremony.Failed" }
+func (UnknownToken) VarlinkError() string         { return "fob.Prompt.UnknownToken" }
+func (WrongAnswer) VarlinkError() string          { return "fob.Prompt.WrongAnswer" }
+
+func (NoDevice) Error() string        { return "no security key is plugged in" }
+func (e UnknownDevice) Error() string { return fmt.Sprintf("no key %q is plugged in", e.ID) }
+func (e SeveralDevices) Error() string {
+	return fmt.Sprintf("%d keys are plugged in: %s", len(e.IDs), strings.Join(e.IDs, ", "))
+}
+func (DeviceGone) Error() string       { return "the key was unplugged or stopped answering" }
+func (DeviceBusy) Error() string       { return "another program keeps the key busy" }
+func (DeviceDenied) Error() string     { return "fobd may not open the key" }
+func (NotFIDO2) Error() string         { return "the key does not speak FIDO2" }
+func (e HelperFailed) Error() string   { return "the program that drives the key failed: " + e.Problem }
+func (e OptionsInvalid) Error() string { return optionsText(e.Member) + ": " + e.Problem }
+func (e OriginRefused) Error() string {
+	return fmt.Sprintf("RP ID %q and origin %q don't go together: %s", e.RPID, e.Origin, e.Problem)
+}
+func (e PINInvalid) Error() string { return "wrong PIN, " + attempts(e.Retries) }
+func (e PINAuthBlocked) Error() string {
+	return "too many wrong PINs in a row, " + attempts(e.Retries)
+}
+func (PINBlocked) Error() string        { return "the key's PIN is blocked for good" }
+func (PINChangeRequired) Error() string { return "the key wants its PIN to be changed first" }
+func (VerificationNotSetUp) Error() string {
+	return "the key has neither a PIN nor a fingerprint set up"
+}
+func (AlreadyRegistered) Error() string { return "this key is registered already" }
+func (NotRegistered) Error() string     { return "this key is not registered here" }
+func (KeyFull) Error() string           { return "the key has no room for another credential" }
+func (e Unsupported) Error() string     { return "the key can't do what is required: " + e.What }
+func (Declined) Error() string          { return "declined" }
+func (TimedOut) Error() string          { return "timed out waiting for the person" }
+func (Cancelled) Error() string         { return "cancelled" }
+func (e Failed) Error() string          { return "the ceremony failed: " + e.Problem }
+func (UnknownToken) Error() string      { return "nobody waits for this answer any more" }
+func (e WrongAnswer) Error() string     { return "the answer does not fit the prompt: " + e.Problem }
+
+func (NoDevice) Hint() string { return "plug one in; 'fob devices' lists what fobd can see" }
+func (UnknownDevice) Hint() string {
+	return "a key gets a new id when it is plugged in again; see 'fob devices'"
+}
+func (SeveralDevices) Hint() string { return "say which one with --device" }
+func (DeviceGone) Hint() string     { return "plug it in again and repeat" }
+func (DeviceBusy) Hint() string {
+	return "close the other program, or unplug the key and plug it in again"
+}
+func (DeviceDenied) Hint() string {
+	return "log in at this seat, or check the udev rules for its device node"
+}
+func (NotFIDO2) Hint() string          { return "" }
+func (HelperFailed) Hint() string      { return "repeat; if it happens again, fobd's log says more" }
+func (OptionsInvalid) Hint() string    { return "" }
+func (OriginRefused) Hint() string     { return "" }
+func (PINInvalid) Hint() string        { return "the key blocks its PIN for good when no attempts are left" }
+func (PINAuthBlocked) Hint() string    { return "unplug the key and plug it in again, then take care" }
+func (PINBlocked) Hint() string        { return "only a reset helps, which erases all credentials on the key" }
+func (PINChangeRequired) Hint() string { return "change it with 'fido2-token -C'" }
+func (AlreadyRegistered) Hint() string { return "sign in with it, or register another key" }
+func (NotRegistered) Hint() string {
+	return "use the key that you registered, or register this one first"
+}
+func (KeyFull) Hint() string      { return "delete credentials that you don't need any more" }
+func (Unsupported) Hint() string  { return "" }
+func (Declined) Hint() string     { return "" }
+func (TimedOut) Hint() string     { return "repeat, and touch the key when it blinks" }
+func (Cancelled) Hint() string    { return "" }
+func (Failed) Hint() string       { return "" }
+func (UnknownToken) Hint() string { return "" }
+func (WrongAnswer) Hint() string  { return "" }
+func (VerificationNotSetUp) Hint() string {
+	return "set a PIN with 'fido2-token -S', or use another key"
+}
+
+func optionsText(member string) string {
+	if member == "" {
+		return "the options are invalid"
+	}
+	return "the options are invalid at " + member
+}
+
+func attempts(n int) string {
+	if n == 1 {
+		return "1 attempt left"
+	}
+	return fmt.Sprintf("%d attempts left", n)
+}
+
+// typed gives a received error its Go type, so that it reads as Error and Hint say.
+func typed(err error) error {
+	var received *varlink.Error
+	if !errors.As(err, &received) {
+		return err
+	}
+	for _, e := range known {
+		if target := reflect.New(reflect.TypeOf(e)); errors.As(received, target.Interface()) {
+			return target.Elem().Interface().(Error)
+		}
+	}
+	return err
+}
+
+// known holds a value of each type of error.
+var known = []Error{
+	NoDevice{}, UnknownDevice{}, SeveralDevices{}, DeviceGone{}, DeviceBusy{}, DeviceDenied{}, NotFIDO2{},
+	HelperFailed{}, OptionsInvalid{}, OriginRefused{}, PINInvalid{}, PINAuthBlocked{}, PINBlocked{},
+	PINChangeRequired{}, VerificationNotSetUp{}, AlreadyRegistered{}, NotRegistered{}, KeyFull{}, Unsupported{},
+	Declined{}, TimedOut{}, Cancelled{}, Failed{}, UnknownToken{}, WrongAnswer{},
+}

@@ -1,0 +1,96 @@
+// Package ipc is the contract between fobd and the programs that use it: the Varlink interfaces, their Go types and
+// errors, and a client.
+//
+// The .varlink files in this folder are the contract and document every method, field and error; a test holds the Go
+// types to them. ipc/varlink is the protocol below.
+package ipc
+
+import (
+	_ "embed"
+	"encoding/json"
+)
+
+// Interface definitions, for a server to register.
+var (
+	//go:embed fob.Device.varlink
+	DeviceInterface string
+	//go:embed fob.Ceremony.varlink
+	CeremonyInterface string
+	//go:embed fob.Prompt.varlink
+	PromptInterface string
+)
+
+// Full names of the methods.
+const (
+	MethodList     = "fob.Device.List"
+	MethodRegister = "fob.Ceremony.Register"
+	MethodSignIn   = "fob.Ceremony.SignIn"
+	MethodAnswer   = "fob.Prompt.Answer"
+)
+
+// Device is fob.Device.Device.
+type Device struct {
+	ID           string `json:"id"`
+	Path         string `json:"path"`
+	Manufacturer string `json:"manufacturer"`
+	Product      string `json:"product"`
+	VendorID     int    `json:"vendorId"`
+	ProductID    int    `json:"productId"`
+	Emulated     bool   `json:"emulated"`
+}
+
+// ListReply is what fob.Device.List returns.
+type ListReply struct {
+	Devices []Device `json:"devices"`
+}
+
+// EventKind says what a ceremony is waiting for.
+type EventKind string
+
+// The kinds of fob.Ceremony.Event.
+const (
+	EventWaiting EventKind = "waiting"
+	EventPIN     EventKind = "pin"
+	EventTouch   EventKind = "touch"
+	EventChoose  EventKind = "choose"
+)
+
+// Event is fob.Ceremony.Event.
+type Event struct {
+	Kind     EventKind `json:"kind"`
+	Device   string    `json:"device"`
+	Product  string    `json:"product"`
+	Position int       `json:"position,omitempty"`
+	Token    string    `json:"token,omitempty"`
+	Retries  int       `json:"retries,omitempty"`
+	Wrong    bool      `json:"wrong,omitempty"`
+	Accounts []Account `json:"accounts,omitempty"`
+}
+
+// Account is fob.Ceremony.Account.
+type Account struct {
+	ID          string `json:"id"`
+	Name        string `json:"name,omitempty"`
+	DisplayName string `json:"displayName,omitempty"`
+}
+
+// CeremonyRequest holds the parameters of fob.Ceremony.Register and SignIn.
+type CeremonyRequest struct {
+	Options json.RawMessage `json:"options"`
+	Origin  string          `json:"origin"`
+	Device  string          `json:"device,omitempty"`
+}
+
+// CeremonyReply is one reply to fob.Ceremony.Register or SignIn: an event, or in the last one the response.
+type CeremonyReply struct {
+	Event    *Event          `json:"event,omitempty"`
+	Response json.RawMessage `json:"response,omitempty"`
+}
+
+// Answer holds the parameters of fob.Prompt.Answer, as a server reads them.
+type Answer struct {
+	Token   string `json:"token"`
+	PIN     Secret `json:"pin,omitempty"`
+	Choice  *int   `json:"choice,omitempty"`
+	Decline bool   `json:"decline,omitempty"`
+}
