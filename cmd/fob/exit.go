@@ -1,0 +1,59 @@
+package main
+
+import (
+	"errors"
+	"strings"
+
+	"fob/cmd/internal/program"
+	"fob/fido/relyingparty"
+	"fob/ipc"
+)
+
+// Exit codes, as the help of the program lists them.
+const (
+	exitFailure     = 1
+	exitUsage       = 2
+	exitNotRunning  = 3
+	exitDevice      = 4
+	exitPIN         = 5
+	exitKey         = 6
+	exitTimedOut    = 7
+	exitDeclined    = 8
+	exitNotVerified = 9
+)
+
+func exitCode(err error) int {
+	var named ipc.Error
+	switch {
+	case errors.As(err, new(program.UsageError)), isCobraUsage(err):
+		return exitUsage
+	case errors.As(err, new(*ipc.NotRunning)):
+		return exitNotRunning
+	case errors.Is(err, relyingparty.ErrNotVerified), errors.Is(err, errClone):
+		return exitNotVerified
+	case errors.Is(err, errNoTerminal), errors.Is(err, program.ErrPINLength):
+		return exitPIN
+	case !errors.As(err, &named):
+		return exitFailure
+	}
+	switch named.(type) {
+	case ipc.NoDevice, ipc.UnknownDevice, ipc.SeveralDevices, ipc.DeviceGone, ipc.DeviceBusy, ipc.DeviceDenied,
+		ipc.NotFIDO2, ipc.HelperFailed:
+		return exitDevice
+	case ipc.PINInvalid, ipc.PINAuthBlocked, ipc.PINBlocked, ipc.PINChangeRequired, ipc.VerificationNotSetUp:
+		return exitPIN
+	case ipc.AlreadyRegistered, ipc.NotRegistered, ipc.KeyFull, ipc.Unsupported:
+		return exitKey
+	case ipc.TimedOut:
+		return exitTimedOut
+	case ipc.Declined, ipc.Cancelled:
+		return exitDeclined
+	default:
+		return exitFailure
+	}
+}
+
+// isCobraUsage recognizes the mistakes that cobra finds itself and has no type for.
+func isCobraUsage(err error) bool {
+	return strings.HasPrefix(err.Error(), "unknown command") || strings.HasPrefix(err.Error(), "required flag")
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"fob/cmd/internal/program"
+	"fob/ipc"
+)
+
+// What the person reads follows these rules: plain words; no capital letter at the beginning and no period at the end of
+// a line of ours; questions end with a colon and stay on their line; everything goes to standard error or the
+// terminal, so that standard output is for results alone.
+
+var (
+	errNoTerminal = errors.New("a PIN is needed, and there is no terminal to ask for it; give it with --pin-fd")
+	errNoChoice   = errors.New("several accounts match, and there is no terminal to choose one")
+)
+
+// person implements ipc.Prompter: the one at the terminal, or a PIN from a file descriptor.
+type person struct {
+	out   io.Writer
+	pinFD int // -1 for none
+}
+
+func (p *person) flags(f *pflag.FlagSet) {
+	f.IntVar(&p.pinFD, "pin-fd", -1, "read the key's PIN from file descriptor `N`, up to a line feed, instead of asking for it")
+}
+
+// Waiting implements ipc.Prompter.
+func (p *person) Waiting(e ipc.Event) {
+	fmt.Fprintf(p.out, "waiting for %s: %s first\n", describe(e), plural(e.Position, "other ceremony comes", "other ceremonies come"))
+}
+
+// Touch implements ipc.Prompter.
+func (p *person) Touch(e ipc.Event) { fmt.Fprintf(p.out, "touch %s\n", describe(e)) }
+
+// PIN implements ipc.Prompter.
+func (p *person) PIN(ctx context.Context, e ipc.Event) (ipc.Secret, error) {
+	if p.pinFD >= 0 {
+		if e.Wrong { // there is no other PIN to try
+			return nil, ipc.ErrDeclined
+		}
+		pin, err := program.ReadPIN(p.pinFD)
+		return ipc.Secret(pin), err
+	}
+	t, err := openTerminal()
+	if err != nil {
+		return nil, errNoTerminal
+	}
+	defer t.Close()
+	if e.Wrong {
+		fmt.Fprintln(t, "wrong PIN")
+	}
+	for {
+		fmt.Fprintf(t, "PIN of %s (%s left): ", describe(e), plural(e.Retries, "attempt", "attempts"))
+		pin, err := t.secret(ctx)
+		if errors.Is(err, program.ErrPINLength) {
+			fmt.Fprintln(t, program.ErrPINLength)
+			continue
+		}
+		return ipc.Secret(pin), err
+	}
+}
+
+// Choose implements ipc.Prompter.
+func (p *person) Choose(ctx context.Context, e ipc.Event) (int, error) {
+	t, err := openTerminal()
+	if err != nil {
+		return 0, errNoChoice
+	}
+	defer t.Close()
+	for i, account := range e.Accounts {
+		fmt.Fprintf(t, "%3d  %s\n", i+1, accountName(account))
+	}
+	for {
+		fmt.Fprintf(t, "account, 1 to %d: ", len(e.Accounts))
+		line, err := t.line(ctx)
+		if err != nil {
+			return 0, err
+		}
+		if n, err := strconv.Atoi(strings.TrimSpace(line)); err == nil && n >= 1 && n <= len(e.Accounts) {
+			return n - 1, nil
+		}
+	}
+}
+
+func accountName(a ipc.Account) string {
+	switch {
+	case a.Name != "":
+		return a.Name
+	case a.DisplayName != "":
+		return a.DisplayName
+	default:
+		return "account " + a.ID
+	}
+}
+
+// describe names the key of an event.
+func describe(e ipc.Event) string {
+	if e.Product == "" {
+		return "key " + e.Device
+	}
+	return fmt.Sprintf("%s (%s)", e.Product, e.Device)
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + many
+}

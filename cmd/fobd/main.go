@@ -1,0 +1,135 @@
+// Command fobd owns the security keys of a user and performs ceremonies on them for other programs.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"fob/cmd/internal/program"
+	"fob/daemon"
+	"fob/fido"
+	"fob/fido/helper"
+	"fob/ipc"
+)
+
+func main() {
+	ctx, stop := program.Context()
+	defer stop()
+	if err := command().ExecuteContext(ctx); err != nil {
+		fmt.Fprintf(os.Stderr, "fobd: %v\n", err)
+		stop()
+		os.Exit(exitCode(err))
+	}
+}
+
+// exitCode tells a mistake in how fobd was called from a failure.
+func exitCode(err error) int {
+	if errors.As(err, new(program.UsageError)) {
+		return 2
+	}
+	return 1
+}
+
+// options are what the flags say.
+type options struct {
+	socket, helper string
+	devices        []string
+	emulate        bool
+	emulator       program.Emulator
+	verbose        bool
+}
+
+func command() *cobra.Command {
+	var o options
+	c := &cobra.Command{
+		Use:   "fobd",
+		Short: "Own the security keys of a user and perform ceremonies on them for other programs",
+		Long: `fobd owns the security keys of a user and performs ceremonies on them for other programs,
+which reach it through a Unix socket; 'fob' is one of them.
+
+When it is ready, fobd prints one line of JSON: {"socket": PATH}. It ends at SIGINT or
+SIGTERM, after the ceremonies in progress were cancelled and their keys are dark.`,
+		Args:          func(_ *cobra.Command, args []string) error { return program.NoArguments(args) },
+		Version:       program.Version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE:          func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
+	}
+	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return program.Usage(err) })
+	f := c.Flags()
+	f.StringVar(&o.socket, "socket", ipc.DefaultSocket(), "listen at `PATH`; its folder must be ours alone, mode 0700")
+	f.StringVar(&o.helper, "helper", "", "`PATH` of fob-fido-helper (default: beside fobd)")
+	f.StringArrayVar(&o.devices, "device", nil, "use the key at `PATH` too, which discovery can't see; may be repeated")
+	f.BoolVar(&o.emulate, "emulator", false, "plug in an emulated key, for tests: it protects nothing")
+	f.BoolVarP(&o.verbose, "verbose", "v", false, "log more")
+	o.emulator.Flags(f, "emulator-")
+	return c
+}
+
+func (o *options) run(ctx context.Context) error {
+	if err := program.Confine(); err != nil {
+		return err
+	}
+	level := slog.LevelInfo
+	if o.verbose {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+
+	path, err := o.helperPath()
+	if err != nil {
+		return err
+	}
+	extra := make([]fido.DeviceInfo, len(o.devices))
+	for i, path := range o.devices {
+		extra[i] = fido.DeviceInfo{Path: path, Product: "key at " + path}
+	}
+	if o.emulate {
+		key, err := o.emulator.Plug(os.Stdin, os.Stderr, log)
+		if err != nil {
+			return err
+		}
+		defer key.Close()
+		extra = append(extra, key.Info())
+	}
+	l, err := daemon.Listen(o.socket)
+	if err != nil {
+		return err
+	}
+	d := &daemon.Daemon{
+		Source:  &helper.Source{Path: path, Extra: func() []fido.DeviceInfo { return extra }, Log: log},
+		Version: program.Version,
+		Log:     log,
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(map[string]string{"socket": o.socket}); err != nil {
+		return errors.Join(err, l.Close())
+	}
+	return d.Serve(ctx, l)
+}
+
+// helperPath finds the helper: where the flag says, else beside our own executable.
+func (o *options) helperPath() (string, error) {
+	path := o.helper
+	if path == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return "", err
+		}
+		path = filepath.Join(filepath.Dir(self), "fob-fido-helper")
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("the helper program is missing, see --helper: %w", err)
+	}
+	return path, nil
+}

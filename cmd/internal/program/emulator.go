@@ -1,0 +1,75 @@
+package program
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/spf13/pflag"
+
+	"fob/fido"
+	"fob/fido/emulator"
+	"fob/fido/softkey"
+)
+
+// Emulator holds the flags that describe an emulated key.
+type Emulator struct {
+	Touch string
+	PIN   string // a fixture: a key without hardware has no secret to guard
+	PINFD int
+	State string
+}
+
+// Flags defines the flags, their names with a prefix.
+func (e *Emulator) Flags(f *pflag.FlagSet, prefix string) {
+	f.StringVar(&e.Touch, prefix+"touch", "auto", "who touches the emulated key: auto, deny, never, delay=`DURATION`, ask")
+	f.StringVar(&e.PIN, prefix+"pin", "", "give the emulated key this `PIN`; other programs can see it, so use one for tests")
+	f.IntVar(&e.PINFD, prefix+"pin-fd", -1, "read the emulated key's PIN from file descriptor `N`")
+	f.StringVar(&e.State, prefix+"state", "", "keep the emulated key in `FILE`, which then holds its private keys in the clear")
+}
+
+// Plug plugs the key in. terminal answers questions when Touch is "ask"; the goroutine that reads it ends with it.
+func (e *Emulator) Plug(terminal io.Reader, questions io.Writer, log *slog.Logger) (*softkey.Key, error) {
+	o := softkey.Options{State: e.State, Log: log}
+	var err error
+	if e.Touch == "ask" {
+		o.Presence = emulator.Ask(questions, lines(terminal))
+	} else if o.Presence, err = emulator.ParsePresence(e.Touch); err != nil {
+		return nil, Usage(fmt.Errorf("%w, ask", err))
+	}
+	switch {
+	case e.PIN != "" && e.PINFD >= 0:
+		return nil, Usage(errors.New("give the emulated key's PIN once"))
+	case e.PIN != "":
+		o.PIN = fido.PIN(e.PIN)
+	case e.PINFD >= 0:
+		if o.PIN, err = ReadPIN(e.PINFD); err != nil {
+			return nil, err
+		}
+		defer o.PIN.Wipe()
+	}
+	return softkey.Plug(o)
+}
+
+// lines reads r line by line until its end.
+func lines(r io.Reader) <-chan string {
+	c := make(chan string)
+	go func() {
+		defer close(c)
+		for s := bufio.NewScanner(r); s.Scan(); {
+			c <- s.Text()
+		}
+	}()
+	return c
+}
+
+// UsageError is a mistake in how a program was called.
+type UsageError struct{ error }
+
+// Usage makes a mistake of the caller of err.
+func Usage(err error) error { return UsageError{err} }
+
+// Unwrap gives the error itself.
+func (e UsageError) Unwrap() error { return e.error }

@@ -1,0 +1,76 @@
+// Package daemon is fobd: it answers the interfaces of package ipc with the keys of a fido.Source.
+//
+// A Daemon is composed by its main program and serves one socket. Ceremonies on one key take turns; what they ask the
+// person travels as events to the program that called, and comes back through fob.Prompt.
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"os"
+
+	"fob/fido"
+	"fob/ipc"
+	"fob/ipc/varlink"
+)
+
+// Daemon is fobd without its process. Set Source, then call Serve, once.
+type Daemon struct {
+	Source  fido.Source
+	Version string
+	Log     *slog.Logger // nil for none; gets who did what with which result, never a secret
+
+	turns   turns
+	prompts prompts
+}
+
+// Serve answers the connections of l until ctx ends; then it cancels the ceremonies in progress and returns when their
+// keys are dark. Only processes of our own user are served. It closes l.
+func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &varlink.Server{
+		Vendor:    "fob",
+		Product:   "fobd",
+		Version:   d.Version,
+		Authorize: sameUser,
+		Log:       d.Log,
+	}
+	for _, i := range []struct {
+		description string
+		methods     map[string]varlink.Handler
+	}{
+		{ipc.DeviceInterface, map[string]varlink.Handler{"List": d.list}},
+		{ipc.CeremonyInterface, map[string]varlink.Handler{"Register": d.register, "SignIn": d.signIn}},
+		{ipc.PromptInterface, map[string]varlink.Handler{"Answer": d.answer}},
+	} {
+		for name, h := range i.methods {
+			i.methods[name] = translated(h)
+		}
+		if err := s.Register(i.description, i.methods); err != nil {
+			return err
+		}
+	}
+	return s.Serve(ctx, l)
+}
+
+// translated makes h return errors that have a name on the wire.
+func translated(h varlink.Handler) varlink.Handler {
+	return func(ctx context.Context, c *varlink.Call) (any, error) {
+		reply, err := h(ctx, c)
+		if err != nil {
+			return nil, wireError(err)
+		}
+		return reply, nil
+	}
+}
+
+// sameUser admits our own user alone, not even root: a PIN typed for this fobd is nobody else's business.
+func sameUser(p varlink.Peer) error {
+	if int(p.UID) != os.Getuid() {
+		return varlink.PermissionDenied{}
+	}
+	return nil
+}

@@ -1,0 +1,135 @@
+package daemon
+
+import (
+	"context"
+	"crypto/rand"
+	"sync"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+
+	"fob/fido"
+	"fob/ipc"
+	"fob/ipc/varlink"
+)
+
+// prompts holds the questions that wait for an answer, by their tokens. The zero value is ready.
+type prompts struct {
+	mu   sync.Mutex
+	open map[string]*prompt
+}
+
+// prompt is a question to the person.
+type prompt struct {
+	kind    ipc.EventKind
+	choices int             // of EventChoose
+	answer  chan ipc.Answer // has room for the one answer
+}
+
+// ask sends a question, by way of send, and waits for the answer. fido.ErrDeclined is a refusal. The caller wipes the
+// PIN in the answer.
+func (p *prompts) ask(ctx context.Context, q *prompt, send func(token string) error) (ipc.Answer, error) {
+	token := rand.Text()
+	q.answer = make(chan ipc.Answer, 1)
+	p.mu.Lock()
+	if p.open == nil {
+		p.open = make(map[string]*prompt)
+	}
+	p.open[token] = q
+	p.mu.Unlock()
+	defer p.forget(token, q)
+
+	if err := send(token); err != nil {
+		return ipc.Answer{}, err
+	}
+	select {
+	case a := <-q.answer:
+		if a.Decline {
+			return ipc.Answer{}, fido.ErrDeclined
+		}
+		return a, nil
+	case <-ctx.Done():
+		return ipc.Answer{}, context.Cause(ctx)
+	}
+}
+
+// forget ends a question; an answer that came too late to be read is wiped.
+func (p *prompts) forget(token string, q *prompt) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.open, token)
+	select {
+	case a := <-q.answer:
+		a.PIN.Wipe()
+	default:
+	}
+}
+
+// put hands an answer to the question that waits for it, once.
+func (p *prompts) put(a ipc.Answer) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	q, ok := p.open[a.Token]
+	if !ok {
+		return ipc.UnknownToken{}
+	}
+	if err := q.accepts(a); err != nil {
+		return err
+	}
+	delete(p.open, a.Token)
+	q.answer <- a
+	return nil
+}
+
+// accepts says what is wrong with an answer; the question stays open then.
+func (q *prompt) accepts(a ipc.Answer) error {
+	given := 0
+	for _, yes := range []bool{a.PIN != nil, a.Choice != nil, a.Decline} {
+		if yes {
+			given++
+		}
+	}
+	problem := ""
+	switch {
+	case given != 1:
+		problem = "give one of pin, choice and decline"
+	case a.Decline:
+	case q.kind == ipc.EventPIN && a.PIN == nil:
+		problem = "the prompt asks for a PIN"
+	case q.kind == ipc.EventChoose && a.Choice == nil:
+		problem = "the prompt asks for a choice"
+	case a.Choice != nil && (*a.Choice < 0 || *a.Choice >= q.choices):
+		problem = "there is no such account"
+	case a.PIN != nil && (len(a.PIN) == 0 || len(a.PIN) > fido.MaxPINLength || !utf8.Valid(a.PIN)):
+		problem = "a PIN has 1 to 63 bytes of UTF-8"
+	}
+	if problem != "" {
+		return ipc.WrongAnswer{Problem: problem}
+	}
+	return nil
+}
+
+// answer implements fob.Prompt.Answer.
+func (d *Daemon) answer(_ context.Context, c *varlink.Call) (any, error) {
+	var a ipc.Answer
+	if err := c.Bind(&a); err != nil {
+		a.PIN.Wipe()
+		return nil, err
+	}
+	normalize(&a)
+	if err := d.prompts.put(a); err != nil {
+		a.PIN.Wipe()
+		return nil, err
+	}
+	return nil, nil
+}
+
+// normalize brings a PIN into normalization form C (CTAP 2.2 §6.5.1).
+func normalize(a *ipc.Answer) {
+	if a.PIN == nil || norm.NFC.IsNormal(a.PIN) {
+		return
+	}
+	typed := a.PIN
+	a.PIN = norm.NFC.Bytes(typed)
+	typed.Wipe()
+}

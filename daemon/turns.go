@@ -1,0 +1,78 @@
+package daemon
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"fob/fido"
+)
+
+// turns lets the ceremonies on one key take turns, in the order in which they came. The zero value is ready.
+type turns struct {
+	mu     sync.Mutex
+	queues map[fido.DeviceID][]*ticket // the first of each has its turn
+}
+
+// ticket is a place in a queue.
+type ticket struct {
+	moved chan struct{} // gets a value when the place has changed
+}
+
+// wait returns when it is the caller's turn on the key, or ctx has ended. Before, it calls ahead with the number of
+// those who come first, each time that it changes. The caller calls done when the turn is over.
+func (t *turns) wait(ctx context.Context, id fido.DeviceID, ahead func(n int) error) (done func(), err error) {
+	mine := &ticket{moved: make(chan struct{}, 1)}
+	t.mu.Lock()
+	if t.queues == nil {
+		t.queues = make(map[fido.DeviceID][]*ticket)
+	}
+	t.queues[id] = append(t.queues[id], mine)
+	t.mu.Unlock()
+	done = func() { t.leave(id, mine) }
+
+	for told := 0; ; {
+		n := t.position(id, mine)
+		if n == 0 {
+			return done, nil
+		}
+		if n != told {
+			if err := ahead(n); err != nil {
+				done()
+				return nil, err
+			}
+			told = n
+		}
+		select {
+		case <-mine.moved:
+		case <-ctx.Done():
+			done()
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+func (t *turns) position(id fido.DeviceID, mine *ticket) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Index(t.queues[id], mine)
+}
+
+// leave gives a place up and tells those behind it.
+func (t *turns) leave(id fido.DeviceID, mine *ticket) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	queue := t.queues[id]
+	i := slices.Index(queue, mine)
+	for _, behind := range queue[i+1:] {
+		select {
+		case behind.moved <- struct{}{}:
+		default: // it has not looked since the last time
+		}
+	}
+	if queue = slices.Delete(queue, i, i+1); len(queue) == 0 {
+		delete(t.queues, id)
+		return
+	}
+	t.queues[id] = queue
+}

@@ -1,0 +1,25 @@
+// Package helper runs libfido2 in a process of its own and speaks with it. C code parses what an untrusted USB device
+// sends; a crash, a hang or a leak there costs one ceremony and never the daemon.
+//
+// Source is the daemon's side: it starts a helper process for every key that it opens, and a short-lived one to list
+// the keys. Serve is the helper's side: it answers for a Driver until the daemon closes the connection.
+//
+// # Protocol
+//
+// The two talk over a Unix socket pair of type SOCK_STREAM, which is file descriptor 3 in the helper. Everything is a
+// frame: its length as a 32-bit big-endian number, then as many bytes. A frame to the helper has at most 64 KiB, a
+// frame back at most 256 KiB. What is inside is CBOR in the CTAP2 canonical encoding form.
+//
+// Both sides begin with a hello, {1: protocol version, 2: pid}, and go no further when the versions differ. Then the
+// daemon sends requests, one at a time, and the helper sends one reply to each:
+//
+//	request  n (1 byte)  PIN (n bytes)  {1: id, 2: operation, 3: body}
+//	reply    {1: id, 2: kind of error, 3: CTAP status, 4: text of the error, 5: body}
+//
+// The PIN stands in front of the CBOR so that no encoder ever has a copy of it. Bodies are byte strings that hold
+// CTAP's own messages where there is one, so that they nest as deep as CTAP allows. A cancel request names the request
+// that it cancels and has no reply of its own; one that comes too late is ignored.
+package helper
+
+// protocolVersion changes whenever the two sides would misunderstand each other.
+const protocolVersion = 1

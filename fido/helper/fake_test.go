@@ -1,0 +1,220 @@
+package helper
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"fob/fido"
+	"fob/fido/ctap"
+)
+
+// fakeDriver stands in for libfido2. What a key does depends on the relying party that it is asked for.
+type fakeDriver struct {
+	log  func(event string)
+	open error
+
+	mu   sync.Mutex
+	pins []fido.PIN // the slices that ceremonies were given
+}
+
+func (d *fakeDriver) Devices() ([]fido.DeviceInfo, error) {
+	return []fido.DeviceInfo{
+		{Path: "/dev/zero", VendorID: 0x1050, ProductID: 0x407, Manufacturer: "Yu\x1b[31mbico", Product: "Key"},
+		{Path: "/dev/gone"},
+	}, nil
+}
+
+func (d *fakeDriver) Open(path string) (fido.Authenticator, error) {
+	d.log("open " + path)
+	if d.open != nil {
+		return nil, d.open
+	}
+	return (*fakeKey)(d), nil
+}
+
+type fakeKey fakeDriver
+
+func (k *fakeKey) GetInfo(context.Context) (*ctap.GetInfoResponse, error) { return fakeInfo(), nil }
+
+func fakeInfo() *ctap.GetInfoResponse {
+	return &ctap.GetInfoResponse{
+		Versions:           []string{ctap.VersionFIDO20},
+		AAGUID:             ctap.AAGUID{1, 2, 3},
+		Options:            map[string]bool{ctap.OptionRK: true},
+		MaxMsgSize:         1200,
+		PINUVAuthProtocols: []ctap.PINProtocol{2, 1},
+		Algorithms:         []ctap.PublicKeyCredentialParameters{{Type: ctap.TypePublicKey, Alg: ctap.ES256}},
+	}
+}
+
+func (k *fakeKey) PINRetries(context.Context) (uint, error) { return 8, nil }
+
+func (k *fakeKey) MakeCredential(
+	ctx context.Context, r *fido.MakeCredentialRequest,
+) (*ctap.MakeCredentialResponse, error) {
+	if r.PIN != nil {
+		k.mu.Lock()
+		k.pins = append(k.pins, r.PIN)
+		k.mu.Unlock()
+		if string(r.PIN) != "1234" {
+			return nil, fmt.Errorf("fake: %w", ctap.ErrPINInvalid)
+		}
+	}
+	switch r.RP.ID {
+	case "unplug.example":
+		return nil, fmt.Errorf("%w (FIDO_ERR_RX)", fido.ErrDeviceGone)
+	case "odd.example":
+		return nil, fmt.Errorf("odd\x1b[2J %s", strings.Repeat("x", 1000))
+	case "wait.example":
+		k.log("touch")
+		<-ctx.Done()
+		k.log("dark")
+		return nil, ctx.Err()
+	case "hang.example":
+		k.log("touch")
+		select {}
+	case "huge.example":
+		return &ctap.MakeCredentialResponse{Format: "packed", AuthData: make([]byte, maxReply)}, nil
+	case "bad.example":
+		return &ctap.MakeCredentialResponse{Format: "none", AuthData: make([]byte, 37), AttStmt: []byte{0xa0}}, nil
+	}
+	return fakeCredential(), nil
+}
+
+func fakeCredential() *ctap.MakeCredentialResponse {
+	data := ctap.AuthenticatorData{Flags: ctap.FlagUP, Attested: &ctap.AttestedCredentialData{
+		CredentialID: []byte("credential"), PublicKey: []byte{0xa1, 1, 2},
+	}}
+	return &ctap.MakeCredentialResponse{Format: ctap.FormatNone, AuthData: data.Encode(), AttStmt: []byte{0xa0}}
+}
+
+func (k *fakeKey) GetAssertion(
+	ctx context.Context, r *fido.GetAssertionRequest,
+) ([]ctap.GetAssertionResponse, error) {
+	data := ctap.AuthenticatorData{Flags: ctap.FlagUP, SignCount: 7}
+	list := make([]ctap.GetAssertionResponse, 2)
+	for i := range list {
+		list[i] = ctap.GetAssertionResponse{
+			Credential: ctap.PublicKeyCredentialDescriptor{Type: ctap.TypePublicKey, ID: []byte{byte(i + 1)}},
+			AuthData:   data.Encode(),
+			Signature:  []byte("signature"),
+			User:       &ctap.PublicKeyCredentialUserEntity{ID: []byte{byte(i)}, Name: "ada\u202e"},
+		}
+	}
+	return list, nil
+}
+
+func (k *fakeKey) Close() error {
+	k.log("close")
+	return nil
+}
+
+func makeRequest(rpID string, pin fido.PIN) *fido.MakeCredentialRequest {
+	return &fido.MakeCredentialRequest{
+		ClientDataHash: make([]byte, 32),
+		RP:             ctap.PublicKeyCredentialRpEntity{ID: rpID, Name: "Example"},
+		User:           ctap.PublicKeyCredentialUserEntity{ID: []byte{1}, Name: "ada"},
+		Algorithm:      ctap.ES256,
+		ExcludeList:    [][]byte{{1}, {2}},
+		RK:             true,
+		PIN:            pin,
+	}
+}
+
+// TestMain is the helper program too, when its first argument says so: its environment is empty.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == "helper" {
+		syscall.Exit(helperMain(os.Args[2])) // os.Exit would sleep for a second under the race detector
+	}
+	os.Exit(m.Run())
+}
+
+// helperMain behaves as the test named it. Events are lines on standard error.
+func helperMain(behaviour string) int {
+	conn, err := net.FileConn(os.NewFile(3, "socket"))
+	if err != nil {
+		return 64
+	}
+	driver := &fakeDriver{log: func(event string) { fmt.Fprintln(os.Stderr, event) }}
+	if behave, ok := behaviours[behaviour]; ok {
+		behave(conn)
+		return 0
+	}
+	switch behaviour {
+	case "busy":
+		driver.open = fido.ErrDeviceBusy
+	case "chatty":
+		fmt.Fprintf(os.Stderr, "%s\x1b[31m\nenv %q\n", strings.Repeat("x", 5000), os.Environ())
+		os.Stdout.WriteString("garbage")
+	}
+	if Serve(context.Background(), conn, driver) != nil {
+		return 1
+	}
+	return 0
+}
+
+// behaviours are those of hostile or broken helpers.
+var behaviours = map[string]func(conn net.Conn){
+	"mute": func(conn net.Conn) { readFrame(conn, maxReply); select {} },
+	"exit": func(net.Conn) {},
+	"version": func(conn net.Conn) {
+		b, _ := ctap.Marshal(hello{protocolVersion + 1, 1})
+		writeFrame(conn, append(newFrame(0), b...), maxHello)
+	},
+	"nonsense": func(conn net.Conn) { conn.Write(bytes.Repeat([]byte("?"), 100)) },
+	"deaf": func(conn net.Conn) { // opens the key, then never answers again
+		greet(conn)
+		answerWith(conn, encoded(&reply{ID: 1}))
+		answerWith(conn, nil)
+		fmt.Fprintln(os.Stderr, "touch")
+		select {}
+	},
+	"garbage":   afterOpen([]byte{0, 0, 0, 3, 'x', 'y', 'z'}),
+	"oversize":  afterOpen([]byte{0xff, 0xff, 0xff, 0xff}),
+	"empty":     afterOpen([]byte{0, 0, 0, 0}),
+	"truncated": afterOpen([]byte{0, 0, 1, 0, 'x'}),
+	"wrong-id":  afterOpen(encoded(&reply{ID: 3, Body: mustCBOR(uint(8))})),
+	"odd-kind":  afterOpen(encoded(&reply{ID: 2, Kind: "helper-died"})),
+	"no-status": afterOpen(encoded(&reply{ID: 2, Kind: kindStatus})),
+	"no-body":   afterOpen(encoded(&reply{ID: 2})),
+	"huge":      afterOpen(encoded(&reply{ID: 2, Body: mustCBOR(uint64(1 << 40))})),
+}
+
+// afterOpen is a helper that opens the key and answers the request after that with raw bytes.
+func afterOpen(raw []byte) func(net.Conn) {
+	return func(conn net.Conn) {
+		greet(conn)
+		answerWith(conn, encoded(&reply{ID: 1}))
+		answerWith(conn, raw)
+		readFrame(conn, maxRequest) // the end of the connection
+	}
+}
+
+func answerWith(conn net.Conn, raw []byte) {
+	readFrame(conn, maxRequest)
+	conn.Write(raw)
+}
+
+func mustCBOR(v any) []byte {
+	b, err := ctap.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+func encoded(r *reply) []byte {
+	b := mustCBOR(r)
+	return append([]byte{0, 0, byte(len(b) >> 8), byte(len(b))}, b...)
+}
+
+// patience ends tests that would hang; nothing waits for it when all is well.
+const patience = 30 * time.Second

@@ -1,0 +1,227 @@
+package helper
+
+import (
+	"bytes"
+	"path"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"fob/fido"
+	"fob/fido/ctap"
+)
+
+// reply is one message from the helper; without a Kind it tells of success.
+type reply struct {
+	ID     uint32          `cbor:"1,keyasint"`
+	Kind   string          `cbor:"2,keyasint,omitempty"`
+	Status ctap.StatusCode `cbor:"3,keyasint,omitempty"`
+	Text   string          `cbor:"4,keyasint,omitempty"`
+	Body   ctap.Bytes      `cbor:"5,keyasint,omitempty"`
+}
+
+func parseReply(frame []byte) (*reply, error) {
+	var r reply
+	if ctap.Unmarshal(frame, &r) != nil {
+		return nil, ErrFrame
+	}
+	return &r, nil
+}
+
+// Limits of what a helper may answer. A helper whose key has taken it over is hostile.
+const (
+	maxDevices    = 64
+	maxAssertions = 64
+	maxPath       = 255  // bytes
+	maxName       = 128  // bytes of a manufacturer, a product
+	maxUserName   = 256  // bytes
+	maxSignature  = 1024 // bytes; RSA has up to 512
+	maxRetries    = 255
+	maxList       = 32 // entries of a list in authenticatorGetInfo
+	maxToken      = 64 // bytes of a version, an extension, an option
+	maxPINLength  = fido.MaxPINLength
+)
+
+type device struct {
+	Path         string `cbor:"1,keyasint"`
+	VendorID     uint16 `cbor:"2,keyasint"`
+	ProductID    uint16 `cbor:"3,keyasint"`
+	Manufacturer string `cbor:"4,keyasint,omitempty"`
+	Product      string `cbor:"5,keyasint,omitempty"`
+}
+
+func encodeDevices(infos []fido.DeviceInfo) ([]byte, error) {
+	devices := make([]device, len(infos))
+	for i, d := range infos {
+		devices[i] = device{
+			d.Path, d.VendorID, d.ProductID,
+			clean(d.Manufacturer, maxName), clean(d.Product, maxName),
+		}
+	}
+	return ctap.Marshal(devices)
+}
+
+func parseDevices(body []byte) ([]fido.DeviceInfo, error) {
+	var devices []device
+	if err := ctap.Unmarshal(body, &devices); err != nil {
+		return nil, err
+	}
+	if len(devices) > maxDevices {
+		return nil, ctap.ErrLimitExceeded
+	}
+	infos := make([]fido.DeviceInfo, len(devices))
+	for i, d := range devices {
+		if len(d.Path) > maxPath || !path.IsAbs(d.Path) || clean(d.Path, maxPath) != d.Path {
+			return nil, ctap.ErrInvalidParameter
+		}
+		infos[i] = fido.DeviceInfo{
+			Path: d.Path, VendorID: d.VendorID, ProductID: d.ProductID,
+			Manufacturer: clean(d.Manufacturer, maxName), Product: clean(d.Product, maxName),
+		}
+	}
+	return infos, nil
+}
+
+func parsePINRetries(body []byte) (n uint, err error) {
+	if err := ctap.Unmarshal(body, &n); err != nil {
+		return 0, err
+	}
+	if n > maxRetries {
+		return 0, ctap.ErrLimitExceeded
+	}
+	return n, nil
+}
+
+func parseInfo(body []byte) (*ctap.GetInfoResponse, error) {
+	r, err := ctap.ParseGetInfoResponse(body)
+	if err != nil {
+		return nil, err
+	}
+	for _, list := range [][]string{r.Versions, r.Extensions, r.Transports, r.AttestationFormats} {
+		if len(list) > maxList || !allTokens(list) {
+			return nil, ctap.ErrLimitExceeded
+		}
+	}
+	if len(r.Options) > maxList || len(r.PINUVAuthProtocols) > maxList || len(r.Algorithms) > maxList ||
+		r.MinPINLength > maxPINLength {
+		return nil, ctap.ErrLimitExceeded
+	}
+	for name := range r.Options {
+		if !isToken(name) {
+			return nil, ctap.ErrInvalidParameter
+		}
+	}
+	for _, a := range r.Algorithms {
+		if !isToken(a.Type) {
+			return nil, ctap.ErrInvalidParameter
+		}
+	}
+	return r, nil
+}
+
+func parseCredential(body []byte) (*ctap.MakeCredentialResponse, error) {
+	r, err := ctap.ParseMakeCredentialResponse(body)
+	if err != nil {
+		return nil, err
+	}
+	d, err := ctap.ParseAuthenticatorData(r.AuthData)
+	if err != nil {
+		return nil, err
+	}
+	const emptyMap = 0xa0 // and above, up to 0xbf, all other maps
+	if d.Attested == nil || len(d.Attested.CredentialID) == 0 || !isToken(r.Format) ||
+		len(r.AttStmt) == 0 || r.AttStmt[0]&0xe0 != emptyMap {
+		return nil, ctap.ErrInvalidParameter
+	}
+	return r, nil
+}
+
+func encodeAssertions(assertions []ctap.GetAssertionResponse) ([]byte, error) {
+	list := make([]ctap.Bytes, len(assertions))
+	for i := range assertions {
+		b, err := ctap.Marshal(&assertions[i])
+		if err != nil {
+			return nil, err
+		}
+		list[i] = b
+	}
+	return ctap.Marshal(list)
+}
+
+// parseAssertions decodes what encodeAssertions encodes. When allowed is not empty, nothing else may have signed.
+func parseAssertions(body []byte, allowed [][]byte) ([]ctap.GetAssertionResponse, error) {
+	var list []ctap.Bytes
+	if err := ctap.Unmarshal(body, &list); err != nil {
+		return nil, err
+	}
+	if len(list) == 0 || len(list) > maxAssertions {
+		return nil, ctap.ErrLimitExceeded
+	}
+	assertions := make([]ctap.GetAssertionResponse, len(list))
+	for i, b := range list {
+		a, err := parseAssertion(b)
+		if err != nil {
+			return nil, err
+		}
+		signed := func(id []byte) bool { return bytes.Equal(id, a.Credential.ID) }
+		if len(allowed) > 0 && !slices.ContainsFunc(allowed, signed) {
+			return nil, ctap.ErrInvalidCredential
+		}
+		assertions[i] = *a
+	}
+	return assertions, nil
+}
+
+func parseAssertion(b []byte) (*ctap.GetAssertionResponse, error) {
+	a, err := ctap.ParseGetAssertionResponse(b)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := ctap.ParseAuthenticatorData(a.AuthData); err != nil {
+		return nil, err
+	}
+	if n := len(a.Credential.ID); n == 0 || n > ctap.MaxCredentialIDLength || a.Credential.Type != ctap.TypePublicKey ||
+		len(a.Credential.Transports) > maxList || !allTokens(a.Credential.Transports) {
+		return nil, ctap.ErrInvalidCredential
+	}
+	if n := len(a.Signature); n == 0 || n > maxSignature {
+		return nil, ctap.ErrInvalidLength
+	}
+	if u := a.User; u != nil {
+		if n := len(u.ID); n == 0 || n > maxUserHandle {
+			return nil, ctap.ErrInvalidLength
+		}
+		u.Name, u.DisplayName = clean(u.Name, maxUserName), clean(u.DisplayName, maxUserName)
+	}
+	return a, nil
+}
+
+// isToken reports whether s is a word as specifications define them: printable ASCII without spaces, and short.
+func isToken(s string) bool {
+	notGraphic := func(r rune) bool { return r <= ' ' || r > '~' }
+	return s != "" && len(s) <= maxToken && strings.IndexFunc(s, notGraphic) < 0
+}
+
+func allTokens(list []string) bool {
+	return !slices.ContainsFunc(list, func(s string) bool { return !isToken(s) })
+}
+
+// clean makes text from elsewhere fit for a terminal: no control or formatting characters, at most limit bytes.
+func clean(s string, limit int) string {
+	if len(s) > 4*limit {
+		s = s[:4*limit]
+	}
+	s = strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, s)
+	for n := limit; len(s) > limit; n-- {
+		if utf8.RuneStart(s[n]) {
+			s = s[:n]
+		}
+	}
+	return s
+}

@@ -1,0 +1,224 @@
+package helper
+
+import (
+	"unicode/utf8"
+
+	"fob/fido"
+	"fob/fido/ctap"
+)
+
+type operation uint
+
+const (
+	opDevices operation = iota + 1
+	opOpen
+	opGetInfo
+	opPINRetries
+	opMakeCredential
+	opGetAssertion
+	opCancel
+)
+
+// request is one message to the helper. Whoever has it wipes the PIN.
+type request struct {
+	ID   uint32     `cbor:"1,keyasint"`
+	Op   operation  `cbor:"2,keyasint"`
+	Body ctap.Bytes `cbor:"3,keyasint,omitempty"`
+	PIN  fido.PIN   `cbor:"-"`
+}
+
+// frame gives the request as it travels; writeFrame wipes it.
+func (r *request) frame() ([]byte, error) {
+	if len(r.PIN) > fido.MaxPINLength {
+		return nil, ctap.ErrPINPolicyViolation
+	}
+	item, err := ctap.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	n := 1 + len(r.PIN) + len(item)
+	if n > maxRequest {
+		return nil, ctap.ErrRequestTooLarge
+	}
+	f := append(newFrame(n), byte(len(r.PIN)))
+	return append(append(f, r.PIN...), item...), nil
+}
+
+// parseRequest decodes a frame without its length, and wipes it.
+func parseRequest(frame []byte) (*request, error) {
+	defer clear(frame)
+	if len(frame) == 0 {
+		return nil, ErrFrame
+	}
+	n, rest := int(frame[0]), frame[1:]
+	if n > fido.MaxPINLength || n > len(rest) {
+		return nil, ErrFrame
+	}
+	var r request
+	if ctap.Unmarshal(rest[n:], &r) != nil {
+		return nil, ErrFrame
+	}
+	if n > 0 {
+		r.PIN = append(make(fido.PIN, 0, n), rest[:n]...)
+	}
+	return &r, nil
+}
+
+// Limits of WebAuthn: a user handle (§5.4.3), a domain name.
+const (
+	maxUserHandle = 64
+	maxRPID       = 253
+	maxText       = 1024 // names; keys cut them to 64 bytes
+	hashLength    = 32
+)
+
+func checkHash(hash []byte) error {
+	if len(hash) != hashLength {
+		return ctap.ErrInvalidLength
+	}
+	return nil
+}
+
+func checkRPID(id string) error {
+	if id == "" {
+		return ctap.ErrMissingParameter
+	}
+	return checkText(id, maxRPID)
+}
+
+func checkText(s string, limit int) error {
+	if len(s) > limit {
+		return ctap.ErrInvalidLength
+	}
+	if !utf8.ValidString(s) {
+		return ctap.ErrInvalidParameter
+	}
+	return nil
+}
+
+func checkPIN(pin fido.PIN) error {
+	if pin != nil && (len(pin) == 0 || len(pin) > fido.MaxPINLength) {
+		return ctap.ErrPINPolicyViolation // an empty PIN must not pass for none
+	}
+	return nil
+}
+
+func checkMakeCredential(r *fido.MakeCredentialRequest) error {
+	if n := len(r.User.ID); n == 0 || n > maxUserHandle {
+		return ctap.ErrInvalidLength
+	}
+	for _, text := range []string{r.RP.Name, r.User.Name, r.User.DisplayName} {
+		if err := checkText(text, maxText); err != nil {
+			return err
+		}
+	}
+	return checkRequest(r.RP.ID, r.ClientDataHash, r.ExcludeList, r.PIN)
+}
+
+func checkGetAssertion(r *fido.GetAssertionRequest) error {
+	return checkRequest(r.RPID, r.ClientDataHash, r.AllowList, r.PIN)
+}
+
+func checkRequest(rpID string, hash []byte, list [][]byte, pin fido.PIN) error {
+	if err := checkRPID(rpID); err != nil {
+		return err
+	}
+	if err := checkHash(hash); err != nil {
+		return err
+	}
+	for _, id := range list {
+		if len(id) == 0 || len(id) > ctap.MaxCredentialIDLength {
+			return ctap.ErrInvalidLength
+		}
+	}
+	return checkPIN(pin)
+}
+
+// encodeMakeCredential gives the body of a request: authenticatorMakeCredential without the PIN's part.
+func encodeMakeCredential(r *fido.MakeCredentialRequest) ([]byte, error) {
+	if err := checkMakeCredential(r); err != nil {
+		return nil, err
+	}
+	return ctap.Marshal(&ctap.MakeCredentialRequest{
+		ClientDataHash:   r.ClientDataHash,
+		RP:               &r.RP,
+		User:             &r.User,
+		PubKeyCredParams: []ctap.PublicKeyCredentialParameters{{Type: ctap.TypePublicKey, Alg: r.Algorithm}},
+		ExcludeList:      descriptors(r.ExcludeList),
+		Options:          ctap.Options{RK: ifTrue(r.RK), UV: ifTrue(r.UV)},
+	})
+}
+
+func parseMakeCredential(body []byte, pin fido.PIN) (*fido.MakeCredentialRequest, error) {
+	c, err := ctap.ParseMakeCredentialRequest(body)
+	if err != nil {
+		return nil, err
+	}
+	if c.RP == nil || c.User == nil || len(c.PubKeyCredParams) != 1 {
+		return nil, ctap.ErrMissingParameter
+	}
+	r := &fido.MakeCredentialRequest{
+		ClientDataHash: c.ClientDataHash,
+		RP:             *c.RP,
+		User:           *c.User,
+		Algorithm:      c.PubKeyCredParams[0].Alg,
+		ExcludeList:    credentialIDs(c.ExcludeList),
+		RK:             ctap.True(c.Options.RK),
+		UV:             ctap.True(c.Options.UV),
+		PIN:            pin,
+	}
+	return r, checkMakeCredential(r)
+}
+
+// encodeGetAssertion gives the body of a request: authenticatorGetAssertion without the PIN's part.
+func encodeGetAssertion(r *fido.GetAssertionRequest) ([]byte, error) {
+	if err := checkGetAssertion(r); err != nil {
+		return nil, err
+	}
+	return ctap.Marshal(&ctap.GetAssertionRequest{
+		RPID:           &r.RPID,
+		ClientDataHash: r.ClientDataHash,
+		AllowList:      descriptors(r.AllowList),
+		Options:        ctap.Options{UV: ifTrue(r.UV)},
+	})
+}
+
+func parseGetAssertion(body []byte, pin fido.PIN) (*fido.GetAssertionRequest, error) {
+	c, err := ctap.ParseGetAssertionRequest(body)
+	if err != nil {
+		return nil, err
+	}
+	if c.RPID == nil {
+		return nil, ctap.ErrMissingParameter
+	}
+	r := &fido.GetAssertionRequest{
+		RPID:           *c.RPID,
+		ClientDataHash: c.ClientDataHash,
+		AllowList:      credentialIDs(c.AllowList),
+		UV:             ctap.True(c.Options.UV),
+		PIN:            pin,
+	}
+	return r, checkGetAssertion(r)
+}
+
+func descriptors(ids [][]byte) (list []ctap.PublicKeyCredentialDescriptor) {
+	for _, id := range ids {
+		list = append(list, ctap.PublicKeyCredentialDescriptor{Type: ctap.TypePublicKey, ID: id})
+	}
+	return list
+}
+
+func credentialIDs(list []ctap.PublicKeyCredentialDescriptor) (ids [][]byte) {
+	for _, d := range list {
+		ids = append(ids, d.ID)
+	}
+	return ids
+}
+
+// ifTrue leaves an option out unless it is asked for: "uv": false is an error to some keys without user verification.
+func ifTrue(b bool) *bool {
+	if !b {
+		return nil
+	}
+	return &b
+}

@@ -1,0 +1,210 @@
+package helper
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"fob/fido"
+	"fob/fido/ctap"
+)
+
+// Driver finds keys and opens them: fido/libfido2.
+type Driver interface {
+	// Devices lists the keys that are plugged in; their IDs are left empty.
+	Devices() ([]fido.DeviceInfo, error)
+	Open(path string) (fido.Authenticator, error)
+}
+
+// drainTime is how long Serve waits for the key to go dark after the daemon has gone.
+const drainTime = time.Second
+
+// Serve answers the daemon at the other end of conn until it closes the connection, which gives nil, sends something
+// malformed (ErrFrame, ErrVersion), or ctx ends. An operation in progress is cancelled then. When a driver doesn't
+// obey, Serve returns all the same after a second and leaves the operation behind: the process is about to exit.
+func Serve(ctx context.Context, conn net.Conn, d Driver) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	hangUp := context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
+	defer hangUp()
+	s := &session{conn: conn, driver: d}
+	_, err := greet(conn)
+	if err == nil {
+		err = s.serve(ctx)
+	}
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	cancel()
+	s.end()
+	return err
+}
+
+type session struct {
+	conn    net.Conn
+	driver  Driver
+	key     fido.Authenticator // nil before it is opened; used by the operation in progress
+	current *job               // the last operation; nil before the first
+}
+
+// job is an operation. Its goroutine ends by itself, by cancel at the latest, and closes done.
+type job struct {
+	id       uint32
+	cancel   context.CancelFunc
+	answered atomic.Bool // the daemon has the reply, or is about to: it may send the next request
+	done     chan struct{}
+}
+
+func (s *session) serve(ctx context.Context) error {
+	for {
+		frame, err := readFrame(s.conn, maxRequest)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		req, err := parseRequest(frame)
+		if err != nil {
+			return err
+		}
+		if req.Op == opCancel {
+			s.cancel(req.ID)
+			continue
+		}
+		if err := s.start(ctx, req); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *session) cancel(id uint32) {
+	if s.current != nil && s.current.id == id {
+		s.current.cancel()
+	}
+}
+
+// start begins an operation in a goroutine, so that a cancel and the end of the connection are seen meanwhile.
+func (s *session) start(ctx context.Context, req *request) error {
+	if s.current != nil {
+		if !s.current.answered.Load() {
+			req.PIN.Wipe()
+			return ErrFrame // one at a time
+		}
+		<-s.current.done
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	j := &job{id: req.ID, cancel: cancel, done: make(chan struct{})}
+	s.current = j
+	go func() {
+		defer close(j.done)
+		defer cancel()
+		r := s.answer(ctx, req)
+		req.PIN.Wipe()
+		j.answered.Store(true)
+		if s.send(r) != nil {
+			s.conn.Close()
+		}
+	}()
+	return nil
+}
+
+func (s *session) answer(ctx context.Context, req *request) *reply {
+	body, err := s.do(ctx, req)
+	if err != nil {
+		return failure(req.ID, err)
+	}
+	return &reply{ID: req.ID, Body: body}
+}
+
+func (s *session) do(ctx context.Context, req *request) ([]byte, error) {
+	switch {
+	case req.Op == opDevices:
+		infos, err := s.driver.Devices()
+		if err != nil {
+			return nil, err
+		}
+		return encodeDevices(infos)
+	case req.Op == opOpen && s.key == nil:
+		key, err := s.driver.Open(string(req.Body))
+		if err != nil {
+			return nil, err
+		}
+		s.key = key
+		return nil, nil
+	case s.key == nil || req.Op == opOpen:
+		return nil, ctap.ErrNotAllowed
+	default:
+		return s.ceremony(ctx, req)
+	}
+}
+
+func (s *session) ceremony(ctx context.Context, req *request) ([]byte, error) {
+	switch req.Op {
+	case opGetInfo:
+		info, err := s.key.GetInfo(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return ctap.Marshal(info)
+	case opPINRetries:
+		n, err := s.key.PINRetries(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return ctap.Marshal(n)
+	case opMakeCredential:
+		r, err := parseMakeCredential(req.Body, req.PIN)
+		if err != nil {
+			return nil, err
+		}
+		cred, err := s.key.MakeCredential(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		return ctap.Marshal(cred)
+	case opGetAssertion:
+		r, err := parseGetAssertion(req.Body, req.PIN)
+		if err != nil {
+			return nil, err
+		}
+		assertions, err := s.key.GetAssertion(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		return encodeAssertions(assertions)
+	default:
+		return nil, ctap.ErrInvalidCommand
+	}
+}
+
+func (s *session) send(r *reply) error {
+	b, err := ctap.Marshal(r)
+	if err == nil && len(b) > maxReply {
+		b, err = ctap.Marshal(failure(r.ID, ctap.ErrLimitExceeded))
+	}
+	if err != nil {
+		return err
+	}
+	return writeFrame(s.conn, append(newFrame(len(b)), b...), maxReply)
+}
+
+// end waits for the operation in progress, which has been cancelled, and closes the key.
+func (s *session) end() {
+	defer s.conn.Close()
+	if s.current != nil {
+		patience := time.NewTimer(drainTime)
+		defer patience.Stop()
+		select {
+		case <-s.current.done:
+		case <-patience.C:
+			return
+		}
+	}
+	if s.key != nil {
+		s.key.Close()
+	}
+}

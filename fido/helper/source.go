@@ -1,0 +1,169 @@
+package helper
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"fob/fido"
+)
+
+// discoveryTime is how long listing the keys may take.
+const discoveryTime = 5 * time.Second
+
+// Source finds keys and opens them, each in a helper process of its own. It implements fido.Source.
+type Source struct {
+	// Path is the helper program, absolute.
+	Path string
+	// Extra lists devices that discovery can't see: an emulated key on a pseudo-terminal. May be nil. Path is required,
+	// ID is filled in; one that is not there any more is left out.
+	Extra func() []fido.DeviceInfo
+	// Log gets what helpers write to their standard error, at debug level. May be nil.
+	Log *slog.Logger
+
+	args []string // of the helper program, in tests
+}
+
+var _ fido.Source = (*Source)(nil)
+
+// Devices lists the keys that are plugged in, ordered by path. Its errors are those of fido's helper processes, and
+// ctx.Err().
+func (s *Source) Devices(ctx context.Context) ([]fido.DeviceInfo, error) {
+	infos, err := s.discover(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if s.Extra != nil {
+		extra := s.Extra()
+		known := func(d fido.DeviceInfo) bool {
+			return slices.ContainsFunc(extra, func(e fido.DeviceInfo) bool { return e.Path == d.Path })
+		}
+		infos = append(slices.DeleteFunc(infos, known), extra...)
+	}
+	present := infos[:0]
+	for _, d := range infos {
+		if d.ID, err = deviceID(d.Path); err == nil {
+			present = append(present, d)
+		}
+	}
+	slices.SortFunc(present, func(a, b fido.DeviceInfo) int { return cmp.Compare(a.Path, b.Path) })
+	return present, nil
+}
+
+func (s *Source) discover(parent context.Context) ([]fido.DeviceInfo, error) {
+	ctx, cancel := context.WithTimeout(parent, discoveryTime)
+	defer cancel()
+	c, err := s.start(ctx)
+	if err != nil {
+		return nil, overdue(parent, err)
+	}
+	defer c.close()
+	infos, err := call(ctx, c, request{Op: opDevices}, parseDevices)
+	return infos, overdue(parent, err)
+}
+
+// overdue renames the end of our own patience, which is no concern of the caller's context.
+func overdue(parent context.Context, err error) error {
+	if errors.Is(err, context.DeadlineExceeded) && parent.Err() == nil {
+		return fmt.Errorf("%w: no list of keys after %v", fido.ErrHelperDied, discoveryTime)
+	}
+	return err
+}
+
+// Open opens the key named id in a new helper process. While another program uses the key it tries again for three
+// seconds and then gives fido.ErrDeviceBusy.
+func (s *Source) Open(ctx context.Context, id fido.DeviceID) (fido.Authenticator, error) {
+	infos, err := s.Devices(ctx)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(infos, func(d fido.DeviceInfo) bool { return d.ID == id })
+	if i < 0 {
+		return nil, fido.ErrNoDevice
+	}
+	c, err := s.start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.open(ctx, infos[i].Path); err != nil {
+		c.close()
+		return nil, err
+	}
+	if now, err := deviceID(infos[i].Path); err != nil || now != id { // another key came in between
+		c.close()
+		return nil, fido.ErrNoDevice
+	}
+	return key{c}, nil
+}
+
+func (s *Source) start(ctx context.Context) (*client, error) {
+	p, err := startProcess(ctx, s.Path, s.args, s.Log)
+	if err != nil {
+		return nil, err
+	}
+	return newClient(p), nil
+}
+
+func (c *client) open(ctx context.Context, path string) error {
+	nothing := func([]byte) (struct{}, error) { return struct{}{}, nil }
+	return whileBusy(ctx, func() error {
+		_, err := call(ctx, c, request{Op: opOpen, Body: []byte(path)}, nothing)
+		return err
+	})
+}
+
+// Pauses between attempts to open a busy key.
+const (
+	firstPause = 50 * time.Millisecond // doubled each time
+	busyTime   = 3 * time.Second       // all attempts together
+)
+
+// whileBusy calls open until it gives something else than fido.ErrDeviceBusy. A key is busy for a moment after its last
+// helper was killed in the middle of a ceremony: it waits for a touch that nobody needs any more.
+func whileBusy(ctx context.Context, open func() error) error {
+	pause, end := firstPause, time.Now().Add(busyTime)
+	for {
+		err := open()
+		if !errors.Is(err, fido.ErrDeviceBusy) || time.Now().Add(pause).After(end) {
+			return err
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+		pause *= 2
+	}
+}
+
+// deviceID names the device behind path until it is unplugged. The inode and the device number alone may come back
+// with the next key, so something that counts up is added: the name of the HID device in sysfs (its last part numbers
+// the devices since boot), or, for a pseudo-terminal, which sysfs does not know, the time when its node was made. Other
+// nodes' change time won't do: logind changes their access lists while the key stays.
+func deviceID(path string) (fido.DeviceID, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return "", err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFCHR {
+		return "", unix.ENODEV
+	}
+	birth, err := os.Readlink(fmt.Sprintf("/sys/dev/char/%d:%d", unix.Major(st.Rdev), unix.Minor(st.Rdev)))
+	if err != nil {
+		birth = fmt.Sprint(st.Ctim.Nano())
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %d %d %q", path, st.Rdev, st.Ino, birth))
+	return fido.DeviceID(strings.ToLower(base32.StdEncoding.EncodeToString(sum[:5]))), nil
+}

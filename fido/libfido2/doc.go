@@ -1,0 +1,6 @@
+// Package libfido2 drives security keys with the C library of that name, version 1.12 or later.
+//
+// Keys are found with github.com/keys-pub/go-libfido2. Ceremonies go through a small amount of C of our own, because
+// that binding leaks PINs, gives the first assertion only, has no exclude lists and no cancel that is safe to call.
+// Only cmd/fob-fido-helper imports this package: the daemon never runs C.
+package libfido2

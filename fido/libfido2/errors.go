@@ -1,0 +1,99 @@
+package libfido2
+
+// #include "fob.h"
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"fob/fido"
+	"fob/fido/ctap"
+)
+
+// probe finds out what libfido2 would not say: why a node can't be opened. It keeps the node open until release is
+// called, so that an emulated key doesn't see us go and come back. Also, libfido2 would wait twenty seconds for a lock.
+func (d *Device) probe() (release func(), err error) {
+	if strings.HasPrefix(d.path, "/sys/") { // a kernel NFC device has no node
+		if err := unix.Stat(d.path, &d.node); err != nil {
+			return nil, openError(err)
+		}
+		return func() {}, nil
+	}
+	fd, err := unix.Open(d.path, unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, openError(err)
+	}
+	release = func() { unix.Close(fd) }
+	if err := unix.Fstat(fd, &d.node); err != nil || d.node.Mode&unix.S_IFMT != unix.S_IFCHR {
+		release()
+		return nil, fmt.Errorf("%w (not a character device)", fido.ErrNoDevice)
+	}
+	if unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == unix.EWOULDBLOCK {
+		release()
+		return nil, fido.ErrDeviceBusy
+	}
+	unix.Flock(fd, unix.LOCK_UN) // libfido2 wants it itself
+	return release, nil
+}
+
+func openError(err error) error {
+	switch {
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
+		return fmt.Errorf("%w (%w)", fido.ErrDenied, err)
+	case errors.Is(err, unix.EBUSY):
+		return fmt.Errorf("%w (%w)", fido.ErrDeviceBusy, err)
+	default: // ENOENT, ENODEV, ENXIO; EIO of a pseudo-terminal without its master; not a device at all
+		return fmt.Errorf("%w (%w)", fido.ErrNoDevice, err)
+	}
+}
+
+// explain turns a code of libfido2 into an error. FIDO_ERR_RX means either that nothing came (overdue, or the device
+// is gone) or that something else than the answer came, which is how a key says that another program is using it.
+func (d *Device) explain(r C.int, overdue bool) error {
+	switch {
+	case r == C.FIDO_ERR_CHANNEL_BUSY:
+		return because(fido.ErrDeviceBusy, r)
+	case r == C.FIDO_ERR_RX && !overdue && d.present():
+		return because(fido.ErrDeviceBusy, r)
+	case r == C.FIDO_ERR_RX, r == C.FIDO_ERR_TX:
+		d.gone = true // an answer may still be on its way: it must not be taken for that of the next command
+		return because(fido.ErrDeviceGone, r)
+	default:
+		return fail(r)
+	}
+}
+
+// present reports whether the device is still at its path.
+func (d *Device) present() bool {
+	var now unix.Stat_t
+	return unix.Stat(d.path, &now) == nil && now.Rdev == d.node.Rdev && now.Ino == d.node.Ino
+}
+
+// internal maps libfido2's own codes, which are negative.
+var internal = map[C.int]error{
+	C.FIDO_ERR_RX_NOT_CBOR:            ctap.ErrInvalidCBOR,
+	C.FIDO_ERR_RX_INVALID_CBOR:        ctap.ErrInvalidCBOR,
+	C.FIDO_ERR_INVALID_PARAM:          ctap.ErrInvalidParameter,
+	C.FIDO_ERR_INVALID_ARGUMENT:       ctap.ErrInvalidParameter,
+	C.FIDO_ERR_INVALID_SIG:            ctap.ErrIntegrityFailure,
+	C.FIDO_ERR_USER_PRESENCE_REQUIRED: ctap.ErrUPRequired,
+	C.FIDO_ERR_NOTFOUND:               ctap.ErrNoCredentials,
+}
+
+func fail(r C.int) error {
+	if r > 0 && r <= 0xff {
+		return ctap.StatusCode(r)
+	}
+	if err, ok := internal[r]; ok {
+		return because(err, r)
+	}
+	return because(ctap.ErrOther, r)
+}
+
+func because(err error, r C.int) error {
+	return fmt.Errorf("%w (%s)", err, C.GoString(C.fido_strerr(r)))
+}

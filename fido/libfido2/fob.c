@@ -1,0 +1,108 @@
+#define _DEFAULT_SOURCE // explicit_bzero
+
+#include "fob.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static sigset_t block_signals(void)
+{
+	sigset_t all, old;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	return old;
+}
+
+static void restore_signals(sigset_t old)
+{
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+int fob_open(fido_dev_t *dev, const char *path, int timeout_ms)
+{
+	sigset_t old = block_signals();
+	int r;
+
+	// The flag belongs to the thread. Without it a FIDO2 key that is busy would be taken for a U2F key.
+	fido_init(FIDO_DISABLE_U2F_FALLBACK);
+	if ((r = fido_dev_set_timeout(dev, timeout_ms)) == FIDO_OK)
+		r = fido_dev_open(dev, path);
+	restore_signals(old);
+	return r;
+}
+
+void fob_close(fido_dev_t *dev)
+{
+	sigset_t old = block_signals();
+
+	fido_dev_close(dev);
+	fido_dev_free(&dev);
+	restore_signals(old);
+}
+
+int fob_cancel(fido_dev_t *dev)
+{
+	sigset_t old = block_signals();
+	int r = fido_dev_cancel(dev);
+
+	restore_signals(old);
+	return r;
+}
+
+int fob_get_info(fido_dev_t *dev, fido_cbor_info_t *info)
+{
+	sigset_t old = block_signals();
+	int r = fido_dev_get_cbor_info(dev, info);
+
+	restore_signals(old);
+	return r;
+}
+
+int fob_get_retries(fido_dev_t *dev, int *retries)
+{
+	sigset_t old = block_signals();
+	int r = fido_dev_get_retry_count(dev, retries);
+
+	restore_signals(old);
+	return r;
+}
+
+int fob_make_cred(fido_dev_t *dev, fido_cred_t *cred, const char *pin)
+{
+	sigset_t old = block_signals();
+	int r = fido_dev_make_cred(dev, cred, pin);
+
+	restore_signals(old);
+	return r;
+}
+
+int fob_get_assert(fido_dev_t *dev, fido_assert_t *assertion, const char *pin)
+{
+	sigset_t old = block_signals();
+	int r = fido_dev_get_assert(dev, assertion, pin);
+
+	restore_signals(old);
+	return r;
+}
+
+char *fob_pin_new(void)
+{
+	char *pin = calloc(1, FOB_PIN_SIZE);
+
+	if (pin != NULL)
+		(void)mlock(pin, FOB_PIN_SIZE); // RLIMIT_MEMLOCK may forbid it
+	return pin;
+}
+
+void fob_pin_free(char *pin)
+{
+	if (pin == NULL)
+		return;
+	explicit_bzero(pin, FOB_PIN_SIZE);
+	(void)munlock(pin, FOB_PIN_SIZE);
+	free(pin);
+}

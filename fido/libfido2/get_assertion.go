@@ -1,0 +1,93 @@
+package libfido2
+
+// #include <stdlib.h>
+// #include "fob.h"
+import "C"
+
+import (
+	"context"
+
+	"fob/fido"
+	"fob/fido/ctap"
+)
+
+// maxAssertions bounds what a key may make us collect.
+const maxAssertions = 64
+
+// GetAssertion gives an assertion for every credential that matches (CTAP 2.2 §6.2, §6.3).
+func (d *Device) GetAssertion(ctx context.Context, r *fido.GetAssertionRequest) ([]ctap.GetAssertionResponse, error) {
+	assertion := C.fido_assert_new()
+	if assertion == nil {
+		return nil, fail(C.FIDO_ERR_INTERNAL)
+	}
+	defer C.fido_assert_free(&assertion)
+	allowed := distinct(r.AllowList)
+	if err := fillAssertion(assertion, r, allowed); err != nil {
+		return nil, err
+	}
+	pin, err := copyPIN(r.PIN)
+	if err != nil {
+		return nil, err
+	}
+	defer C.fob_pin_free(pin)
+	if err := d.do(ctx, func() C.int { return C.fob_get_assert(d.dev, assertion, pin) }); err != nil {
+		return nil, err
+	}
+	n := C.fido_assert_count(assertion)
+	if n > maxAssertions {
+		return nil, ctap.ErrLimitExceeded
+	}
+	list := make([]ctap.GetAssertionResponse, n)
+	for i := range list {
+		if list[i], err = readAssertion(assertion, C.size_t(i), allowed); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+func fillAssertion(assertion *C.fido_assert_t, r *fido.GetAssertionRequest, allowed [][]byte) error {
+	if len(r.ClientDataHash) == 0 {
+		return ctap.ErrMissingParameter
+	}
+	var s cStrings
+	defer s.free()
+	rpID := s.add(r.RPID)
+	if s.bad || rpID == nil {
+		return ctap.ErrInvalidParameter
+	}
+	hash := r.ClientDataHash
+	codes := []C.int{
+		C.fido_assert_set_rp(assertion, rpID),
+		C.fido_assert_set_clientdata_hash(assertion, uchars(hash), C.size_t(len(hash))),
+	}
+	for _, id := range allowed {
+		codes = append(codes, C.fido_assert_allow_cred(assertion, uchars(id), C.size_t(len(id))))
+	}
+	if r.UV {
+		codes = append(codes, C.fido_assert_set_uv(assertion, C.FIDO_OPT_TRUE))
+	}
+	return firstFailure(codes)
+}
+
+// readAssertion copies assertion i. A key may leave the credential out when just one was allowed (§6.2.2 step 13).
+func readAssertion(a *C.fido_assert_t, i C.size_t, allowed [][]byte) (r ctap.GetAssertionResponse, err error) {
+	r.Credential.Type = ctap.TypePublicKey
+	r.Credential.ID = goBytes(C.fido_assert_id_ptr(a, i), C.fido_assert_id_len(a, i))
+	if len(r.Credential.ID) == 0 && len(allowed) == 1 {
+		r.Credential.ID = allowed[0]
+	}
+	wrapped := goBytes(C.fido_assert_authdata_ptr(a, i), C.fido_assert_authdata_len(a, i)) // in a CBOR byte string
+	if err := ctap.Unmarshal(wrapped, &r.AuthData); err != nil {
+		return r, err
+	}
+	r.Signature = goBytes(C.fido_assert_sig_ptr(a, i), C.fido_assert_sig_len(a, i))
+	if id := goBytes(C.fido_assert_user_id_ptr(a, i), C.fido_assert_user_id_len(a, i)); len(id) > 0 {
+		r.User = &ctap.PublicKeyCredentialUserEntity{
+			ID:          id,
+			Name:        goText(C.fido_assert_user_name(a, i)),
+			DisplayName: goText(C.fido_assert_user_display_name(a, i)),
+		}
+	}
+	return r, nil
+}

@@ -1,0 +1,64 @@
+package libfido2
+
+// #include "fob.h"
+import "C"
+
+import (
+	"math"
+	"unsafe"
+
+	"fob/fido/ctap"
+)
+
+// readInfo copies what the key said of itself. libfido2 doesn't tell attestationFormats.
+func readInfo(info *C.fido_cbor_info_t) *ctap.GetInfoResponse {
+	r := &ctap.GetInfoResponse{
+		Versions:                 goTexts(C.fido_cbor_info_versions_ptr(info), C.fido_cbor_info_versions_len(info)),
+		Extensions:               goTexts(C.fido_cbor_info_extensions_ptr(info), C.fido_cbor_info_extensions_len(info)),
+		Options:                  readOptions(info),
+		MaxMsgSize:               goUint(C.fido_cbor_info_maxmsgsiz(info)),
+		MaxCredentialCountInList: goUint(C.fido_cbor_info_maxcredcntlst(info)),
+		MaxCredentialIDLength:    goUint(C.fido_cbor_info_maxcredidlen(info)),
+		Transports:               goTexts(C.fido_cbor_info_transports_ptr(info), C.fido_cbor_info_transports_len(info)),
+		Algorithms:               readAlgorithms(info),
+		ForcePINChange:           bool(C.fido_cbor_info_new_pin_required(info)),
+		MinPINLength:             goUint(C.fido_cbor_info_minpinlen(info)),
+		FirmwareVersion:          goUint(C.fido_cbor_info_fwversion(info)),
+	}
+	copy(r.AAGUID[:], goBytes(C.fido_cbor_info_aaguid_ptr(info), C.fido_cbor_info_aaguid_len(info)))
+	for _, p := range goBytes(C.fido_cbor_info_protocols_ptr(info), C.fido_cbor_info_protocols_len(info)) {
+		r.PINUVAuthProtocols = append(r.PINUVAuthProtocols, ctap.PINProtocol(p))
+	}
+	if n := C.fido_cbor_info_rk_remaining(info); n >= 0 { // -1: the key doesn't say
+		remaining := goUint(C.uint64_t(n))
+		r.RemainingDiscoverable = &remaining
+	}
+	return r
+}
+
+func readOptions(info *C.fido_cbor_info_t) map[string]bool {
+	n := C.fido_cbor_info_options_len(info)
+	names := goTexts(C.fido_cbor_info_options_name_ptr(info), n)
+	if len(names) == 0 {
+		return nil
+	}
+	values := unsafe.Slice(C.fido_cbor_info_options_value_ptr(info), n)
+	options := make(map[string]bool, n)
+	for i, name := range names {
+		options[name] = bool(values[i])
+	}
+	return options
+}
+
+func readAlgorithms(info *C.fido_cbor_info_t) (list []ctap.PublicKeyCredentialParameters) {
+	for i := range C.fido_cbor_info_algorithm_count(info) {
+		list = append(list, ctap.PublicKeyCredentialParameters{
+			Type: goText(C.fido_cbor_info_algorithm_type(info, i)),
+			Alg:  ctap.Algorithm(C.fido_cbor_info_algorithm_cose(info, i)),
+		})
+	}
+	return list
+}
+
+// goUint keeps a number that a key chose in the range that CBOR and all who read it can hold.
+func goUint(n C.uint64_t) uint { return uint(min(n, math.MaxInt32)) }
