@@ -1,0 +1,44 @@
+# make demo    the main job, as a user sees it
+# make test    all checks and tests
+# make bench   what things cost, as ratios to a baseline measured in the same run
+# make fuzz    each fuzz target for FUZZTIME
+# make build   the three programs, in bin/
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+FUZZTIME ?= 30s
+LDFLAGS   = -X fob/cmd/internal/program.Version=$(VERSION)
+
+.PHONY: build demo test check race bench fuzz clean packages test-packages
+
+build: packages
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/fob ./cmd/fobd
+	CGO_ENABLED=1 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/fob-fido-helper
+
+demo: build
+	@testdata/demo bin
+
+test: test-packages check race
+
+check: test-packages
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
+	shellcheck .ci/packages .ci/run .ci/fuzz testdata/demo
+	go vet ./...
+	go tool staticcheck ./...
+
+race: test-packages
+	go test -race ./...
+
+bench: test-packages
+	go test -run '^$$' -bench . ./... | go run ./testdata/ratios
+
+fuzz: test-packages
+	.ci/fuzz $(FUZZTIME)
+
+clean:
+	rm -rf bin
+
+packages:
+	@.ci/packages
+
+test-packages:
+	@.ci/packages test
