@@ -198,6 +198,10 @@ func typed(err error) error {
 			return target.Elem().Interface().(Error)
 		}
 	}
+	var denied varlink.PermissionDenied
+	if errors.As(received, &denied) {
+		return denied
+	}
 	return err
 }
 

@@ -81,7 +81,7 @@ type hinted interface {
 func (a *app) report(err error, interrupted bool) int {
 	code := exitCode(err)
 	if interrupted && errors.Is(err, context.Canceled) {
-		err, code = errors.New("interrupted; the key is dark"), 130
+		err, code = errors.New("interrupted; the ceremony is cancelled"), 130
 	}
 	hint := ""
 	var h hinted

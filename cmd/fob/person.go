@@ -59,7 +59,7 @@ func (p *person) PIN(ctx context.Context, e ipc.Event) (ipc.Secret, error) {
 		fmt.Fprintln(t, "wrong PIN")
 	}
 	for {
-		fmt.Fprintf(t, "PIN of %s (%s left): ", describe(e), plural(e.Retries, "attempt", "attempts"))
+		fmt.Fprintf(t, "PIN of %s, %s left: ", describe(e), plural(e.Retries, "attempt", "attempts"))
 		pin, err := t.secret(ctx)
 		if errors.Is(err, program.ErrPINLength) {
 			fmt.Fprintln(t, program.ErrPINLength)
@@ -107,7 +107,7 @@ func describe(e ipc.Event) string {
 	if e.Product == "" {
 		return "key " + e.Device
 	}
-	return fmt.Sprintf("%s (%s)", e.Product, e.Device)
+	return e.Product + " " + e.Device
 }
 
 func plural(n int, one, many string) string {
