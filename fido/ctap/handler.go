@@ -16,7 +16,7 @@ type Request struct {
 // Response is the answer to a Request: a status byte and CBOR, or an R-APDU for U2F.
 type Response []byte
 
-// KeepaliveStatus tells the platform what an authenticator is busy with (CTAP 2.2 §11.2.9.2.5, CTAPHID_KEEPALIVE).
+// KeepaliveStatus tells the platform what an authenticator is busy with (CTAP 2.2 §11.2.9.1.7, CTAPHID_KEEPALIVE).
 type KeepaliveStatus byte
 
 const (

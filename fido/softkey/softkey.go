@@ -7,6 +7,7 @@ import (
 	"log/slog"
 
 	"fob/fido"
+	"fob/fido/ctaphid"
 	"fob/fido/emulator"
 	"fob/fido/endpoint"
 )
@@ -24,6 +25,7 @@ type Key struct {
 	*emulator.Authenticator
 	file   *emulator.StateFile
 	pty    *endpoint.PTY
+	log    *slog.Logger
 	cancel context.CancelFunc
 	done   chan error
 }
@@ -31,7 +33,10 @@ type Key struct {
 // Plug plugs a key in until Close is called. A state file that another program uses gives emulator.ErrStateInUse, a PIN
 // that is too short or too long ctap.ErrPINPolicyViolation.
 func Plug(o Options) (key *Key, err error) {
-	k := &Key{done: make(chan error, 1)}
+	k := &Key{done: make(chan error, 1), log: o.Log}
+	if k.log == nil {
+		k.log = slog.New(slog.DiscardHandler)
+	}
 	defer func() {
 		if err != nil {
 			k.release()
@@ -54,11 +59,19 @@ func Plug(o Options) (key *Key, err error) {
 	if k.pty, err = endpoint.OpenPTY(); err != nil {
 		return nil, err
 	}
+	k.pty.Device = ctaphid.Device{
+		Version:      [3]byte{0, 1, 0},
+		Capabilities: ctaphid.CapCBOR | ctaphid.CapNMSG, // no U2F yet
+		Wink:         k.wink,
+	}
 	var ctx context.Context
 	ctx, k.cancel = context.WithCancel(context.Background())
 	go func() { k.done <- k.pty.Serve(ctx, k.Authenticator) }()
 	return k, nil
 }
+
+// wink is all that a key without a light can do.
+func (k *Key) wink() { k.log.Info("wink", "path", k.Path()) }
 
 // Path is where other programs open the key, such as /dev/pts/3.
 func (k *Key) Path() string { return k.pty.Path() }
