@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"fob/cmd/internal/program"
 	"fob/daemon"
 	"fob/fido"
+	"fob/fido/emulator"
 	"fob/fido/helper"
 	"fob/ipc"
 )
@@ -24,8 +26,27 @@ func main() {
 	defer stop()
 	if err := command().ExecuteContext(ctx); err != nil {
 		fmt.Fprintf(os.Stderr, "fobd: %v\n", err)
+		if h := hint(err); h != "" {
+			fmt.Fprintf(os.Stderr, "hint: %s\n", h)
+		}
 		stop()
 		os.Exit(exitCode(err))
+	}
+}
+
+// hint says what the person can do about an error.
+func hint(err error) string {
+	switch {
+	case errors.Is(err, daemon.ErrAlreadyRunning):
+		return "use that one, or give this one another place with --socket"
+	case errors.Is(err, daemon.ErrUnsafeFolder), errors.Is(err, fs.ErrPermission):
+		return "set XDG_RUNTIME_DIR to a folder that is yours alone, or name a socket in one with --socket"
+	case errors.Is(err, emulator.ErrStateInUse):
+		return "stop the other program, or use another --emulator-state"
+	case errors.As(err, new(program.UsageError)):
+		return "'fobd --help' tells more"
+	default:
+		return ""
 	}
 }
 
