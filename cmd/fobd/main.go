@@ -10,8 +10,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"fob/cmd/internal/program"
 	"fob/daemon"
@@ -81,7 +83,12 @@ SIGTERM, after the ceremonies in progress were cancelled and their keys are dark
 		Version:       program.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		RunE:          func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := o.check(c.Flags()); err != nil {
+				return err
+			}
+			return o.run(c.Context())
+		},
 	}
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return program.Usage(err) })
 	f := c.Flags()
@@ -92,6 +99,19 @@ SIGTERM, after the ceremonies in progress were cancelled and their keys are dark
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log more")
 	o.emulator.Flags(f, "emulator-")
 	return c
+}
+
+// check refuses flags that would go unnoticed, and makes paths absolute: the helper works in another folder.
+func (o *options) check(f *pflag.FlagSet) (err error) {
+	f.Visit(func(flag *pflag.Flag) {
+		if strings.HasPrefix(flag.Name, "emulator-") && !o.emulate {
+			err = program.Usage(fmt.Errorf("--%s goes with --emulator", flag.Name))
+		}
+	})
+	for i := 0; i < len(o.devices) && err == nil; i++ {
+		o.devices[i], err = filepath.Abs(o.devices[i])
+	}
+	return err
 }
 
 func (o *options) run(ctx context.Context) error {

@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/aes"
 	"crypto/cipher"
@@ -38,6 +39,7 @@ type Credential struct {
 	PrivateKey      []byte         `json:"privateKey"`
 
 	discoverable bool
+	key          crypto.Signer // nil until signer was called
 }
 
 // newCredential makes a key pair and a credential around it.
@@ -45,15 +47,25 @@ func newCredential(alg ctap.Algorithm) *Credential {
 	c := &Credential{Algorithm: alg, PrivateKey: make([]byte, secretSize)}
 	switch alg {
 	case ctap.ES256:
-		c.PrivateKey = must(must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)).Bytes())
+		key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+		c.PrivateKey, c.key = must(key.Bytes()), key
 	case ctap.EdDSA:
 		rand.Read(c.PrivateKey)
 	}
 	return c
 }
 
-// signer gives the private key; ErrInvalidCredential when the bytes are none.
+// signer gives the private key; ErrInvalidCredential when the bytes are none. The credential keeps it, because parsing
+// one computes its public key, which takes half as long as a signature.
 func (c *Credential) signer() (crypto.Signer, error) {
+	var err error
+	if c.key == nil {
+		c.key, err = c.parsePrivateKey()
+	}
+	return c.key, err
+}
+
+func (c *Credential) parsePrivateKey() (crypto.Signer, error) {
 	if len(c.PrivateKey) != secretSize {
 		return nil, ctap.ErrInvalidCredential
 	}
@@ -91,17 +103,29 @@ func (s *state) wrap(c *Credential) []byte {
 	return s.aead().Seal(nonce, nonce, plaintext, rpIDHash(c.RPID))
 }
 
+// maxUnwrapped is how many unwrapped credentials are kept; when there are more, all are forgotten.
+const maxUnwrapped = 128
+
 // unwrap reverses wrap; nil when id is not one of ours for this RP.
 func (s *state) unwrap(id []byte, rpID string) *Credential {
 	if len(id) != wrappedSize {
 		return nil
+	}
+	name := string(id) + rpID
+	if c := s.unwrapped[name]; c != nil {
+		return c
 	}
 	plaintext, err := s.aead().Open(nil, id[:nonceSize], id[nonceSize:], rpIDHash(rpID))
 	if err != nil {
 		return nil
 	}
 	alg := ctap.Algorithm(int16(binary.BigEndian.Uint16(plaintext)))
-	return &Credential{ID: id, RPID: rpID, Algorithm: alg, PrivateKey: plaintext[2:]}
+	c := &Credential{ID: bytes.Clone(id), RPID: rpID, Algorithm: alg, PrivateKey: plaintext[2:]}
+	if s.unwrapped == nil || len(s.unwrapped) >= maxUnwrapped {
+		s.unwrapped = make(map[string]*Credential)
+	}
+	s.unwrapped[name] = c
+	return c
 }
 
 func (s *state) aead() cipher.AEAD {

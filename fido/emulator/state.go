@@ -16,6 +16,8 @@ type state struct {
 	PINHash     []byte       `json:"pinHash,omitempty"` // LEFT(SHA-256(PIN), 16)
 	PINRetries  uint         `json:"pinRetries"`
 	Credentials []Credential `json:"credentials,omitempty"` // discoverable ones, oldest first
+
+	unwrapped map[string]*Credential // non-discoverable ones that were used, by credential ID and RP ID
 }
 
 const stateVersion = 1

@@ -24,7 +24,7 @@ type Emulator struct {
 
 // Flags defines the flags, their names with a prefix.
 func (e *Emulator) Flags(f *pflag.FlagSet, prefix string) {
-	f.StringVar(&e.Touch, prefix+"touch", "auto", "who touches the emulated key: auto, deny, never, delay=`DURATION`, ask")
+	f.StringVar(&e.Touch, prefix+"touch", "auto", "`POLICY` of who touches the emulated key: auto, deny, never, delay=2s (or any duration), ask")
 	f.StringVar(&e.PIN, prefix+"pin", "", "give the emulated key this `PIN`; other programs can see it, so use one for tests")
 	f.IntVar(&e.PINFD, prefix+"pin-fd", -1, "read the emulated key's PIN from file descriptor `N`")
 	f.StringVar(&e.State, prefix+"state", "", "keep the emulated key in `FILE`, which then holds its private keys in the clear")
