@@ -21,12 +21,12 @@ test: test-packages check race
 
 check: test-packages
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
-	shellcheck .ci/packages .ci/run .ci/fuzz testdata/demo
-	go vet ./...
-	go tool staticcheck ./...
+	shellcheck .ci/packages .ci/run .ci/fuzz testdata/demo testdata/clients/list.sh
+	go vet ./... ./testdata/ratios
+	go tool staticcheck ./... ./testdata/ratios
 
 race: test-packages
-	go test -race ./...
+	go test -race ./... ./testdata/ratios
 
 bench: test-packages
 	go test -run '^$$' -bench . ./... | go run ./testdata/ratios

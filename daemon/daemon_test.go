@@ -52,7 +52,7 @@ func (k *fakeKey) GetAssertion(ctx context.Context, r *fido.GetAssertionRequest)
 }
 
 // serve runs a daemon on a socket of its own until the test ends.
-func serve(t *testing.T, s fido.Source) *ipc.Client {
+func serve(t testing.TB, s fido.Source) *ipc.Client {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "fob", "fob.sock")
 	l, err := Listen(path)

@@ -1,0 +1,73 @@
+package daemon
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"fob/fido/softkey"
+	"fob/fido/webauthn"
+	"fob/ipc"
+)
+
+// nobody is asked nothing: the key has no PIN and one account.
+type nobody struct{}
+
+func (nobody) Waiting(ipc.Event)                                  {}
+func (nobody) Touch(ipc.Event)                                    {}
+func (nobody) PIN(context.Context, ipc.Event) (ipc.Secret, error) { return nil, ipc.ErrDeclined }
+func (nobody) Choose(context.Context, ipc.Event) (int, error)     { return 0, ipc.ErrDeclined }
+
+// BenchmarkSignIn signs in through fobd: socket, helper processes and the key's pseudo-terminal. The baseline is a run of
+// fido2-assert, which asks the same key for the same.
+func BenchmarkSignIn(b *testing.B) {
+	dir, key := plug(b, softkey.Options{})
+	client := &ipc.Client{Socket: filepath.Join(dir, "fob", "fob.sock")}
+	id := registered(b, client)
+	b.Run("fob", func(b *testing.B) {
+		r := ipc.CeremonyRequest{Origin: "https://example.com", Options: fmt.Appendf(nil,
+			`{"challenge":"AAAAAAAAAAAAAAAAAAAAAA","rpId":"example.com","userVerification":"discouraged",
+			"allowCredentials":[{"type":"public-key","id":%q}]}`, base64.RawURLEncoding.EncodeToString(id))}
+		for b.Loop() {
+			if _, err := client.SignIn(b.Context(), r, nobody{}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("baseline", func(b *testing.B) {
+		encode := base64.StdEncoding.EncodeToString
+		input := fmt.Sprintf("%s\nexample.com\n%s\n", encode(make([]byte, sha256.Size)), encode(id))
+		path := filepath.Join(b.TempDir(), "input")
+		if err := os.WriteFile(path, []byte(input), 0o600); err != nil {
+			b.Fatal(err)
+		}
+		for b.Loop() {
+			out, err := exec.Command("fido2-assert", "-G", "-p", "-i", path, key.Path()).CombinedOutput()
+			if err != nil {
+				b.Fatalf("%v (fido2-assert is in the package fido2-tools)\n%s", err, out)
+			}
+		}
+	})
+}
+
+// registered gives the ID of a new credential of example.com.
+func registered(b *testing.B, client *ipc.Client) []byte {
+	b.Helper()
+	response, err := client.Register(b.Context(), ipc.CeremonyRequest{Origin: "https://example.com", Options: json.RawMessage(
+		`{"rp":{"id":"example.com","name":"Example"},"user":{"id":"YWxpY2U","name":"alice","displayName":"Alice"},
+		"challenge":"AAAAAAAAAAAAAAAAAAAAAA","pubKeyCredParams":[{"type":"public-key","alg":-7}]}`)}, nobody{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	parsed, err := webauthn.ParseRegistrationResponse(response)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return parsed.RawID
+}
