@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,6 +33,9 @@ type Source struct {
 	Log *slog.Logger
 
 	args []string // of the helper program, in tests
+
+	mu    sync.Mutex
+	paths map[fido.DeviceID]string // of the keys that Devices found last
 }
 
 var _ fido.Source = (*Source)(nil)
@@ -57,7 +61,39 @@ func (s *Source) Devices(ctx context.Context) ([]fido.DeviceInfo, error) {
 		}
 	}
 	slices.SortFunc(present, func(a, b fido.DeviceInfo) int { return cmp.Compare(a.Path, b.Path) })
+	s.remember(present)
 	return present, nil
+}
+
+func (s *Source) remember(found []fido.DeviceInfo) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.paths = make(map[fido.DeviceID]string, len(found))
+	for _, d := range found {
+		s.paths[d.ID] = d.Path
+	}
+}
+
+// path gives where the key named id is. What Devices found before will do, if the same key is still there.
+func (s *Source) path(ctx context.Context, id fido.DeviceID) (string, error) {
+	if path, ok := s.known(id); ok {
+		return path, nil
+	}
+	if _, err := s.Devices(ctx); err != nil {
+		return "", err
+	}
+	if path, ok := s.known(id); ok {
+		return path, nil
+	}
+	return "", fido.ErrNoDevice
+}
+
+func (s *Source) known(id fido.DeviceID) (path string, ok bool) {
+	s.mu.Lock()
+	path, ok = s.paths[id]
+	s.mu.Unlock()
+	now, err := deviceID(path)
+	return path, ok && err == nil && now == id
 }
 
 func (s *Source) discover(parent context.Context) ([]fido.DeviceInfo, error) {
@@ -83,23 +119,19 @@ func overdue(parent context.Context, err error) error {
 // Open opens the key named id in a new helper process. While another program uses the key it tries again for three
 // seconds and then gives fido.ErrDeviceBusy.
 func (s *Source) Open(ctx context.Context, id fido.DeviceID) (fido.Authenticator, error) {
-	infos, err := s.Devices(ctx)
+	path, err := s.path(ctx, id)
 	if err != nil {
 		return nil, err
-	}
-	i := slices.IndexFunc(infos, func(d fido.DeviceInfo) bool { return d.ID == id })
-	if i < 0 {
-		return nil, fido.ErrNoDevice
 	}
 	c, err := s.start(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.open(ctx, infos[i].Path); err != nil {
+	if err := c.open(ctx, path); err != nil {
 		c.close()
 		return nil, err
 	}
-	if now, err := deviceID(infos[i].Path); err != nil || now != id { // another key came in between
+	if now, err := deviceID(path); err != nil || now != id { // another key came in between
 		c.close()
 		return nil, fido.ErrNoDevice
 	}
