@@ -60,6 +60,17 @@ func (e *NotRunning) Hint() string {
 	return "start it with 'fobd', or name its socket with --socket"
 }
 
+// Lost says that fobd went away before it had answered.
+type Lost struct{ Err error }
+
+func (e *Lost) Error() string { return "fobd went away before it had answered" }
+
+// Unwrap gives the error of the connection.
+func (e *Lost) Unwrap() error { return e.Err }
+
+// Hint says what to do about it.
+func (e *Lost) Hint() string { return "start it again with 'fobd'; its log may say why it ended" }
+
 // reason is the innermost error, which says it in the fewest words.
 func reason(err error) error {
 	var errno syscall.Errno

@@ -3,6 +3,8 @@ package ipc
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"reflect"
 	"strings"
 
@@ -187,8 +189,11 @@ func attempts(n int) string {
 	return fmt.Sprintf("%d attempts left", n)
 }
 
-// typed gives a received error its Go type, so that it reads as Error and Hint say.
+// typed gives an error its Go type, so that it reads as Error and Hint say.
 func typed(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, new(*net.OpError)) {
+		return &Lost{err}
+	}
 	var received *varlink.Error
 	if !errors.As(err, &received) {
 		return err

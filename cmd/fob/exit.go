@@ -27,7 +27,7 @@ func exitCode(err error) int {
 	switch {
 	case errors.As(err, new(program.UsageError)), isCobraUsage(err):
 		return exitUsage
-	case errors.As(err, new(*ipc.NotRunning)):
+	case errors.As(err, new(*ipc.NotRunning)), errors.As(err, new(*ipc.Lost)):
 		return exitNotRunning
 	case errors.Is(err, relyingparty.ErrNotVerified), errors.Is(err, errClone):
 		return exitNotVerified

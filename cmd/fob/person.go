@@ -27,6 +27,8 @@ var (
 type person struct {
 	out   io.Writer
 	pinFD int // -1 for none
+
+	names map[string]string // of accounts, by user handle in base64url; a key that verified nobody tells none
 }
 
 func (p *person) flags(f *pflag.FlagSet) {
@@ -59,8 +61,8 @@ func (p *person) PIN(ctx context.Context, e ipc.Event) (ipc.Secret, error) {
 		fmt.Fprintln(t, "wrong PIN")
 	}
 	for {
-		fmt.Fprintf(t, "PIN of %s, %s left: ", describe(e), plural(e.Retries, "attempt", "attempts"))
-		pin, err := t.secret(ctx)
+		left := plural(e.Retries, "attempt", "attempts")
+		pin, err := t.secret(ctx, fmt.Sprintf("PIN of %s, %s left: ", describe(e), left))
 		if errors.Is(err, program.ErrPINLength) {
 			fmt.Fprintln(t, program.ErrPINLength)
 			continue
@@ -77,7 +79,7 @@ func (p *person) Choose(ctx context.Context, e ipc.Event) (int, error) {
 	}
 	defer t.Close()
 	for i, account := range e.Accounts {
-		fmt.Fprintf(t, "%3d  %s\n", i+1, accountName(account))
+		fmt.Fprintf(t, "%3d  %s\n", i+1, p.accountName(account))
 	}
 	for {
 		fmt.Fprintf(t, "account, 1 to %d: ", len(e.Accounts))
@@ -91,10 +93,12 @@ func (p *person) Choose(ctx context.Context, e ipc.Event) (int, error) {
 	}
 }
 
-func accountName(a ipc.Account) string {
+func (p *person) accountName(a ipc.Account) string {
 	switch {
 	case a.Name != "":
 		return a.Name
+	case p.names[a.ID] != "":
+		return p.names[a.ID]
 	case a.DisplayName != "":
 		return a.DisplayName
 	default:

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
 
 	"fob/cmd/internal/program"
 	"fob/fido/ctap"
@@ -109,6 +111,9 @@ func (f *registerFlags) checkAll() error {
 	if err := f.check(); err != nil {
 		return err
 	}
+	if f.user == "" {
+		return program.Usage(errors.New("--user is empty"))
+	}
 	if err := oneOf("--resident-key", f.residentKey, "required", "preferred", "discouraged"); err != nil {
 		return err
 	}
@@ -118,10 +123,19 @@ func (f *registerFlags) checkAll() error {
 	if f.origin == "" {
 		f.origin = "https://" + f.rp
 	}
-	if f.save == "" || f.force {
+	return f.checkSave()
+}
+
+// checkSave finds out whether the record can be saved, before the key makes a credential that would be lost.
+func (f *registerFlags) checkSave() error {
+	if f.save == "" {
 		return nil
 	}
-	if _, err := os.Lstat(f.save); !errors.Is(err, fs.ErrNotExist) {
+	folder := filepath.Dir(f.save)
+	if err := unix.Access(folder+"/.", unix.W_OK); err != nil {
+		return program.Usage(fmt.Errorf("nothing can be saved in folder %s: %w", folder, err))
+	}
+	if _, err := os.Lstat(f.save); !f.force && !errors.Is(err, fs.ErrNotExist) {
 		return program.Usage(fmt.Errorf("%s exists; --force replaces it", f.save))
 	}
 	return nil

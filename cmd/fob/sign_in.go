@@ -57,7 +57,9 @@ func (a *app) runSignIn(ctx context.Context, f *signInFlags, files []string) err
 	if err != nil {
 		return err
 	}
+	f.names = make(map[string]string)
 	for i, r := range records {
+		f.names[r.User.ID.String()] = r.User.Name
 		if r.RPID != records[0].RPID || r.Origin != records[0].Origin {
 			return program.Usage(fmt.Errorf("%s is of another relying party than %s", files[i], files[0]))
 		}

@@ -26,13 +26,15 @@ func openTerminal() (*terminal, error) {
 	return &terminal{f}, nil
 }
 
-// secret reads a line without showing it. The end of the input, Ctrl-D, declines.
-func (t *terminal) secret(ctx context.Context) (pin fido.PIN, err error) {
+// secret asks a question, once nothing that is typed will be shown, and reads a line. The end of the input, Ctrl-D,
+// declines.
+func (t *terminal) secret(ctx context.Context, question string) (pin fido.PIN, err error) {
 	restore, err := t.hide()
 	if err != nil {
 		return nil, err
 	}
 	defer restore()
+	io.WriteString(t, question)
 	err = t.until(ctx, func() (err error) {
 		pin, err = program.ReadLine(&lineReader{t})
 		return err

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"fob/fido"
+	"fob/fido/ctap"
 	"fob/fido/emulator"
 	"fob/fido/softkey"
 )
@@ -50,7 +51,11 @@ func (e *Emulator) Plug(terminal io.Reader, questions io.Writer, log *slog.Logge
 		}
 		defer o.PIN.Wipe()
 	}
-	return softkey.Plug(o)
+	key, err := softkey.Plug(o)
+	if errors.Is(err, ctap.ErrPINPolicyViolation) {
+		err = Usage(ErrPINLength)
+	}
+	return key, err
 }
 
 // lines reads r line by line until its end.

@@ -41,10 +41,11 @@ var ErrPINLength = fmt.Errorf("a PIN has 4 to %d bytes", fido.MaxPINLength)
 
 // ReadPIN reads a PIN from a file descriptor, up to a line feed or the end, and closes it. The caller wipes the PIN.
 func ReadPIN(fd int) (fido.PIN, error) {
-	f := os.NewFile(uintptr(fd), fmt.Sprintf("file descriptor %d", fd))
-	if f == nil {
-		return nil, fmt.Errorf("%d is no file descriptor", fd)
+	// What we opened ourselves, the runtime's files among it, is closed on exec; what we were given is not.
+	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC != 0 {
+		return nil, Usage(fmt.Errorf("file descriptor %d is not open; a shell opens it with %d<FILE", fd, fd))
 	}
+	f := os.NewFile(uintptr(fd), fmt.Sprintf("file descriptor %d", fd))
 	defer f.Close()
 	pin, err := ReadLine(f)
 	if err != nil {

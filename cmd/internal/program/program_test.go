@@ -1,0 +1,109 @@
+package program
+
+import (
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"golang.org/x/sys/unix"
+
+	"fob/fido"
+)
+
+func TestReadLine(t *testing.T) {
+	longest := strings.Repeat("1", fido.MaxPINLength)
+	for _, c := range []struct {
+		in, pin, rest string
+		err           error
+	}{
+		{"1234\n", "1234", "", nil},
+		{"1234", "1234", "", nil}, // the end will do as well
+		{"1234\nmore\n", "1234", "more\n", nil},
+		{" 12 34 \r\n", " 12 34 \r", "", nil}, // a PIN may have any characters
+		{"päss\n", "päss", "", nil},
+		{longest + "\n", longest, "", nil},
+		{longest + "1\n", "", "\n", ErrPINLength},
+		{"123\n", "", "", ErrPINLength},
+		{"123", "", "", ErrPINLength},
+		{"\n1234\n", "", "1234\n", ErrPINLength},
+		{"", "", "", ErrPINLength},
+	} {
+		r := strings.NewReader(c.in)
+		pin, err := ReadLine(r)
+		rest, _ := io.ReadAll(r)
+		if string(pin) != c.pin || err != c.err || string(rest) != c.rest {
+			t.Errorf("%q: %q, %v; rest %q", c.in, pin, err, rest)
+		}
+	}
+	broken := errors.New("broken")
+	if pin, err := ReadLine(io.MultiReader(strings.NewReader("1234"), iotest.ErrReader(broken))); pin != nil || err != broken {
+		t.Errorf("%q, %v", pin, err)
+	}
+}
+
+func FuzzReadLine(f *testing.F) {
+	f.Add([]byte("1234\nrest"))
+	f.Add([]byte("123"))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		r := strings.NewReader(string(in))
+		pin, err := ReadLine(r)
+		line, _, _ := strings.Cut(string(in), "\n")
+		if good := len(line) >= 4 && len(line) <= fido.MaxPINLength; good != (err == nil) || good && string(pin) != line {
+			t.Fatalf("%q, %v", pin, err)
+		}
+		if !errors.Is(err, ErrPINLength) && err != nil || err != nil && pin != nil {
+			t.Fatalf("%q, %v", pin, err)
+		}
+	})
+}
+
+func TestReadPIN(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	w.WriteString("1234\nmore")
+
+	// A file of our own is not what somebody has given us, and stays open.
+	if _, err := ReadPIN(int(r.Fd())); !errors.As(err, new(UsageError)) {
+		t.Error(err)
+	}
+	given, err := unix.Dup(int(r.Fd())) // not closed on exec, as what a shell opens
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pin, err := ReadPIN(given); string(pin) != "1234" || err != nil {
+		t.Error(pin, err)
+	}
+	if _, err := ReadPIN(given); !errors.As(err, new(UsageError)) {
+		t.Error(err)
+	}
+	more := make([]byte, 4)
+	if _, err := io.ReadFull(r, more); string(more) != "more" || err != nil {
+		t.Errorf("%q, %v", more, err)
+	}
+}
+
+func TestEmulatorFlags(t *testing.T) {
+	for _, e := range []Emulator{
+		{Touch: "", PINFD: -1},
+		{Touch: "maybe", PINFD: -1},
+		{Touch: "delay=", PINFD: -1},
+		{Touch: "auto", PIN: "1234", PINFD: 0},
+		{Touch: "auto", PIN: "123", PINFD: -1},
+		{Touch: "auto", PIN: strings.Repeat("1", fido.MaxPINLength+1), PINFD: -1},
+	} {
+		key, err := e.Plug(nil, nil, nil)
+		if !errors.As(err, new(UsageError)) {
+			t.Errorf("%+v: %v", e, err)
+		}
+		if err == nil {
+			key.Close()
+		}
+	}
+}
