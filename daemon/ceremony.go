@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"fob/fido"
@@ -154,7 +155,7 @@ func (d *Daemon) onKey(ctx context.Context, c *ceremony, id string, milliseconds
 	defer stop()
 	var dev fido.DeviceInfo
 	defer func() {
-		if err != nil && ctx.Err() != nil { // whatever broke, broke because it was stopped
+		if err != nil && ctx.Err() != nil && !errors.As(err, new(ipc.Error)) { // it broke because it was stopped
 			err = context.Cause(ctx)
 		}
 		d.Log.Info("ceremony", "method", c.call.Method, "rp", c.rpID, "key", dev.ID, "pid", c.call.Peer.PID,
@@ -167,6 +168,9 @@ func (d *Daemon) onKey(ctx context.Context, c *ceremony, id string, milliseconds
 	done, err := d.turns.wait(ctx, dev.ID, func(n int) error {
 		return c.send(dev, ipc.Event{Kind: ipc.EventWaiting, Position: n})
 	})
+	if errors.Is(err, ipc.TimedOut{}) { // nobody was asked for anything
+		return ipc.DeviceBusy{}
+	}
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func plug(t testing.TB, o softkey.Options) (runtimeDir string, key *softkey.Key)
 		}
 	})
 	extra := func() []fido.DeviceInfo { return []fido.DeviceInfo{key.Info()} }
-	client := serve(t, &helper.Source{Path: helperPath, Extra: extra})
+	client := serve(t, &helper.Source{Path: helperPath, Extra: extra, NoDiscovery: true})
 	return filepath.Dir(filepath.Dir(client.Socket)), key
 }
 

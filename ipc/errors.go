@@ -110,8 +110,10 @@ func (e UnknownDevice) Error() string { return fmt.Sprintf("no key %q is plugged
 func (e SeveralDevices) Error() string {
 	return fmt.Sprintf("%d keys are plugged in: %s", len(e.IDs), strings.Join(e.IDs, ", "))
 }
-func (DeviceGone) Error() string       { return "the key was unplugged or stopped answering" }
-func (DeviceBusy) Error() string       { return "another program keeps the key busy" }
+func (DeviceGone) Error() string { return "the key was unplugged or stopped answering" }
+func (DeviceBusy) Error() string {
+	return "another program, or another ceremony, keeps the key busy, or it is no security key"
+}
 func (DeviceDenied) Error() string     { return "fobd may not open the key" }
 func (NotFIDO2) Error() string         { return "the key does not speak FIDO2" }
 func (e HelperFailed) Error() string   { return "the program that drives the key failed: " + e.Problem }
@@ -133,7 +135,7 @@ func (NotRegistered) Error() string     { return "this key is not registered her
 func (KeyFull) Error() string           { return "the key has no room for another credential" }
 func (e Unsupported) Error() string     { return "the key can't do what is required: " + e.What }
 func (Declined) Error() string          { return "declined" }
-func (TimedOut) Error() string          { return "timed out waiting for the person" }
+func (TimedOut) Error() string          { return "timed out: nobody touched the key or answered" }
 func (Cancelled) Error() string         { return "cancelled" }
 func (e Failed) Error() string          { return "the ceremony failed: " + e.Problem }
 func (UnknownToken) Error() string      { return "nobody waits for this answer any more" }
@@ -146,7 +148,7 @@ func (UnknownDevice) Hint() string {
 func (SeveralDevices) Hint() string { return "say which one with --device" }
 func (DeviceGone) Hint() string     { return "plug it in again and repeat" }
 func (DeviceBusy) Hint() string {
-	return "close the other program, or unplug the key and plug it in again"
+	return "close the other program, or wait for it; else unplug the key and plug it in again"
 }
 func (DeviceDenied) Hint() string {
 	return "log in at this seat, or check the udev rules for its device node"

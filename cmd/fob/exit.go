@@ -46,6 +46,8 @@ func exitCode(err error) int {
 		return exitKey
 	case ipc.TimedOut:
 		return exitTimedOut
+	case ipc.OptionsInvalid, ipc.OriginRefused:
+		return exitUsage
 	case ipc.Declined, ipc.Cancelled:
 		return exitDeclined
 	default:

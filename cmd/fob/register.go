@@ -34,19 +34,19 @@ func (f *ceremonyFlags) flags(set *pflag.FlagSet) {
 	f.person.flags(set)
 	set.StringVar(&f.device, "device", "", "use the key with this `ID`; needed when several are plugged in")
 	set.StringVar(&f.verification, "user-verification", "preferred", "PIN or fingerprint: required, preferred or discouraged")
-	set.DurationVar(&f.timeout, "timeout", time.Minute, "give up after this `DURATION`, at most 5m")
+	set.DurationVar(&f.timeout, "timeout", time.Minute, "give up after this `DURATION`, 1s to 5m")
 }
 
 func (f *ceremonyFlags) check() error {
-	if f.timeout <= 0 || f.timeout > 5*time.Minute {
-		return program.Usage(errors.New("--timeout must be more than 0 and at most 5m"))
+	if f.timeout < time.Second || f.timeout > relyingparty.SessionLifetime {
+		return program.Usage(fmt.Errorf("--timeout must be 1s to %v", relyingparty.SessionLifetime))
 	}
 	return oneOf("--user-verification", f.verification, "required", "preferred", "discouraged")
 }
 
-// context ends after the timeout, with the error that says so.
+// context ends some time after fobd should have ended the ceremony by itself, which tells more of why.
 func (f *ceremonyFlags) context(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, f.timeout, ipc.TimedOut{})
+	return context.WithTimeoutCause(ctx, f.timeout+5*time.Second, ipc.TimedOut{})
 }
 
 func oneOf(flag, value string, allowed ...string) error {
@@ -85,6 +85,9 @@ verifies against. The record that is saved is public data.`,
 			defer stop()
 			record, err := a.runRegister(ctx, &f)
 			if err != nil {
+				return err
+			}
+			if err := a.save(record, f.save); err != nil {
 				return err
 			}
 			return a.printRegistered(record, f.save)
@@ -146,6 +149,7 @@ func (a *app) runRegister(ctx context.Context, f *registerFlags) (*relyingparty.
 		UserVerification: webauthn.UserVerificationRequirement(f.verification),
 		ResidentKey:      webauthn.ResidentKeyRequirement(f.residentKey),
 		Attestation:      webauthn.AttestationConveyancePreference(f.attestation),
+		Timeout:          f.timeout,
 	}
 	var err error
 	if choices.Algorithms, err = parseAlgorithms(f.algorithms); err != nil {
@@ -167,14 +171,19 @@ func (a *app) runRegister(ctx context.Context, f *registerFlags) (*relyingparty.
 	if err != nil {
 		return nil, err
 	}
-	record, err := rp.FinishRegistration(session, response)
-	if err != nil {
-		return nil, err
+	return rp.FinishRegistration(session, response)
+}
+
+// save writes the record, or else prints it: the credential is on the key already, and worth nothing without it.
+func (a *app) save(record *relyingparty.Record, path string) error {
+	if path == "" {
+		return nil
 	}
-	if f.save != "" {
-		err = relyingparty.WriteRecord(f.save, record)
+	err := relyingparty.WriteRecord(path, record)
+	if err == nil {
+		return nil
 	}
-	return record, err
+	return errors.Join(fmt.Errorf("%w; here it is instead, on standard output", err), a.printJSON(record))
 }
 
 func parseAlgorithms(names []string) ([]ctap.Algorithm, error) {

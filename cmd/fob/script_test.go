@@ -150,7 +150,7 @@ func (s script) end(p *process, code string) error {
 }
 
 func (s script) fobd(args []string) error {
-	c, name, err := s.parse(append([]string{"fobd"}, args...))
+	c, name, err := s.parse(append([]string{"fobd", "--no-discovery"}, args...))
 	if err != nil {
 		return err
 	}

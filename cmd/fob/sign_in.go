@@ -71,6 +71,7 @@ func (a *app) runSignIn(ctx context.Context, f *signInFlags, files []string) err
 	options, session, err := rp.BeginSignIn(records, relyingparty.SignInChoices{
 		UserVerification: webauthn.UserVerificationRequirement(f.verification),
 		Discoverable:     f.discoverable,
+		Timeout:          f.timeout,
 	})
 	if err != nil {
 		return err

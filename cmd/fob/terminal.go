@@ -52,6 +52,9 @@ func (t *terminal) line(ctx context.Context) (text string, err error) {
 		}
 		return err
 	})
+	if err != nil {
+		io.WriteString(t, "\n") // what follows begins a line of its own
+	}
 	return text, err
 }
 

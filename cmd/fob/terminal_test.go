@@ -37,7 +37,7 @@ func newScreen(t *testing.T, pin string, flags ...string) *screen {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fobd := w.command(dir, "fobd", append([]string{"--emulator", "--verbose"}, flags...)...)
+	fobd := w.command(dir, "fobd", append([]string{"--no-discovery", "--emulator", "--verbose"}, flags...)...)
 	if pin != "" {
 		file := filepath.Join(dir, "pin")
 		if err := os.WriteFile(file, []byte(pin+"\n"), 0o600); err != nil {
@@ -272,7 +272,7 @@ func TestTimeoutAtPIN(t *testing.T) {
 	s.run(register + " --timeout 1s")
 	s.sees(`8 attempts left: $`)
 	s.types("12")
-	s.sees(`fob: timed out waiting for the person\r\n`)
+	s.sees(`fob: timed out: nobody touched the key or answered\r\n`)
 	s.exits(7)
 }
 
@@ -342,6 +342,6 @@ func TestChooseNoAccount(t *testing.T) {
 
 	s.run(signIn + " --timeout 1s")
 	s.sees(`account, 1 to 2: $`)
-	s.sees(`fob: timed out waiting for the person\r\n`)
+	s.sees(`fob: timed out: nobody touched the key or answered\r\n`)
 	s.exits(7)
 }

@@ -64,6 +64,7 @@ func exitCode(err error) int {
 type options struct {
 	socket, helper string
 	devices        []string
+	noDiscovery    bool
 	emulate        bool
 	emulator       program.Emulator
 	verbose        bool
@@ -95,6 +96,7 @@ SIGTERM, after the ceremonies in progress were cancelled and their keys are dark
 	f.StringVar(&o.socket, "socket", ipc.DefaultSocket(), "listen at `PATH`; its folder must be ours alone, mode 0700")
 	f.StringVar(&o.helper, "helper", "", "`PATH` of fob-fido-helper (default: beside fobd)")
 	f.StringArrayVar(&o.devices, "device", nil, "use the key at `PATH` too, which discovery can't see; may be repeated")
+	f.BoolVar(&o.noDiscovery, "no-discovery", false, "don't look for keys; use those of --device and --emulator alone")
 	f.BoolVar(&o.emulate, "emulator", false, "plug in an emulated key, for tests: it protects nothing")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log more")
 	o.emulator.Flags(f, "emulator-")
@@ -145,7 +147,12 @@ func (o *options) run(ctx context.Context) error {
 		return err
 	}
 	d := &daemon.Daemon{
-		Source:  &helper.Source{Path: path, Extra: func() []fido.DeviceInfo { return extra }, Log: log},
+		Source: &helper.Source{
+			Path:        path,
+			Extra:       func() []fido.DeviceInfo { return extra },
+			NoDiscovery: o.noDiscovery,
+			Log:         log,
+		},
 		Version: program.Version,
 		Log:     log,
 	}

@@ -29,6 +29,8 @@ type Source struct {
 	// Extra lists devices that discovery can't see: an emulated key on a pseudo-terminal. May be nil. Path is required,
 	// ID is filled in; one that is not there any more is left out.
 	Extra func() []fido.DeviceInfo
+	// NoDiscovery keeps to the keys of Extra.
+	NoDiscovery bool
 	// Log gets what helpers write to their standard error, at debug level. May be nil.
 	Log *slog.Logger
 
@@ -43,9 +45,12 @@ var _ fido.Source = (*Source)(nil)
 // Devices lists the keys that are plugged in, ordered by path. Its errors are those of fido's helper processes, and
 // ctx.Err().
 func (s *Source) Devices(ctx context.Context) ([]fido.DeviceInfo, error) {
-	infos, err := s.discover(ctx)
-	if err != nil {
-		return nil, err
+	var infos []fido.DeviceInfo
+	var err error
+	if !s.NoDiscovery {
+		if infos, err = s.discover(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if s.Extra != nil {
 		extra := s.Extra()

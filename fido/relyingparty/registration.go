@@ -24,6 +24,7 @@ type RegistrationChoices struct {
 	Attestation      webauthn.AttestationConveyancePreference // empty: none
 	Algorithms       []ctap.Algorithm                         // most wanted first; empty: ES256, EdDSA
 	Existing         []Record                                 // a key that holds one of these is refused
+	Timeout          time.Duration                            // for the client; 0: SessionLifetime
 }
 
 // BeginRegistration makes the options of a registration, {"publicKey": …} in JSON, and the session that belongs to
@@ -60,6 +61,9 @@ func (rp *RelyingParty) BeginRegistration(user User, choices RegistrationChoices
 		server.WithExtensions(server.WithExtensionCredProps()))
 	if err != nil {
 		return nil, nil, err
+	}
+	if choices.Timeout > 0 {
+		creation.Response.Timeout = int(choices.Timeout.Milliseconds())
 	}
 	options, err := encodeOptions(creation, webauthn.ParseCreationOptions)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -39,12 +40,17 @@ type RelyingParty struct {
 	server       *server.WebAuthn
 }
 
-// New makes a relying party. rpID is empty for the origin's host. The error is a *webauthn.RPIDError, or go-webauthn's
-// for an RP ID of one label, which only localhost may be.
+// ErrOneLabel tells of an RP ID of one label, such as a host name of an intranet, which go-webauthn does not accept.
+var ErrOneLabel = errors.New("the RP ID must have a dot, unless it is localhost")
+
+// New makes a relying party. rpID is empty for the origin's host. The error is a *webauthn.RPIDError, or ErrOneLabel.
 func New(rpID, origin string) (*RelyingParty, error) {
 	rpID, err := webauthn.CheckRPID(rpID, origin)
 	if err != nil {
 		return nil, err
+	}
+	if !strings.Contains(rpID, ".") && rpID != "localhost" {
+		return nil, fmt.Errorf("%w: %q", ErrOneLabel, rpID)
 	}
 	timeout := server.TimeoutConfig{Enforce: true, Timeout: SessionLifetime, TimeoutUVD: SessionLifetime}
 	s, err := server.New(&server.Config{
@@ -87,7 +93,29 @@ func (a *account) WebAuthnName() string                     { return a.user.Name
 func (a *account) WebAuthnDisplayName() string              { return a.user.DisplayName }
 func (a *account) WebAuthnCredentials() []server.Credential { return a.credentials }
 
-func notVerified(reason error) error { return fmt.Errorf("%w: %w", ErrNotVerified, reason) }
+func notVerified(reason error) error { return fmt.Errorf("%w: %w", ErrNotVerified, plain(reason)) }
+
+// plain gives go-webauthn's errors words for a person: no capital letter, and nothing behind a reason that it lacks.
+func plain(reason error) error {
+	var e *protocol.Error
+	if !errors.As(reason, &e) {
+		return reason
+	}
+	text := strings.TrimSuffix(e.Details, ": <nil>")
+	if text != "" {
+		text = strings.ToLower(text[:1]) + text[1:]
+	}
+	return &plainError{text, reason}
+}
+
+// plainError is an error in other words.
+type plainError struct {
+	text string
+	err  error
+}
+
+func (e *plainError) Error() string { return e.text }
+func (e *plainError) Unwrap() error { return e.err }
 
 // descriptors lists the credentials of records, all of this relying party.
 func (rp *RelyingParty) descriptors(records []Record) ([]protocol.CredentialDescriptor, error) {

@@ -3,6 +3,7 @@ package relyingparty
 import (
 	"bytes"
 	"slices"
+	"time"
 
 	"github.com/go-webauthn/webauthn/protocol"
 	server "github.com/go-webauthn/webauthn/webauthn"
@@ -14,6 +15,7 @@ import (
 type SignInChoices struct {
 	UserVerification webauthn.UserVerificationRequirement // empty: preferred
 	Discoverable     bool                                 // name no credentials: whoever the key knows may sign in
+	Timeout          time.Duration                        // for the client; 0: SessionLifetime
 }
 
 // SignIn is the result of a sign-in that was verified.
@@ -47,6 +49,9 @@ func (rp *RelyingParty) BeginSignIn(records []Record, choices SignInChoices) ([]
 	assertion, data, err := rp.server.BeginDiscoverableLogin(login...)
 	if err != nil {
 		return nil, nil, err
+	}
+	if choices.Timeout > 0 {
+		assertion.Response.Timeout = int(choices.Timeout.Milliseconds())
 	}
 	options, err := encodeOptions(assertion, webauthn.ParseRequestOptions)
 	if err != nil {
