@@ -52,10 +52,7 @@ func ParseClientPINRequest(b []byte) (*ClientPINRequest, error) { return parse[C
 
 // ParseClientPINResponse decodes the answer, without its status byte.
 func ParseClientPINResponse(b []byte) (*ClientPINResponse, error) {
-	if len(b) == 0 { // setPIN and changePIN answer with the status alone
-		return &ClientPINResponse{}, nil
-	}
-	return parse[ClientPINResponse](b)
+	return parseOptional[ClientPINResponse](b) // setPIN and changePIN answer with the status alone
 }
 
 // Encode gives the request as it travels: the command byte and the parameters.

@@ -19,6 +19,7 @@ type GetAssertionResponse struct {
 	AuthData            Bytes                          `cbor:"2,keyasint"`
 	Signature           Bytes                          `cbor:"3,keyasint"`
 	User                *PublicKeyCredentialUserEntity `cbor:"4,keyasint,omitzero"`
+	LargeBlobKey        Bytes                          `cbor:"7,keyasint,omitzero"`
 	NumberOfCredentials uint                           `cbor:"5,keyasint,omitzero"`
 }
 

@@ -4,18 +4,25 @@ package ctap
 const (
 	VersionFIDO20 = "FIDO_2_0"
 	VersionFIDO21 = "FIDO_2_1"
+
+	VersionFIDO21Pre = "FIDO_2_1_PRE" // has the preview of credential management or of bio enrollment
 )
 
 // Option IDs of authenticatorGetInfo (§6.4). An ID that is absent from the map means that the authenticator can't.
 const (
-	OptionRK               = "rk"               // keeps discoverable credentials
-	OptionUP               = "up"               // can test user presence; true when absent
-	OptionUV               = "uv"               // built-in user verification; true once it is set up
-	OptionPlat             = "plat"             // attached to the platform; false when absent
-	OptionClientPIN        = "clientPin"        // takes a PIN; true once it is set
-	OptionPINUVAuthToken   = "pinUvAuthToken"   // gives tokens with permissions
-	OptionMakeCredUVNotRqd = "makeCredUvNotRqd" // makes non-discoverable credentials without user verification
-	OptionAlwaysUV         = "alwaysUv"         // every ceremony needs user verification
+	OptionRK                    = "rk"                    // keeps discoverable credentials
+	OptionUP                    = "up"                    // can test user presence; true when absent
+	OptionUV                    = "uv"                    // built-in user verification; true once it is set up
+	OptionPlat                  = "plat"                  // attached to the platform; false when absent
+	OptionClientPIN             = "clientPin"             // takes a PIN; true once it is set
+	OptionPINUVAuthToken        = "pinUvAuthToken"        // gives tokens with permissions
+	OptionMakeCredUVNotRqd      = "makeCredUvNotRqd"      // makes non-discoverable credentials without user verification
+	OptionAlwaysUV              = "alwaysUv"              // every ceremony needs user verification
+	OptionCredMgmt              = "credMgmt"              // has authenticatorCredentialManagement
+	OptionCredentialMgmtPreview = "credentialMgmtPreview" // has its preview, command 0x41
+	OptionLargeBlobs            = "largeBlobs"            // has authenticatorLargeBlobs
+	OptionAuthnrCfg             = "authnrCfg"             // has authenticatorConfig
+	OptionSetMinPINLen          = "setMinPINLength"       // has its subcommand setMinPINLength
 )
 
 // AAGUID tells the model of an authenticator.
@@ -34,9 +41,12 @@ type GetInfoResponse struct {
 	MaxCredentialIDLength    uint                            `cbor:"8,keyasint,omitzero"`
 	Transports               []string                        `cbor:"9,keyasint,omitzero"`
 	Algorithms               []PublicKeyCredentialParameters `cbor:"10,keyasint,omitzero"`
+	MaxLargeBlobArray        uint                            `cbor:"11,keyasint,omitzero"`
 	ForcePINChange           bool                            `cbor:"12,keyasint,omitzero"`
 	MinPINLength             uint                            `cbor:"13,keyasint,omitzero"` // in Unicode code points
 	FirmwareVersion          uint                            `cbor:"14,keyasint,omitzero"`
+	MaxCredBlobLength        uint                            `cbor:"15,keyasint,omitzero"`
+	MaxMinPINLengthRPIDs     uint                            `cbor:"16,keyasint,omitzero"`
 	RemainingDiscoverable    *uint                           `cbor:"20,keyasint,omitzero"`
 	AttestationFormats       []string                        `cbor:"22,keyasint,omitzero"`
 }

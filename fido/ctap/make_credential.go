@@ -26,6 +26,8 @@ type MakeCredentialResponse struct {
 	Format   string     `cbor:"1,keyasint"`
 	AuthData Bytes      `cbor:"2,keyasint"`
 	AttStmt  RawMessage `cbor:"3,keyasint"`
+
+	LargeBlobKey Bytes `cbor:"5,keyasint,omitzero"`
 }
 
 // PackedAttestationStatement is attStmt of the format "packed" (WebAuthn §8.2); without X5C it is self attestation.
@@ -61,6 +63,22 @@ func parse[T any](b []byte) (*T, error) {
 		return nil, err
 	}
 	return v, nil
+}
+
+// parseOptional decodes a response that may consist of its status byte alone.
+func parseOptional[T any](b []byte) (*T, error) {
+	if len(b) == 0 {
+		return new(T), nil
+	}
+	return parse[T](b)
+}
+
+// parseParams decodes subCommandParams.
+func parseParams[T any](b RawMessage) (*T, error) {
+	if b == nil {
+		return nil, ErrMissingParameter
+	}
+	return parse[T](b)
 }
 
 func encode(c Command, parameters any) []byte {

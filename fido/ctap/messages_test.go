@@ -298,3 +298,39 @@ func FuzzCOSEKey(f *testing.F) {
 		}
 	})
 }
+
+func FuzzCredentialManagementRequest(f *testing.F) {
+	fuzzMessage(f, ParseCredentialManagementRequest, func(r *CredentialManagementRequest) []byte { return r.Encode()[1:] },
+		"a10101", "a2010402a1014101")
+}
+
+func FuzzCredentialManagementResponse(f *testing.F) {
+	fuzzMessage(f, ParseCredentialManagementResponse, func(r *CredentialManagementResponse) []byte { return r.Encode()[1:] },
+		"a201000218"+"64")
+}
+
+func FuzzLargeBlobsRequest(f *testing.F) {
+	fuzzMessage(f, ParseLargeBlobsRequest, func(r *LargeBlobsRequest) []byte { return r.Encode()[1:] }, "a201010300")
+}
+
+func FuzzConfigRequest(f *testing.F) {
+	fuzzMessage(f, ParseConfigRequest, func(r *ConfigRequest) []byte { return r.Encode()[1:] }, "a2010302a10104", "a10102")
+}
+
+func FuzzSetMinPINLengthParams(f *testing.F) {
+	fuzzMessage(f, parse[SetMinPINLengthParams], func(p *SetMinPINLengthParams) []byte { return mustMarshal(p) }, "a201060281"+"6161")
+}
+
+func FuzzBioEnrollmentRequest(f *testing.F) {
+	fuzzMessage(f, ParseBioEnrollmentRequest, func(r *BioEnrollmentRequest) []byte { return r.Encode()[1:] }, "a301010201"+"03a103190400")
+}
+
+func FuzzMakeCredentialExtensionInputs(f *testing.F) {
+	fuzzMessage(f, parse[MakeCredentialExtensionInputs], func(v *MakeCredentialExtensionInputs) []byte { return mustMarshal(v) },
+		"a16b6372656450726f7465637402")
+}
+
+func FuzzGetAssertionExtensionInputs(f *testing.F) {
+	fuzzMessage(f, parse[GetAssertionExtensionInputs], func(v *GetAssertionExtensionInputs) []byte { return mustMarshal(v) },
+		"a1686372656442"+"6c6f62f5")
+}

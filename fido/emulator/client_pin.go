@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"slices"
 	"unicode/utf8"
 
 	"fob/fido/ctap"
@@ -15,6 +16,7 @@ const (
 	maxPINRetries    = 8  // wrong PINs until the key is blocked for good (§6.5.2.3)
 	maxPINMismatches = 3  // wrong PINs in a row until the next power-up (§6.5.2.3)
 	minPINLength     = 4  // code points (§6.5.1)
+	maxPINLength     = 63 // bytes (§6.5.1)
 	paddedPINSize    = 64 // bytes (§6.5.1)
 	pinHashSize      = 16 // bytes
 )
@@ -58,10 +60,11 @@ func (a *Authenticator) clientPIN(parameters []byte) (ctap.Response, error) {
 	case ctap.SubcommandGetPINToken:
 		return a.getPINToken(req)
 	case ctap.SubcommandGetPINUVAuthTokenUsingPINWithPermissions:
-		return a.getTokenWithPermissions(req)
-	default:
-		return nil, ctap.ErrInvalidSubcommand
+		if a.Tokens {
+			return a.getTokenWithPermissions(req)
+		}
 	}
+	return nil, ctap.ErrInvalidSubcommand
 }
 
 // getPINRetries implements §6.5.5.2.
@@ -73,7 +76,7 @@ func (a *Authenticator) getPINRetries() ctap.Response {
 
 // getKeyAgreement implements §6.5.5.4.
 func (a *Authenticator) getKeyAgreement(req *ctap.ClientPINRequest) (ctap.Response, error) {
-	if err := checkProtocol(req.PINUVAuthProtocol); err != nil {
+	if err := a.checkProtocol(req.PINUVAuthProtocol); err != nil {
 		return nil, err
 	}
 	key := &ctap.KeyAgreement{PublicKey: a.pin.keyAgreements[req.PINUVAuthProtocol].PublicKey()}
@@ -81,11 +84,11 @@ func (a *Authenticator) getKeyAgreement(req *ctap.ClientPINRequest) (ctap.Respon
 }
 
 // checkProtocol is the check that each subcommand with a protocol begins with.
-func checkProtocol(p ctap.PINProtocol) error {
+func (a *Authenticator) checkProtocol(p ctap.PINProtocol) error {
 	switch {
 	case p == 0:
 		return ctap.ErrMissingParameter
-	case !p.Supported():
+	case !slices.Contains(a.PINProtocols, p):
 		return ctap.ErrInvalidParameter
 	default:
 		return nil
@@ -102,7 +105,7 @@ func (a *Authenticator) setPIN(req *ctap.ClientPINRequest) (ctap.Response, error
 	if req.KeyAgreement == nil || req.NewPINEnc == nil || req.PINUVAuthParam == nil {
 		return nil, ctap.ErrMissingParameter
 	}
-	if err := checkProtocol(req.PINUVAuthProtocol); err != nil {
+	if err := a.checkProtocol(req.PINUVAuthProtocol); err != nil {
 		return nil, err
 	}
 	if a.state.hasPIN() {
@@ -124,7 +127,7 @@ func (a *Authenticator) changePIN(req *ctap.ClientPINRequest) (ctap.Response, er
 	if req.KeyAgreement == nil || req.PINHashEnc == nil || req.NewPINEnc == nil || req.PINUVAuthParam == nil {
 		return nil, ctap.ErrMissingParameter
 	}
-	if err := checkProtocol(req.PINUVAuthProtocol); err != nil {
+	if err := a.checkProtocol(req.PINUVAuthProtocol); err != nil {
 		return nil, err
 	}
 	if err := a.checkPINUsable(); err != nil {
@@ -142,11 +145,7 @@ func (a *Authenticator) changePIN(req *ctap.ClientPINRequest) (ctap.Response, er
 	if err := a.verifyPINHash(req.PINUVAuthProtocol, secret, req.PINHashEnc); err != nil {
 		return nil, err
 	}
-	resp, err := a.storePIN(secret, req.NewPINEnc)
-	if err == nil {
-		a.pin.token = nil // resetPinUvAuthToken: tokens of the old PIN end
-	}
-	return resp, err
+	return a.storePIN(secret, req.NewPINEnc)
 }
 
 // checkPINUsable refuses where no PIN can be tried: none is set, or the key is blocked.
@@ -196,38 +195,58 @@ func (a *Authenticator) storePIN(secret *ctap.SharedSecret, newPINEnc []byte) (c
 	if len(padded) != paddedPINSize {
 		return nil, ctap.ErrInvalidParameter
 	}
-	hash, err := hashPIN(bytes.TrimRight(padded, "\x00"))
-	if err != nil {
+	pin := bytes.TrimRight(padded, "\x00")
+	if err := a.checkPIN(pin); err != nil {
 		return nil, err
 	}
-	err = a.update(func(s *state) { s.PINHash, s.PINRetries = hash, maxPINRetries })
-	if err != nil {
+	if a.state.ForcePINChange && bytes.Equal(hashPIN(pin), a.state.PINHash) { // §6.5.5.6 step 13
+		return nil, ctap.ErrPINPolicyViolation
+	}
+	if err := a.keepPIN(pin); err != nil {
 		return nil, err
 	}
-	a.pin.mismatches = 0
 	return (&ctap.ClientPINResponse{}).Encode(), nil
 }
 
-// hashPIN checks a PIN against the policy and gives LEFT(SHA-256(PIN), 16).
-func hashPIN(pin []byte) ([]byte, error) {
-	if len(pin) >= paddedPINSize || utf8.RuneCount(pin) < minPINLength {
-		return nil, ctap.ErrPINPolicyViolation
+// checkPIN checks a new PIN against the policy.
+func (a *Authenticator) checkPIN(pin []byte) error {
+	if len(pin) > maxPINLength || uint(utf8.RuneCount(pin)) < a.state.minPINLength() {
+		return ctap.ErrPINPolicyViolation
 	}
+	return nil
+}
+
+// keepPIN sets the PIN, with all retries, and ends the tokens of the one before (resetPinUvAuthToken).
+func (a *Authenticator) keepPIN(pin []byte) error {
+	err := a.update(func(s *state) {
+		s.PINHash, s.PINLength = hashPIN(pin), uint(utf8.RuneCount(pin))
+		s.PINRetries, s.ForcePINChange = maxPINRetries, false
+	})
+	if err == nil {
+		a.pin.mismatches, a.pin.token = 0, nil
+	}
+	return err
+}
+
+// hashPIN gives LEFT(SHA-256(PIN), 16).
+func hashPIN(pin []byte) []byte {
 	sum := sha256.Sum256(pin)
-	return sum[:pinHashSize], nil
+	return sum[:pinHashSize]
 }
 
 // SetPIN gives the key a PIN at the workbench, as a fixture does: unlike setPIN it replaces one that is set, and it
-// makes the retries full. The error is ctap.ErrPINPolicyViolation for a PIN that is too short or too long.
+// makes the retries full. The error is ctap.ErrPINPolicyViolation for a PIN that is too short or too long, and
+// ctap.ErrInvalidCommand for a key that takes none.
 func (a *Authenticator) SetPIN(pin []byte) error {
 	<-a.turn
 	defer func() { a.turn <- struct{}{} }()
-	hash, err := hashPIN(pin)
-	if err != nil {
+	if !a.PIN {
+		return ctap.ErrInvalidCommand
+	}
+	if err := a.checkPIN(pin); err != nil {
 		return err
 	}
-	a.pin.mismatches, a.pin.token = 0, nil
-	return a.update(func(s *state) { s.PINHash, s.PINRetries = hash, maxPINRetries })
+	return a.keepPIN(pin)
 }
 
 // getPINToken implements §6.5.5.7.1, the older way to a token, which may make credentials and assertions.
@@ -235,7 +254,7 @@ func (a *Authenticator) getPINToken(req *ctap.ClientPINRequest) (ctap.Response, 
 	if req.KeyAgreement == nil || req.PINHashEnc == nil {
 		return nil, ctap.ErrMissingParameter
 	}
-	if err := checkProtocol(req.PINUVAuthProtocol); err != nil {
+	if err := a.checkProtocol(req.PINUVAuthProtocol); err != nil {
 		return nil, err
 	}
 	if req.Permissions != nil || req.RPID != nil {
@@ -246,25 +265,44 @@ func (a *Authenticator) getPINToken(req *ctap.ClientPINRequest) (ctap.Response, 
 
 // getTokenWithPermissions implements §6.5.5.7.2, getPinUvAuthTokenUsingPinWithPermissions.
 func (a *Authenticator) getTokenWithPermissions(req *ctap.ClientPINRequest) (ctap.Response, error) {
-	const offered = ctap.PermissionMakeCredential | ctap.PermissionGetAssertion
-	const known = offered | ctap.PermissionCredentialManagement | ctap.PermissionBioEnrollment |
-		ctap.PermissionLargeBlobWrite | ctap.PermissionAuthenticatorConfiguration
+	const known = ctap.PermissionMakeCredential | ctap.PermissionGetAssertion | ctap.PermissionCredentialManagement |
+		ctap.PermissionBioEnrollment | ctap.PermissionLargeBlobWrite | ctap.PermissionAuthenticatorConfiguration
+	const forRP = ctap.PermissionMakeCredential | ctap.PermissionGetAssertion
 	if req.KeyAgreement == nil || req.PINHashEnc == nil || req.Permissions == nil {
 		return nil, ctap.ErrMissingParameter
 	}
-	if err := checkProtocol(req.PINUVAuthProtocol); err != nil {
+	if err := a.checkProtocol(req.PINUVAuthProtocol); err != nil {
 		return nil, err
 	}
 	permissions := *req.Permissions & known // undefined bits are ignored
 	switch {
 	case *req.Permissions == 0:
 		return nil, ctap.ErrInvalidParameter
-	case permissions&^offered != 0:
+	case permissions&^a.permissions() != 0:
 		return nil, ctap.ErrUnauthorizedPerm
-	case req.RPID == nil || *req.RPID == "": // mc and ga, the only ones offered, are for one RP
+	case permissions&forRP != 0 && (req.RPID == nil || *req.RPID == ""):
 		return nil, ctap.ErrMissingParameter
 	}
-	return a.issueToken(req, permissions, *req.RPID)
+	rpID := ""
+	if req.RPID != nil {
+		rpID = *req.RPID
+	}
+	return a.issueToken(req, permissions, rpID)
+}
+
+// permissions are those that a token of this key can have.
+func (a *Authenticator) permissions() ctap.Permission {
+	p := ctap.PermissionMakeCredential | ctap.PermissionGetAssertion
+	if a.CredentialManagement {
+		p |= ctap.PermissionCredentialManagement
+	}
+	if a.MaxLargeBlobArray > 0 {
+		p |= ctap.PermissionLargeBlobWrite
+	}
+	if a.Config {
+		p |= ctap.PermissionAuthenticatorConfiguration
+	}
+	return p
 }
 
 // issueToken is what both ways to a token have in common.
@@ -279,6 +317,9 @@ func (a *Authenticator) issueToken(req *ctap.ClientPINRequest, permissions ctap.
 	defer secret.Wipe()
 	if err := a.verifyPINHash(req.PINUVAuthProtocol, secret, req.PINHashEnc); err != nil {
 		return nil, err
+	}
+	if a.state.ForcePINChange { // §6.5.5.7.2 step 9
+		return nil, ctap.ErrPINPolicyViolation
 	}
 	a.pin.token = newToken(req.PINUVAuthProtocol, permissions, rpID)
 	encrypted, err := secret.Encrypt(a.pin.token.secret)

@@ -8,6 +8,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
@@ -15,28 +16,30 @@ import (
 	"fob/fido/ctap"
 )
 
-// algorithms that the key makes credentials for, as authenticatorGetInfo lists them.
-var algorithms = []ctap.Algorithm{ctap.ES256, ctap.EdDSA}
-
 // secretSize is the length of a private key: a P-256 scalar or an Ed25519 seed.
 const secretSize = 32
 
 const (
-	nonceSize   = 12                              // of AES-GCM
-	wrappedSize = nonceSize + 2 + secretSize + 16 // nonce, algorithm, private key, tag
+	nonceSize   = 12                                  // of AES-GCM
+	wrappedSize = nonceSize + 2 + 1 + secretSize + 16 // nonce, algorithm, traits, private key, tag
 )
 
 // Credential is a public key credential source (WebAuthn §4). Discoverable ones are kept in the state; the others
 // live, encrypted, in their own credential ID (WebAuthn §6.2, "client-side" storage).
 type Credential struct {
-	ID              []byte         `json:"id"`
-	RPID            string         `json:"rpId"`
-	RPName          string         `json:"rpName,omitempty"`
-	UserID          []byte         `json:"userId"`
-	UserName        string         `json:"userName,omitempty"`
-	UserDisplayName string         `json:"userDisplayName,omitempty"`
-	Algorithm       ctap.Algorithm `json:"alg"`
-	PrivateKey      []byte         `json:"privateKey"`
+	ID                []byte           `json:"id"`
+	RPID              string           `json:"rpId"`
+	RPName            string           `json:"rpName,omitempty"`
+	UserID            []byte           `json:"userId"`
+	UserName          string           `json:"userName,omitempty"`
+	UserDisplayName   string           `json:"userDisplayName,omitempty"`
+	Algorithm         ctap.Algorithm   `json:"alg"`
+	PrivateKey        []byte           `json:"privateKey"`
+	CredProtect       ctap.CredProtect `json:"credProtect,omitempty"`
+	HMACSecret        bool             `json:"hmacSecret,omitempty"`
+	ThirdPartyPayment bool             `json:"thirdPartyPayment,omitempty"`
+	CredBlob          []byte           `json:"credBlob,omitempty"`
+	LargeBlobKey      []byte           `json:"largeBlobKey,omitempty"`
 
 	discoverable bool
 	key          crypto.Signer // nil until signer was called
@@ -83,6 +86,37 @@ func (c *Credential) parsePrivateKey() (crypto.Signer, error) {
 	}
 }
 
+// publicKey gives the COSE_Key.
+func (c *Credential) publicKey() ([]byte, error) {
+	key, err := c.signer()
+	if err != nil {
+		return nil, err
+	}
+	return ctap.MarshalCOSEKey(key.Public())
+}
+
+// descriptor names the credential to the platform.
+func (c *Credential) descriptor() *ctap.PublicKeyCredentialDescriptor {
+	return &ctap.PublicKeyCredentialDescriptor{Type: ctap.TypePublicKey, ID: c.ID}
+}
+
+// user names the account, with the names when they may be told.
+func (c *Credential) user(named bool) *ctap.PublicKeyCredentialUserEntity {
+	u := &ctap.PublicKeyCredentialUserEntity{ID: c.UserID}
+	if named {
+		u.Name, u.DisplayName = c.UserName, c.UserDisplayName
+	}
+	return u
+}
+
+// credRandom is the secret behind hmac-secret: one for a verified user, another for others (§12.5). It comes from the
+// private key, and so dies with it.
+func (c *Credential) credRandom(verified bool) []byte {
+	mac := hmac.New(sha256.New, c.PrivateKey)
+	mac.Write([]byte(map[bool]string{true: "CredRandomWithUV", false: "CredRandomWithoutUV"}[verified]))
+	return mac.Sum(nil)
+}
+
 // sign signs authData || clientDataHash (WebAuthn §6.3.3 step 11).
 func sign(key crypto.Signer, authData, clientDataHash []byte) ([]byte, error) {
 	message := append(append([]byte(nil), authData...), clientDataHash...)
@@ -93,10 +127,30 @@ func sign(key crypto.Signer, authData, clientDataHash []byte) ([]byte, error) {
 	return key.Sign(rand.Reader, digest[:], crypto.SHA256)
 }
 
-// wrap gives the ID of a non-discoverable credential: its algorithm and private key, encrypted with AES-256-GCM under
-// a key that only this authenticator has until it is reset. The RP ID is authenticated, so an ID is no use elsewhere.
+// Traits of a credential that is not discoverable, in its ID. The two lowest bits are its credProtect level.
+const (
+	traitCredProtect       = 3
+	traitHMACSecret        = 1 << 2
+	traitThirdPartyPayment = 1 << 3
+)
+
+func (c *Credential) traits() byte {
+	t := byte(c.CredProtect) & traitCredProtect
+	if c.HMACSecret {
+		t |= traitHMACSecret
+	}
+	if c.ThirdPartyPayment {
+		t |= traitThirdPartyPayment
+	}
+	return t
+}
+
+// wrap gives the ID of a non-discoverable credential: its algorithm, traits and private key, encrypted with AES-256-GCM
+// under a key that only this authenticator has until it is reset. The RP ID is authenticated, so an ID is no use
+// elsewhere.
 func (s *state) wrap(c *Credential) []byte {
-	plaintext := append(binary.BigEndian.AppendUint16(nil, uint16(c.Algorithm)), c.PrivateKey...)
+	plaintext := append(binary.BigEndian.AppendUint16(nil, uint16(c.Algorithm)), c.traits())
+	plaintext = append(plaintext, c.PrivateKey...)
 	defer clear(plaintext)
 	nonce := make([]byte, nonceSize)
 	rand.Read(nonce)
@@ -119,8 +173,16 @@ func (s *state) unwrap(id []byte, rpID string) *Credential {
 	if err != nil {
 		return nil
 	}
-	alg := ctap.Algorithm(int16(binary.BigEndian.Uint16(plaintext)))
-	c := &Credential{ID: bytes.Clone(id), RPID: rpID, Algorithm: alg, PrivateKey: plaintext[2:]}
+	traits := plaintext[2]
+	c := &Credential{
+		ID:                bytes.Clone(id),
+		RPID:              rpID,
+		Algorithm:         ctap.Algorithm(int16(binary.BigEndian.Uint16(plaintext))),
+		PrivateKey:        plaintext[3:],
+		CredProtect:       ctap.CredProtect(traits & traitCredProtect),
+		HMACSecret:        traits&traitHMACSecret != 0,
+		ThirdPartyPayment: traits&traitThirdPartyPayment != 0,
+	}
 	if s.unwrapped == nil || len(s.unwrapped) >= maxUnwrapped {
 		s.unwrapped = make(map[string]*Credential)
 	}

@@ -9,6 +9,7 @@ package emulator
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -16,27 +17,14 @@ import (
 	"fob/fido/ctap"
 )
 
-// Limits of the emulated key, as authenticatorGetInfo tells them.
-const (
-	maxMsgSize               = 4096 // bytes of a request
-	maxCredentialCountInList = 32
-	maxCredentialIDLength    = 128 // bytes
-	maxDiscoverable          = 100 // credentials
-)
-
 const (
 	userActionTimeout = 30 * time.Second // how long the key waits for a touch
 	resetWindow       = 10 * time.Second // after power-up (§6.6)
 )
 
-// DefaultAAGUID is the model that an emulated key gives itself out for.
-var DefaultAAGUID = ctap.AAGUID{
-	0xd3, 0x96, 0xe0, 0x33, 0x7a, 0xc2, 0xea, 0xe2, 0xb2, 0x8c, 0xac, 0xa9, 0x55, 0x5f, 0xbc, 0xa0,
-}
-
 // Options configure an Authenticator. The zero value is a key in memory that is always touched at once.
 type Options struct {
-	AAGUID   *ctap.AAGUID // nil for DefaultAAGUID
+	Profile  *Profile     // nil for that of the state file, or the default one
 	Presence Presence     // nil for Approve
 	File     *StateFile   // nil to keep the state in memory
 	Log      *slog.Logger // nil for none; gets commands and status codes, never a secret
@@ -44,7 +32,7 @@ type Options struct {
 
 // Authenticator is an emulated key. It serves one request at a time, whatever the number of its transports.
 type Authenticator struct {
-	aaguid   ctap.AAGUID
+	*Profile
 	presence Presence
 	file     *StateFile
 	log      *slog.Logger
@@ -54,21 +42,43 @@ type Authenticator struct {
 	state     state
 	poweredUp time.Time
 	pin       pinState
-	next      *nextAssertion
+	pending   pending
+	blobs     blobWrite
 }
+
+// pending is what a stateful command has left for the commands that go on with it (§6, "stateful commands"). Any other
+// command ends it.
+type pending struct {
+	channel     uint32
+	last        time.Time // of the command before
+	assertion   *nextAssertion
+	rps         []*Credential // one for each RP
+	credentials []*Credential
+}
+
+// pendingTimeout is how long a platform may take to go on (§6.3).
+const pendingTimeout = 30 * time.Second
+
+// goesOn reports whether a command of this channel may go on with what is pending.
+func (p *pending) goesOn(r *request) bool {
+	return p.channel == r.channel && time.Since(p.last) <= pendingTimeout
+}
+
+// ErrOtherProfile is a state file of a key of another profile than was asked for.
+var ErrOtherProfile = errors.New("the state file is of a key with another profile")
 
 // New makes an emulated key, powered up. With a StateFile it has the credentials, PIN and counter that the file holds.
 func New(o Options) (*Authenticator, error) {
+	name := DefaultProfile
+	if o.Profile != nil {
+		name = o.Profile.Name
+	}
 	a := &Authenticator{
-		aaguid:   DefaultAAGUID,
 		presence: o.Presence,
 		file:     o.File,
 		log:      o.Log,
 		turn:     make(chan struct{}, 1),
-		state:    newState(),
-	}
-	if o.AAGUID != nil {
-		a.aaguid = *o.AAGUID
+		state:    newState(name),
 	}
 	if a.presence == nil {
 		a.presence = Approve
@@ -80,6 +90,13 @@ func New(o Options) (*Authenticator, error) {
 		if err := a.file.load(&a.state); err != nil {
 			return nil, err
 		}
+	}
+	if o.Profile != nil && a.state.Profile != name {
+		return nil, fmt.Errorf("%w: %s, not %s", ErrOtherProfile, a.state.Profile, name)
+	}
+	var err error
+	if a.Profile, err = LookupProfile(a.state.Profile); err != nil {
+		return nil, err
 	}
 	a.powerUp()
 	a.turn <- struct{}{}
@@ -96,7 +113,7 @@ func (a *Authenticator) PowerCycle() {
 
 func (a *Authenticator) powerUp() {
 	a.poweredUp = time.Now()
-	a.next = nil
+	a.pending, a.blobs = pending{}, blobWrite{}
 	a.pin = newPINState()
 }
 
@@ -129,27 +146,48 @@ func (a *Authenticator) serve(r *request, req ctap.Request) (ctap.Response, erro
 	switch {
 	case req.U2F || len(req.Payload) == 0:
 		return nil, ctap.ErrInvalidCommand
-	case len(req.Payload) > maxMsgSize:
+	case uint(len(req.Payload)) > a.MaxMsgSize:
 		return nil, ctap.ErrRequestTooLarge
 	}
 	command, parameters := ctap.Command(req.Payload[0]), req.Payload[1:]
-	next := a.next
-	a.next = nil // any command but getNextAssertion forgets the assertions that are left (§6.3)
+	before := a.pending
+	a.pending = pending{}
 	switch command {
 	case ctap.CommandMakeCredential:
 		return a.makeCredential(r, parameters)
 	case ctap.CommandGetAssertion:
 		return a.getAssertion(r, parameters)
 	case ctap.CommandGetNextAssertion:
-		return a.getNextAssertion(r, next)
+		return a.getNextAssertion(r, before)
 	case ctap.CommandGetInfo:
 		return a.getInfo(), nil
 	case ctap.CommandClientPIN:
+		if !a.PIN {
+			return nil, ctap.ErrInvalidCommand
+		}
 		return a.clientPIN(parameters)
 	case ctap.CommandReset:
 		return a.reset(r)
+	case ctap.CommandCredentialManagement, ctap.CommandCredentialManagementPreview:
+		if !a.CredentialManagement {
+			return nil, ctap.ErrInvalidCommand
+		}
+		return a.credentialManagement(r, parameters, before)
 	case ctap.CommandSelection:
+		if !a.Tokens { // before CTAP 2.1
+			return nil, ctap.ErrInvalidCommand
+		}
 		return a.selection(r)
+	case ctap.CommandLargeBlobs:
+		if a.MaxLargeBlobArray == 0 {
+			return nil, ctap.ErrInvalidCommand
+		}
+		return a.largeBlobs(parameters)
+	case ctap.CommandConfig:
+		if !a.Config {
+			return nil, ctap.ErrInvalidCommand
+		}
+		return a.config(parameters)
 	default:
 		return nil, ctap.ErrInvalidCommand
 	}
@@ -179,36 +217,6 @@ func (a *Authenticator) update(change func(*state)) error {
 	return nil
 }
 
-// getInfo implements authenticatorGetInfo (§6.4). FIDO_2_1 stays unnamed until the key has all that it promises.
-func (a *Authenticator) getInfo() ctap.Response {
-	remaining := uint(maxDiscoverable - len(a.state.Credentials))
-	info := &ctap.GetInfoResponse{
-		Versions: []string{ctap.VersionFIDO20},
-		AAGUID:   a.aaguid,
-		Options: map[string]bool{
-			ctap.OptionPlat:             false,
-			ctap.OptionRK:               true,
-			ctap.OptionUP:               true,
-			ctap.OptionClientPIN:        a.state.hasPIN(),
-			ctap.OptionPINUVAuthToken:   true,
-			ctap.OptionMakeCredUVNotRqd: true,
-		},
-		MaxMsgSize:               maxMsgSize,
-		PINUVAuthProtocols:       []ctap.PINProtocol{ctap.PINProtocolTwo, ctap.PINProtocolOne},
-		MaxCredentialCountInList: maxCredentialCountInList,
-		MaxCredentialIDLength:    maxCredentialIDLength,
-		Transports:               []string{"usb"},
-		MinPINLength:             minPINLength,
-		FirmwareVersion:          1,
-		RemainingDiscoverable:    &remaining,
-	}
-	for _, alg := range algorithms {
-		info.Algorithms = append(info.Algorithms,
-			ctap.PublicKeyCredentialParameters{Type: ctap.TypePublicKey, Alg: alg})
-	}
-	return info.Encode()
-}
-
 // selection implements authenticatorSelection (§6.9).
 func (a *Authenticator) selection(r *request) (ctap.Response, error) {
 	if err := a.awaitPresence(r, PresenceRequest{Command: ctap.CommandSelection}); err != nil {
@@ -225,10 +233,10 @@ func (a *Authenticator) reset(r *request) (ctap.Response, error) {
 	if err := a.awaitPresence(r, PresenceRequest{Command: ctap.CommandReset}); err != nil {
 		return nil, err
 	}
-	if err := a.update(func(s *state) { *s = newState() }); err != nil {
+	if err := a.update(func(s *state) { *s = newState(s.Profile) }); err != nil {
 		return nil, err
 	}
-	a.pin = newPINState()
+	a.pin, a.blobs = newPINState(), blobWrite{}
 	return ctap.Response{byte(ctap.StatusOK)}, nil
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 func TestRegisterAndSignIn(t *testing.T) {
-	for _, alg := range algorithms {
+	for _, alg := range profiles[DefaultProfile].Algorithms {
 		for _, kind := range []string{"discoverable", "non-discoverable"} {
 			t.Run(alg.String()+" "+kind, func(t *testing.T) {
 				p := newPlatform(t, Options{})
@@ -140,10 +140,10 @@ func TestNextAssertionEnds(t *testing.T) {
 		p.wants(err, ctap.ErrNotAllowed) // another channel
 
 		begin()
-		time.Sleep(nextAssertionTimeout - time.Second)
+		time.Sleep(pendingTimeout - time.Second)
 		_, _, err = p.getNextAssertion()
 		p.wants(err, nil)
-		time.Sleep(nextAssertionTimeout + time.Second)
+		time.Sleep(pendingTimeout + time.Second)
 		_, _, err = p.getNextAssertion()
 		p.wants(err, ctap.ErrNotAllowed) // too late
 	})
@@ -296,7 +296,7 @@ func TestTokens(t *testing.T) {
 func TestTokenPermissionsAsked(t *testing.T) {
 	p := newPlatform(t, Options{})
 	p.must(p.setPIN(ctap.PINProtocolOne, "1234"))
-	_, err := p.pinToken(ctap.PINProtocolOne, "1234", ctap.PermissionCredentialManagement)
+	_, err := p.pinToken(ctap.PINProtocolOne, "1234", ctap.PermissionBioEnrollment)
 	p.wants(err, ctap.ErrUnauthorizedPerm)
 
 	x := p.agree(ctap.PINProtocolOne)
@@ -353,12 +353,14 @@ func TestMakeCredentialErrors(t *testing.T) {
 		}, ctap.ErrMissingParameter},
 		{"long exclude list", func(r *ctap.MakeCredentialRequest) {
 			d := ctap.PublicKeyCredentialDescriptor{Type: ctap.TypePublicKey, ID: []byte{1}}
-			for range maxCredentialCountInList + 1 {
+			for range profiles[DefaultProfile].MaxCredentialsInList + 1 {
 				r.ExcludeList = append(r.ExcludeList, d)
 			}
 		}, ctap.ErrLimitExceeded},
 		{"empty pinUvAuthParam", func(r *ctap.MakeCredentialRequest) { r.PINUVAuthParam = &empty }, ctap.ErrPINNotSet},
-		{"too large", func(r *ctap.MakeCredentialRequest) { r.RP.Name = strings.Repeat("x", maxMsgSize) }, ctap.ErrRequestTooLarge},
+		{"too large", func(r *ctap.MakeCredentialRequest) {
+			r.RP.Name = strings.Repeat("x", int(profiles[DefaultProfile].MaxMsgSize))
+		}, ctap.ErrRequestTooLarge},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := newPlatform(t, Options{})
@@ -511,8 +513,8 @@ func TestReset(t *testing.T) {
 
 func TestKeyStoreFull(t *testing.T) {
 	p := newPlatform(t, Options{})
-	for i := range maxDiscoverable {
-		_, err := p.makeCredential(credentialRequest(discoverable, forUser(string(rune('a'+i)))))
+	for i := range profiles[DefaultProfile].MaxDiscoverable {
+		_, err := p.makeCredential(credentialRequest(discoverable, forUser(string(rune('a'+rune(i))))))
 		p.must(err)
 	}
 	_, err := p.makeCredential(credentialRequest(discoverable, forUser("one too many")))

@@ -7,15 +7,12 @@ import (
 	"fob/fido/ctap"
 )
 
-const nextAssertionTimeout = 30 * time.Second // between getNextAssertion commands (§6.3)
-
 // nextAssertion holds what getNextAssertion needs after a getAssertion that found several credentials.
 type nextAssertion struct {
-	channel        uint32
-	credentials    []*Credential // those not yet asked for
-	flags          ctap.Flags
-	clientDataHash []byte
-	last           time.Time
+	credentials []*Credential // those not yet asked for
+	request     *ctap.GetAssertionRequest
+	extensions  *ctap.GetAssertionExtensionInputs
+	flags       ctap.Flags
 }
 
 // getAssertion implements authenticatorGetAssertion (§6.2.2).
@@ -24,13 +21,21 @@ func (a *Authenticator) getAssertion(r *request, parameters []byte) (ctap.Respon
 	if err != nil {
 		return nil, err
 	}
-	if err := checkGetAssertion(req); err != nil {
+	if err := a.checkGetAssertion(req); err != nil {
 		return nil, err
 	}
 	if err := a.checkAuthParam(r, req.PINUVAuthParam, req.PINUVAuthProtocol); err != nil { // steps 1, 2
 		return nil, err
 	}
-	if err := a.checkGetAssertionOptions(req); err != nil { // step 4
+	if err := a.checkGetAssertionOptions(req); err != nil { // steps 4, 5
+		return nil, err
+	}
+	up := !ctap.False(req.Options.UP)
+	extensions, err := extensionInputs[ctap.GetAssertionExtensionInputs](a, req.Extensions)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.checkGetAssertionExtensions(extensions, up); err != nil {
 		return nil, err
 	}
 	var flags ctap.Flags
@@ -42,25 +47,22 @@ func (a *Authenticator) getAssertion(r *request, parameters []byte) (ctap.Respon
 		}
 		flags |= ctap.FlagUV
 	}
-	found := a.locate(req) // step 7
+	found := a.locate(req, flags) // step 7
 	if len(found) == 0 {
 		return nil, ctap.ErrNoCredentials
 	}
-	if !ctap.False(req.Options.UP) { // step 9
+	if up { // step 9
 		if err := a.awaitPresence(r, PresenceRequest{Command: ctap.CommandGetAssertion, RPID: *req.RPID}); err != nil {
 			return nil, err
 		}
 		flags |= ctap.FlagUP
 		a.pin.spend()
 	}
-	resp, err := a.assert(found[0], flags, req.ClientDataHash, len(found))
-	if err == nil && len(found) > 1 {
-		a.next = &nextAssertion{r.channel, found[1:], flags, req.ClientDataHash, time.Now()}
-	}
-	return resp, err
+	next := &nextAssertion{found, req, extensions, flags}
+	return a.assertNext(r, next, len(found))
 }
 
-func checkGetAssertion(req *ctap.GetAssertionRequest) error {
+func (a *Authenticator) checkGetAssertion(req *ctap.GetAssertionRequest) error {
 	switch {
 	case req.RPID == nil, *req.RPID == "", req.ClientDataHash == nil:
 		return ctap.ErrMissingParameter
@@ -69,7 +71,7 @@ func checkGetAssertion(req *ctap.GetAssertionRequest) error {
 	case req.AllowList != nil && len(req.AllowList) == 0:
 		return ctap.ErrInvalidParameter
 	}
-	return checkDescriptors(req.AllowList)
+	return a.checkDescriptors(req.AllowList)
 }
 
 func (a *Authenticator) checkGetAssertionOptions(req *ctap.GetAssertionRequest) error {
@@ -79,39 +81,64 @@ func (a *Authenticator) checkGetAssertionOptions(req *ctap.GetAssertionRequest) 
 		return ctap.ErrInvalidOption
 	case req.Options.RK != nil: // step 4.4
 		return ctap.ErrUnsupportedOption
+	case a.state.AlwaysUV && !withToken && !ctap.False(req.Options.UP): // step 5
+		return ctap.ErrPUATRequired
 	default:
 		return nil
 	}
 }
 
 // locate finds the credentials to answer with: any one of the allow list, or else all discoverable ones, newest first
-// (step 7, and steps 11 and 12 for the order).
-func (a *Authenticator) locate(req *ctap.GetAssertionRequest) []*Credential {
-	if req.AllowList == nil {
-		return a.state.discoverable(*req.RPID)
+// (step 7, and steps 11 and 12 for the order). credProtect hides some (§12.1).
+func (a *Authenticator) locate(req *ctap.GetAssertionRequest, flags ctap.Flags) []*Credential {
+	verified, named := flags&ctap.FlagUV != 0, req.AllowList != nil
+	visible := func(c *Credential) bool {
+		switch c.CredProtect {
+		case ctap.UserVerificationRequired:
+			return verified
+		case ctap.UserVerificationOptionalWithCredentialIDList:
+			return verified || named
+		default:
+			return true
+		}
 	}
-	if c := a.state.findAny(req.AllowList, *req.RPID); c != nil {
+	if !named {
+		return a.state.discoverable(*req.RPID, visible)
+	}
+	if c := a.state.findAny(req.AllowList, *req.RPID, visible); c != nil {
 		return []*Credential{c}
 	}
 	return nil
 }
 
 // getNextAssertion implements authenticatorGetNextAssertion (§6.3).
-func (a *Authenticator) getNextAssertion(r *request, n *nextAssertion) (ctap.Response, error) {
-	if n == nil || n.channel != r.channel || time.Since(n.last) > nextAssertionTimeout {
+func (a *Authenticator) getNextAssertion(r *request, before pending) (ctap.Response, error) {
+	if before.assertion == nil || !before.goesOn(r) {
 		return nil, ctap.ErrNotAllowed
 	}
-	resp, err := a.assert(n.credentials[0], n.flags, n.clientDataHash, 0)
-	if err == nil && len(n.credentials) > 1 {
-		n.credentials, n.last = n.credentials[1:], time.Now()
-		a.next = n
-	}
-	return resp, err
+	return a.assertNext(r, before.assertion, 0)
 }
 
-// assert counts, durably, and then signs. count is the number of credentials found, 0 in a next assertion.
-func (a *Authenticator) assert(c *Credential, flags ctap.Flags, clientDataHash []byte, count int) (ctap.Response, error) {
+// assertNext answers with the first credential of n and keeps the others for the next command. count is the number of
+// credentials found, 0 in a next assertion.
+func (a *Authenticator) assertNext(r *request, n *nextAssertion, count int) (ctap.Response, error) {
+	resp, err := a.assert(n.credentials[0], n, count)
+	if err != nil {
+		return nil, err
+	}
+	if n.credentials = n.credentials[1:]; len(n.credentials) > 0 {
+		a.pending = pending{channel: r.channel, last: time.Now(), assertion: n}
+	}
+	return resp.Encode(), nil
+}
+
+// assert counts, durably, and then signs (step 13).
+func (a *Authenticator) assert(c *Credential, n *nextAssertion, count int) (*ctap.GetAssertionResponse, error) {
 	key, err := c.signer()
+	if err != nil {
+		return nil, err
+	}
+	outputs, err := a.getAssertionOutputs(c, n.extensions, n.flags)
 	if err != nil {
 		return nil, err
 	}
@@ -119,27 +146,24 @@ func (a *Authenticator) assert(c *Credential, flags ctap.Flags, clientDataHash [
 		return nil, err
 	}
 	authData := (&ctap.AuthenticatorData{
-		RPIDHash:  sha256.Sum256([]byte(c.RPID)),
-		Flags:     flags,
-		SignCount: a.state.SignCount,
+		RPIDHash:   sha256.Sum256([]byte(c.RPID)),
+		Flags:      n.flags,
+		SignCount:  a.state.SignCount,
+		Extensions: outputs,
 	}).Encode()
-	sig, err := sign(key, authData, clientDataHash)
+	sig, err := sign(key, authData, n.request.ClientDataHash)
 	if err != nil {
 		return nil, err
 	}
-	resp := &ctap.GetAssertionResponse{
-		Credential: ctap.PublicKeyCredentialDescriptor{Type: ctap.TypePublicKey, ID: c.ID},
-		AuthData:   authData,
-		Signature:  sig,
-	}
-	if c.discoverable {
-		resp.User = &ctap.PublicKeyCredentialUserEntity{ID: c.UserID}
-		if flags&ctap.FlagUV != 0 && count != 1 { // names only to a verified user who has to choose (§6.2.2 step 13)
-			resp.User.Name, resp.User.DisplayName = c.UserName, c.UserDisplayName
-		}
+	resp := &ctap.GetAssertionResponse{Credential: *c.descriptor(), AuthData: authData, Signature: sig}
+	if c.discoverable { // names only to a verified user who has to choose
+		resp.User = c.user(n.flags&ctap.FlagUV != 0 && count != 1)
 	}
 	if count > 1 {
 		resp.NumberOfCredentials = uint(count)
 	}
-	return resp.Encode(), nil
+	if ctap.True(n.extensions.LargeBlobKey) { // outside the authenticator data (§12.3)
+		resp.LargeBlobKey = c.LargeBlobKey
+	}
+	return resp, nil
 }

@@ -19,17 +19,24 @@ func (a *Authenticator) makeCredential(r *request, parameters []byte) (ctap.Resp
 	if err != nil {
 		return nil, err
 	}
-	if err := checkMakeCredential(req); err != nil {
+	if err := a.checkMakeCredential(req); err != nil {
 		return nil, err
 	}
 	if err := a.checkAuthParam(r, req.PINUVAuthParam, req.PINUVAuthProtocol); err != nil { // steps 1, 2
 		return nil, err
 	}
-	alg, err := chooseAlgorithm(req.PubKeyCredParams) // step 3
+	alg, err := a.chooseAlgorithm(req.PubKeyCredParams) // step 3
 	if err != nil {
 		return nil, err
 	}
 	if err := a.checkMakeCredentialOptions(req); err != nil { // steps 5 to 9
+		return nil, err
+	}
+	extensions, err := extensionInputs[ctap.MakeCredentialExtensionInputs](a, req.Extensions)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.checkMakeCredentialExtensions(extensions, ctap.True(req.Options.RK)); err != nil {
 		return nil, err
 	}
 	flags := ctap.FlagUP
@@ -41,20 +48,22 @@ func (a *Authenticator) makeCredential(r *request, parameters []byte) (ctap.Resp
 		}
 		flags |= ctap.FlagUV
 	}
-	excluded := a.state.findAny(req.ExcludeList, req.RP.ID) != nil
+	excluded := a.state.findAny(req.ExcludeList, req.RP.ID, func(c *Credential) bool { // step 12
+		return c.CredProtect < ctap.UserVerificationRequired || flags&ctap.FlagUV != 0
+	})
 	presence := PresenceRequest{Command: ctap.CommandMakeCredential, RPID: req.RP.ID, User: req.User.Name}
 	if err := a.awaitPresence(r, presence); err != nil { // steps 12, 14
 		return nil, err
 	}
-	if excluded { // told only to who touched the key
+	if excluded != nil { // told only to who touched the key
 		return nil, ctap.ErrCredentialExcluded
 	}
 	a.pin.spend()
-	return a.create(req, alg, flags)
+	return a.create(req, alg, extensions, flags)
 }
 
 // checkMakeCredential looks at what the request must have.
-func checkMakeCredential(req *ctap.MakeCredentialRequest) error {
+func (a *Authenticator) checkMakeCredential(req *ctap.MakeCredentialRequest) error {
 	switch {
 	case req.ClientDataHash == nil, req.RP == nil, req.User == nil, req.PubKeyCredParams == nil:
 		return ctap.ErrMissingParameter
@@ -65,12 +74,12 @@ func checkMakeCredential(req *ctap.MakeCredentialRequest) error {
 	case req.ExcludeList != nil && len(req.ExcludeList) == 0:
 		return ctap.ErrInvalidParameter
 	}
-	return checkDescriptors(req.ExcludeList)
+	return a.checkDescriptors(req.ExcludeList)
 }
 
 // checkDescriptors looks at an allow or exclude list.
-func checkDescriptors(list []ctap.PublicKeyCredentialDescriptor) error {
-	if len(list) > maxCredentialCountInList {
+func (a *Authenticator) checkDescriptors(list []ctap.PublicKeyCredentialDescriptor) error {
+	if uint(len(list)) > a.MaxCredentialsInList {
 		return ctap.ErrLimitExceeded
 	}
 	for _, d := range list {
@@ -87,8 +96,8 @@ func (a *Authenticator) checkAuthParam(r *request, param *ctap.Bytes, protocol c
 	switch {
 	case param == nil:
 		return nil
-	case len(*param) > 0:
-		return checkProtocol(protocol)
+	case len(*param) > 0 || !a.PIN:
+		return a.checkProtocol(protocol)
 	}
 	if err := a.awaitPresence(r, PresenceRequest{Command: ctap.CommandSelection}); err != nil {
 		return err
@@ -100,13 +109,13 @@ func (a *Authenticator) checkAuthParam(r *request, param *ctap.Bytes, protocol c
 }
 
 // chooseAlgorithm takes the first algorithm of the list that we have; every entry must be well-formed (step 3).
-func chooseAlgorithm(params []ctap.PublicKeyCredentialParameters) (ctap.Algorithm, error) {
+func (a *Authenticator) chooseAlgorithm(params []ctap.PublicKeyCredentialParameters) (ctap.Algorithm, error) {
 	var chosen ctap.Algorithm
 	for _, p := range params {
 		if p.Type == "" || p.Alg == 0 {
 			return 0, ctap.ErrMissingParameter
 		}
-		for _, ours := range algorithms {
+		for _, ours := range a.Algorithms {
 			if chosen == 0 && p.Type == ctap.TypePublicKey && p.Alg == ours {
 				chosen = ours
 			}
@@ -119,13 +128,17 @@ func chooseAlgorithm(params []ctap.PublicKeyCredentialParameters) (ctap.Algorith
 }
 
 func (a *Authenticator) checkMakeCredentialOptions(req *ctap.MakeCredentialRequest) error {
-	withToken := req.PINUVAuthParam != nil
+	withToken, rk := req.PINUVAuthParam != nil, ctap.True(req.Options.RK)
 	switch {
 	case ctap.True(req.Options.UV) && !withToken: // step 5.3: there is no built-in user verification
 		return ctap.ErrInvalidOption
+	case rk && a.MaxDiscoverable == 0: // step 5.4
+		return ctap.ErrUnsupportedOption
 	case ctap.False(req.Options.UP): // step 5.5
 		return ctap.ErrInvalidOption
-	case a.state.hasPIN() && !withToken && ctap.True(req.Options.RK): // step 7: makeCredUvNotRqd excepts only others
+	case a.state.AlwaysUV && !withToken: // step 6
+		return ctap.ErrPUATRequired
+	case a.state.protected() && !withToken && (rk || !a.MakeCredUVNotRqd): // steps 7, 8
 		return ctap.ErrPUATRequired
 	case req.EnterpriseAttestation != 0: // step 9
 		return ctap.ErrInvalidParameter
@@ -135,14 +148,17 @@ func (a *Authenticator) checkMakeCredentialOptions(req *ctap.MakeCredentialReque
 	return nil
 }
 
-// create does steps 16 to 19: the key pair, its place, the counter and the attestation.
-func (a *Authenticator) create(req *ctap.MakeCredentialRequest, alg ctap.Algorithm, flags ctap.Flags) (ctap.Response, error) {
+// create does steps 15 to 19: extensions, the key pair, its place, the counter and the attestation.
+func (a *Authenticator) create(req *ctap.MakeCredentialRequest, alg ctap.Algorithm,
+	extensions *ctap.MakeCredentialExtensionInputs, flags ctap.Flags) (ctap.Response, error) {
+
 	c := newCredential(alg)
 	c.RPID, c.RPName = req.RP.ID, truncate(req.RP.Name)
 	c.UserID, c.UserName, c.UserDisplayName = req.User.ID, truncate(req.User.Name), truncate(req.User.DisplayName)
 	c.discoverable = ctap.True(req.Options.RK)
+	a.applyExtensions(c, extensions)
 	if c.discoverable {
-		if !a.state.hasRoom(c) {
+		if !a.state.hasRoom(c, a.MaxDiscoverable) {
 			return nil, ctap.ErrKeyStoreFull
 		}
 		c.ID = make([]byte, 32)
@@ -150,7 +166,11 @@ func (a *Authenticator) create(req *ctap.MakeCredentialRequest, alg ctap.Algorit
 	} else {
 		c.ID = a.state.wrap(c)
 	}
-	err := a.update(func(s *state) {
+	outputs, err := a.makeCredentialOutputs(c, extensions, flags)
+	if err != nil {
+		return nil, err
+	}
+	err = a.update(func(s *state) {
 		s.SignCount++
 		if c.discoverable {
 			s.add(c)
@@ -159,24 +179,25 @@ func (a *Authenticator) create(req *ctap.MakeCredentialRequest, alg ctap.Algorit
 	if err != nil {
 		return nil, err
 	}
-	return a.attest(c, flags, req.ClientDataHash)
+	return a.attest(c, flags, outputs, req.ClientDataHash)
 }
 
 // attest answers with packed self attestation (WebAuthn §8.2): the new key signs for itself.
-func (a *Authenticator) attest(c *Credential, flags ctap.Flags, clientDataHash []byte) (ctap.Response, error) {
+func (a *Authenticator) attest(c *Credential, flags ctap.Flags, outputs ctap.RawMessage, clientDataHash []byte) (ctap.Response, error) {
 	key, err := c.signer()
 	if err != nil {
 		return nil, err
 	}
-	cose, err := ctap.MarshalCOSEKey(key.Public())
+	cose, err := c.publicKey()
 	if err != nil {
 		return nil, err
 	}
 	authData := (&ctap.AuthenticatorData{
-		RPIDHash:  sha256.Sum256([]byte(c.RPID)),
-		Flags:     flags,
-		SignCount: a.state.SignCount,
-		Attested:  &ctap.AttestedCredentialData{AAGUID: a.aaguid, CredentialID: c.ID, PublicKey: cose},
+		RPIDHash:   sha256.Sum256([]byte(c.RPID)),
+		Flags:      flags,
+		SignCount:  a.state.SignCount,
+		Attested:   &ctap.AttestedCredentialData{AAGUID: a.AAGUID, CredentialID: c.ID, PublicKey: cose},
+		Extensions: outputs,
 	}).Encode()
 	sig, err := sign(key, authData, clientDataHash)
 	if err != nil {
@@ -186,7 +207,9 @@ func (a *Authenticator) attest(c *Credential, flags ctap.Flags, clientDataHash [
 	if err != nil {
 		return nil, err
 	}
-	return (&ctap.MakeCredentialResponse{Format: ctap.FormatPacked, AuthData: authData, AttStmt: attStmt}).Encode(), nil
+	return (&ctap.MakeCredentialResponse{
+		Format: ctap.FormatPacked, AuthData: authData, AttStmt: attStmt, LargeBlobKey: c.LargeBlobKey,
+	}).Encode(), nil
 }
 
 // truncate shortens a name to what the key keeps, without cutting a character in two.

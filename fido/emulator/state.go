@@ -8,27 +8,51 @@ import (
 	"fob/fido/ctap"
 )
 
-// state is what survives a loss of power. Changes go through Authenticator.update.
+// state is what survives a loss of power. Changes go through Authenticator.update, and must not write to slices that
+// the old state has too.
 type state struct {
 	Version     int          `json:"version"`
+	Profile     string       `json:"profile"`
 	WrappingKey []byte       `json:"wrappingKey"` // AES-256, for non-discoverable credentials
 	SignCount   uint32       `json:"signCount"`
-	PINHash     []byte       `json:"pinHash,omitempty"` // LEFT(SHA-256(PIN), 16)
-	PINRetries  uint         `json:"pinRetries"`
 	Credentials []Credential `json:"credentials,omitempty"` // discoverable ones, oldest first
+	LargeBlobs  []byte       `json:"largeBlobs,omitempty"`  // the serialized large-blob array; none for the empty one
+
+	PINHash    []byte `json:"pinHash,omitempty"`   // LEFT(SHA-256(PIN), 16)
+	PINLength  uint   `json:"pinLength,omitempty"` // code points
+	PINRetries uint   `json:"pinRetries"`
+
+	MinPINLength      uint     `json:"minPinLength,omitempty"` // code points; 0 for the usual one
+	MinPINLengthRPIDs []string `json:"minPinLengthRpIds,omitempty"`
+	ForcePINChange    bool     `json:"forcePinChange,omitempty"`
+	AlwaysUV          bool     `json:"alwaysUv,omitempty"`
 
 	unwrapped map[string]*Credential // non-discoverable ones that were used, by credential ID and RP ID
 }
 
-const stateVersion = 1
+const stateVersion = 2
 
-func newState() state {
-	s := state{Version: stateVersion, WrappingKey: make([]byte, 32), PINRetries: maxPINRetries}
+func newState(profile string) state {
+	s := state{Version: stateVersion, Profile: profile, WrappingKey: make([]byte, 32), PINRetries: maxPINRetries}
 	rand.Read(s.WrappingKey)
 	return s
 }
 
 func (s *state) hasPIN() bool { return len(s.PINHash) > 0 }
+
+// protected reports whether some form of user verification is set up (§6.1.2, "protected by some form of user
+// verification").
+func (s *state) protected() bool { return s.hasPIN() }
+
+func (s *state) minPINLength() uint { return max(s.MinPINLength, minPINLength) }
+
+// largeBlobs is the serialized large-blob array.
+func (s *state) largeBlobs() []byte {
+	if s.LargeBlobs == nil {
+		return ctap.EmptyLargeBlobArray
+	}
+	return s.LargeBlobs
+}
 
 // find gives the credential that id names at this RP, discoverable or not, or nil.
 func (s *state) find(id []byte, rpID string) *Credential {
@@ -40,25 +64,25 @@ func (s *state) find(id []byte, rpID string) *Credential {
 	return s.unwrap(id, rpID)
 }
 
-// findAny gives the first credential of a list that exists at this RP, or nil. Descriptors of unknown types are passed
-// over.
-func (s *state) findAny(list []ctap.PublicKeyCredentialDescriptor, rpID string) *Credential {
+// findAny gives the first credential of a list that exists at this RP and that visible admits, or nil. Descriptors of
+// unknown types are passed over.
+func (s *state) findAny(list []ctap.PublicKeyCredentialDescriptor, rpID string, visible func(*Credential) bool) *Credential {
 	for _, d := range list {
 		if d.Type != ctap.TypePublicKey {
 			continue
 		}
-		if c := s.find(d.ID, rpID); c != nil {
+		if c := s.find(d.ID, rpID); c != nil && visible(c) {
 			return c
 		}
 	}
 	return nil
 }
 
-// discoverable lists the discoverable credentials of an RP, newest first.
-func (s *state) discoverable(rpID string) []*Credential {
+// discoverable lists the discoverable credentials of an RP that visible admits, newest first.
+func (s *state) discoverable(rpID string, visible func(*Credential) bool) []*Credential {
 	var found []*Credential
 	for i := range slices.Backward(s.Credentials) {
-		if c := &s.Credentials[i]; c.RPID == rpID {
+		if c := &s.Credentials[i]; c.RPID == rpID && visible(c) {
 			found = append(found, c)
 		}
 	}
@@ -67,18 +91,38 @@ func (s *state) discoverable(rpID string) []*Credential {
 
 // add keeps a discoverable credential, in place of one for the same account (§6.1.2 step 17).
 func (s *state) add(c *Credential) {
-	kept := make([]Credential, 0, len(s.Credentials)+1)
-	for _, old := range s.Credentials {
-		if !old.sameAccount(c) {
-			kept = append(kept, old)
+	s.Credentials = append(s.without(func(old *Credential) bool { return old.sameAccount(c) }), *c)
+}
+
+// remove forgets a discoverable credential.
+func (s *state) remove(id []byte) {
+	s.Credentials = s.without(func(c *Credential) bool { return bytes.Equal(c.ID, id) })
+}
+
+// replace puts c in the place of the credential with its ID.
+func (s *state) replace(c Credential) {
+	s.Credentials = slices.Clone(s.Credentials)
+	for i := range s.Credentials {
+		if bytes.Equal(s.Credentials[i].ID, c.ID) {
+			s.Credentials[i] = c
 		}
 	}
-	s.Credentials = append(kept, *c)
+}
+
+// without gives a copy of the list without those that drop names.
+func (s *state) without(drop func(*Credential) bool) []Credential {
+	kept := make([]Credential, 0, len(s.Credentials)+1)
+	for i := range s.Credentials {
+		if !drop(&s.Credentials[i]) {
+			kept = append(kept, s.Credentials[i])
+		}
+	}
+	return kept
 }
 
 // hasRoom reports whether a discoverable credential can be kept.
-func (s *state) hasRoom(c *Credential) bool {
-	return len(s.Credentials) < maxDiscoverable ||
+func (s *state) hasRoom(c *Credential, limit uint) bool {
+	return uint(len(s.Credentials)) < limit ||
 		slices.ContainsFunc(s.Credentials, func(old Credential) bool { return old.sameAccount(c) })
 }
 

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"fob/fido/ctap"
 )
 
 // Errors of a StateFile.
@@ -83,18 +85,33 @@ func parseState(b []byte) (*state, error) {
 	if _, err := d.Token(); err != io.EOF {
 		return nil, fmt.Errorf("%w: something follows the state", ErrStateInvalid)
 	}
-	if s.Version != stateVersion || len(s.WrappingKey) != 32 || s.PINRetries > maxPINRetries ||
-		(s.hasPIN() && len(s.PINHash) != pinHashSize) || len(s.Credentials) > maxDiscoverable {
-		return nil, fmt.Errorf("%w: a value is out of range", ErrStateInvalid)
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	return &s, nil
+}
+
+// check looks for values that no key of ours has written.
+func (s *state) check() error {
+	profile, err := LookupProfile(s.Profile)
+	switch {
+	case s.Version != stateVersion:
+		return fmt.Errorf("%w: version %d is not %d", ErrStateInvalid, s.Version, stateVersion)
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrStateInvalid, err)
+	case len(s.WrappingKey) != 32, s.PINRetries > maxPINRetries, s.hasPIN() && len(s.PINHash) != pinHashSize,
+		uint(len(s.Credentials)) > profile.MaxDiscoverable, uint(len(s.LargeBlobs)) > profile.MaxLargeBlobArray,
+		s.LargeBlobs != nil && ctap.CheckLargeBlobArray(s.LargeBlobs) != nil, s.MinPINLength > maxPINLength:
+		return fmt.Errorf("%w: a value is out of range", ErrStateInvalid)
 	}
 	for i := range s.Credentials {
 		c := &s.Credentials[i]
-		if _, err := c.signer(); err != nil || len(c.ID) == 0 || c.RPID == "" {
-			return nil, fmt.Errorf("%w: credential %d", ErrStateInvalid, i)
+		if _, err := c.signer(); err != nil || len(c.ID) == 0 || c.RPID == "" || c.CredProtect > ctap.UserVerificationRequired {
+			return fmt.Errorf("%w: credential %d", ErrStateInvalid, i)
 		}
 		c.discoverable = true
 	}
-	return &s, nil
+	return nil
 }
 
 // save replaces the file and returns when the disk has it.

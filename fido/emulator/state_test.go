@@ -73,7 +73,7 @@ func TestStateThatCannotBeSaved(t *testing.T) {
 
 func TestStateFileThatIsNone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "key.json")
-	for _, content := range []string{"", "{}", "[]", `{"version":1}`, `{"version":2}`, "\x00"} {
+	for _, content := range []string{"", "{}", "[]", `{"version":1}`, `{"version":2}`, `{"version":2,"profile":"none"}`, "\x00"} {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +89,7 @@ func TestStateFileThatIsNone(t *testing.T) {
 }
 
 func FuzzParseState(f *testing.F) {
-	s := newState()
+	s := newState(DefaultProfile)
 	c := newCredential(ctap.ES256)
 	c.ID, c.RPID = []byte{1}, "example.com"
 	s.add(c)

@@ -42,23 +42,43 @@ func (t *token) expired() bool {
 	return age > tokenLifetime || (!t.used && age > tokenFirstUse)
 }
 
-// authorize checks the pinUvAuthParam of a request against the token in use: protocol, signature, permission, RP ID
-// and the userVerified flag (§6.1.2 step 11.1, §6.2.2 step 6.1). A token without RP ID is bound to this one.
-func (p *pinState) authorize(protocol ctap.PINProtocol, message, param []byte, permission ctap.Permission, rpID string) error {
+// check finds the token in use that made param, and that may do what permission says: protocol, signature, life time,
+// permission and the userVerified flag, in the order of §6.1.2 step 11.1, §6.2.2 step 6.1 and the like.
+func (p *pinState) check(protocol ctap.PINProtocol, message, param []byte, permission ctap.Permission) (*token, error) {
 	t := p.token
 	if t == nil || t.protocol != protocol || !protocol.Verify(t.secret, message, param) {
-		return ctap.ErrPINAuthInvalid
+		return nil, ctap.ErrPINAuthInvalid
 	}
 	if t.expired() {
 		p.token = nil
-		return ctap.ErrPINAuthInvalid
+		return nil, ctap.ErrPINAuthInvalid
 	}
-	if t.permissions&permission == 0 || (t.rpID != "" && t.rpID != rpID) || !t.verified {
+	if t.permissions&permission == 0 || !t.verified {
+		return nil, ctap.ErrPINAuthInvalid
+	}
+	t.used = true
+	return t, nil
+}
+
+// authorize checks the pinUvAuthParam of makeCredential and getAssertion. A token without RP ID is bound to this one.
+func (p *pinState) authorize(protocol ctap.PINProtocol, message, param []byte, permission ctap.Permission, rpID string) error {
+	t, err := p.check(protocol, message, param, permission)
+	if err != nil {
+		return err
+	}
+	if t.rpID != "" && t.rpID != rpID {
 		return ctap.ErrPINAuthInvalid
 	}
 	t.rpID = rpID
-	t.used = true
 	return nil
+}
+
+// requireToken refuses a request that needs a pinUvAuthParam and has none, or one of no protocol that we speak.
+func (a *Authenticator) requireToken(protocol ctap.PINProtocol, param []byte) error {
+	if param == nil {
+		return ctap.ErrPUATRequired
+	}
+	return a.checkProtocol(protocol)
 }
 
 // spend ends what a touch allowed: clearUserVerifiedFlag and clearPinUvAuthTokenPermissionsExceptLbw (§6.5.3.1).

@@ -24,6 +24,9 @@ func readInfo(info *C.fido_cbor_info_t) *ctap.GetInfoResponse {
 		ForcePINChange:           bool(C.fido_cbor_info_new_pin_required(info)),
 		MinPINLength:             goUint(C.fido_cbor_info_minpinlen(info)),
 		FirmwareVersion:          goUint(C.fido_cbor_info_fwversion(info)),
+		MaxLargeBlobArray:        goUint(C.fido_cbor_info_maxlargeblob(info)),
+		MaxCredBlobLength:        goUint(C.fido_cbor_info_maxcredbloblen(info)),
+		MaxMinPINLengthRPIDs:     goUint(C.fido_cbor_info_maxrpid_minpinlen(info)),
 	}
 	copy(r.AAGUID[:], goBytes(C.fido_cbor_info_aaguid_ptr(info), C.fido_cbor_info_aaguid_len(info)))
 	for _, p := range goBytes(C.fido_cbor_info_protocols_ptr(info), C.fido_cbor_info_protocols_len(info)) {

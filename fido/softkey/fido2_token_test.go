@@ -33,16 +33,23 @@ func wantInfo(t *testing.T, key *softkey.Key, want map[string]string) {
 	}
 }
 
+// Options of getInfo, in the order of canonical CBOR.
+const (
+	withoutPIN = "rk, up, noplat, noalwaysUv, credMgmt, authnrCfg, noclientPin, largeBlobs, pinUvAuthToken, setMinPINLength, makeCredUvNotRqd, credentialMgmtPreview"
+	withPIN    = "rk, up, noplat, noalwaysUv, credMgmt, authnrCfg, clientPin, largeBlobs, pinUvAuthToken, setMinPINLength, makeCredUvNotRqd, credentialMgmtPreview"
+)
+
 func TestTokenInfo(t *testing.T) {
 	key := plug(t, softkey.Options{})
 	wantInfo(t, key, map[string]string{
 		"proto":               "0x02",
 		"caps":                "0x0d (wink, cbor, nomsg)",
-		"version strings":     "FIDO_2_0",
+		"version strings":     "FIDO_2_0, FIDO_2_1_PRE, FIDO_2_1",
+		"extension strings":   "credBlob, credProtect, hmac-secret, hmac-secret-mc, largeBlobKey, minPinLength, thirdPartyPayment",
 		"transport strings":   "usb",
 		"algorithms":          "es256 (public-key), eddsa (public-key)",
 		"aaguid":              "d396e0337ac2eae2b28caca9555fbca0",
-		"options":             "rk, up, noplat, noclientPin, pinUvAuthToken, makeCredUvNotRqd",
+		"options":             withoutPIN,
 		"maxmsgsiz":           "4096",
 		"maxcredcntlst":       "32",
 		"maxcredlen":          "128",
@@ -64,7 +71,7 @@ func TestTokenPIN(t *testing.T) {
 	token("-S", "öäü", "öäü").fails("fido_dev_set_pin: FIDO_ERR_PIN_POLICY_VIOLATION") // three characters in six bytes
 	token("-S", pin, pin).ok()
 	wantInfo(t, key, map[string]string{
-		"options": "rk, up, noplat, clientPin, pinUvAuthToken, makeCredUvNotRqd", "pin retries": "8"})
+		"options": withPIN, "pin retries": "8"})
 	token("-S", pin, pin).fails("fido_dev_set_pin: FIDO_ERR_PIN_AUTH_INVALID") // it has one: that would be a change
 	token("-C", wrongPIN, "pässwörter", "pässwörter").fails("fido_dev_set_pin: FIDO_ERR_PIN_INVALID")
 	wantInfo(t, key, map[string]string{"pin retries": "7"})
@@ -100,7 +107,7 @@ func TestTokenPINBlocked(t *testing.T) {
 	change().fails("FIDO_ERR_PIN_BLOCKED")
 	try(t, "", "fido2-token", "-R", key.Path()).ok()
 	wantInfo(t, key, map[string]string{
-		"options": "rk, up, noplat, noclientPin, pinUvAuthToken, makeCredUvNotRqd", "pin retries": "8"})
+		"options": withoutPIN, "pin retries": "8"})
 }
 
 // TestTokenReset needs a touch, too.

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"fob/fido/ctap"
 	"fob/fido/emulator"
 	"fob/fido/softkey"
 )
@@ -72,18 +73,35 @@ func TestOpenSSH(t *testing.T) {
 func TestOpenSSHRefusals(t *testing.T) {
 	var p person
 	key := plugFor(t, &p)
-	p.will(emulator.Approve)
-	for _, option := range []string{"resident", "verify-required"} {
-		// OpenSSH wants these protected by credProtect, an extension that the key does not have.
-		_, r := sshKeygen(t, key, "ed25519-sk", option)
-		r.fails("Key enrollment failed: requested feature not supported")
-	}
 	p.will(emulator.Deny) // which OpenSSH takes for a key that wants a PIN
 	_, r := sshKeygen(t, key, "ed25519-sk")
 	r.fails("PIN incorrect")
 	p.will(emulator.Approve)
 	_, r = sshKeygen(t, key, "ed25519-sk")
 	r.ok()
+}
+
+// TestOpenSSHResident enrols keys that stay on the security key and that want the PIN at each login. OpenSSH protects both
+// by credProtect.
+func TestOpenSSHResident(t *testing.T) {
+	key := plugWithPIN(t)
+	askpass := file(t, "#!/bin/sh\necho "+pin+"\n")
+	if err := os.Chmod(askpass, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SSH_ASKPASS", askpass)
+	t.Setenv("SSH_ASKPASS_REQUIRE", "force")
+	_, r := sshKeygen(t, key, "ed25519-sk", "resident", "application=ssh:resident")
+	r.ok()
+	path, r := sshKeygen(t, key, "ecdsa-sk", "verify-required", "application=ssh:verify")
+	r.ok()
+	if got := key.Credentials(); len(got) != 1 || got[0].RPID != "ssh:resident" || got[0].CredProtect != ctap.UserVerificationOptionalWithCredentialIDList {
+		t.Errorf("resident keys: %+v", got)
+	}
+	k := parseSKKey(t, path)
+	input := file(t, lines(clientDataHash("log in"), k.application, encode([]byte(k.handle))))
+	try(t, "", "fido2-assert", "-G", "-i", input, key.Path()).fails("FIDO_ERR_NO_CREDENTIALS")
+	try(t, lines(pin), "fido2-assert", "-G", "-v", "-i", input, key.Path()).ok()
 }
 
 // TestOpenSSHPIN has OpenSSH ask for the PIN, twice at most, which it does when the key refuses to do without.

@@ -14,6 +14,7 @@ import (
 
 // Options say what key to plug in. The zero value is a key without a PIN, in memory, that is always touched at once.
 type Options struct {
+	Profile  *emulator.Profile // nil for that of the state file, or the default one
 	Presence emulator.Presence // nil for emulator.Approve
 	State    string            // path of a state file; empty to keep the state in memory
 	PIN      fido.PIN          // nil to leave the PIN as it is; the caller wipes it
@@ -47,7 +48,7 @@ func Plug(o Options) (key *Key, err error) {
 			return nil, err
 		}
 	}
-	k.Authenticator, err = emulator.New(emulator.Options{Presence: o.Presence, File: k.file, Log: o.Log})
+	k.Authenticator, err = emulator.New(emulator.Options{Profile: o.Profile, Presence: o.Presence, File: k.file, Log: o.Log})
 	if err != nil {
 		return nil, err
 	}

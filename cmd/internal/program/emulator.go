@@ -17,14 +17,16 @@ import (
 
 // Emulator holds the flags that describe an emulated key.
 type Emulator struct {
-	Touch string
-	PIN   string // a fixture: a key without hardware has no secret to guard
-	PINFD int
-	State string
+	Profile string
+	Touch   string
+	PIN     string // a fixture: a key without hardware has no secret to guard
+	PINFD   int
+	State   string
 }
 
 // Flags defines the flags, their names with a prefix.
 func (e *Emulator) Flags(f *pflag.FlagSet, prefix string) {
+	f.StringVar(&e.Profile, prefix+"profile", "", "`MODEL` of the emulated key: fido2.0, fido2.1, no-pin (default that of the state file, or fido2.1)")
 	f.StringVar(&e.Touch, prefix+"touch", "auto", "`POLICY` of who touches the emulated key: auto, deny, never, delay=2s (or any duration), ask")
 	f.StringVar(&e.PIN, prefix+"pin", "", "give the emulated key this `PIN`; other programs can see it, so use one for tests")
 	f.IntVar(&e.PINFD, prefix+"pin-fd", -1, "read the emulated key's PIN from file descriptor `N`")
@@ -35,6 +37,11 @@ func (e *Emulator) Flags(f *pflag.FlagSet, prefix string) {
 func (e *Emulator) Plug(terminal io.Reader, questions io.Writer, log *slog.Logger) (*softkey.Key, error) {
 	o := softkey.Options{State: e.State, Log: log}
 	var err error
+	if e.Profile != "" {
+		if o.Profile, err = emulator.LookupProfile(e.Profile); err != nil {
+			return nil, Usage(err)
+		}
+	}
 	if e.Touch == "ask" {
 		o.Presence = emulator.Ask(questions, lines(terminal))
 	} else if o.Presence, err = emulator.ParsePresence(e.Touch); err != nil {
@@ -52,6 +59,9 @@ func (e *Emulator) Plug(terminal io.Reader, questions io.Writer, log *slog.Logge
 		defer o.PIN.Wipe()
 	}
 	key, err := softkey.Plug(o)
+	if errors.Is(err, ctap.ErrInvalidCommand) {
+		return nil, Usage(errors.New("a key of this profile takes no PIN"))
+	}
 	if errors.Is(err, ctap.ErrPINPolicyViolation) {
 		err = Usage(ErrPINLength)
 	}

@@ -1,0 +1,64 @@
+package emulator
+
+import "fob/fido/ctap"
+
+// getInfo implements authenticatorGetInfo (§6.4).
+func (a *Authenticator) getInfo() ctap.Response {
+	info := &ctap.GetInfoResponse{
+		Versions:                 a.Versions,
+		Extensions:               a.Extensions,
+		AAGUID:                   a.AAGUID,
+		Options:                  a.options(),
+		MaxMsgSize:               a.MaxMsgSize,
+		PINUVAuthProtocols:       a.PINProtocols,
+		MaxCredentialCountInList: a.MaxCredentialsInList,
+		MaxCredentialIDLength:    a.MaxCredentialIDLength,
+		Transports:               a.Transports,
+		FirmwareVersion:          a.FirmwareVersion,
+		MaxLargeBlobArray:        a.MaxLargeBlobArray,
+		MaxCredBlobLength:        a.MaxCredBlobLength,
+		MaxMinPINLengthRPIDs:     a.MaxMinPINLengthRPIDs,
+	}
+	for _, alg := range a.Algorithms {
+		info.Algorithms = append(info.Algorithms,
+			ctap.PublicKeyCredentialParameters{Type: ctap.TypePublicKey, Alg: alg})
+	}
+	if a.Tokens { // members of CTAP 2.1
+		info.MinPINLength = a.state.minPINLength()
+		info.ForcePINChange = a.state.ForcePINChange
+		remaining := a.MaxDiscoverable - uint(len(a.state.Credentials))
+		info.RemainingDiscoverable = &remaining
+	}
+	return info.Encode()
+}
+
+// options are the option IDs that this key has.
+func (a *Authenticator) options() map[string]bool {
+	o := map[string]bool{
+		ctap.OptionPlat: false,
+		ctap.OptionUP:   true,
+		ctap.OptionRK:   a.MaxDiscoverable > 0,
+	}
+	if a.PIN {
+		o[ctap.OptionClientPIN] = a.state.hasPIN()
+	}
+	for name, has := range map[string]bool{
+		ctap.OptionPINUVAuthToken:        a.Tokens,
+		ctap.OptionCredMgmt:              a.CredentialManagement,
+		ctap.OptionCredentialMgmtPreview: a.CredentialManagement,
+		ctap.OptionLargeBlobs:            a.MaxLargeBlobArray > 0,
+		ctap.OptionAuthnrCfg:             a.Config,
+		ctap.OptionSetMinPINLen:          a.Config,
+	} {
+		if has {
+			o[name] = true
+		}
+	}
+	if a.MakeCredUVNotRqd { // and alwaysUv takes it back (§6.11.2)
+		o[ctap.OptionMakeCredUVNotRqd] = !a.state.AlwaysUV
+	}
+	if a.Config {
+		o[ctap.OptionAlwaysUV] = a.state.AlwaysUV
+	}
+	return o
+}

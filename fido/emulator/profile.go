@@ -1,0 +1,113 @@
+package emulator
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"fob/fido/ctap"
+)
+
+// Profile says what model of key is emulated: what it can do, and within which limits. It does not change while a key
+// is plugged in. Sizes are in bytes.
+type Profile struct {
+	Name            string
+	AAGUID          ctap.AAGUID
+	Versions        []string
+	FirmwareVersion uint
+	Transports      []string
+
+	PIN                  bool             // takes a PIN
+	Tokens               bool             // gives pinUvAuthTokens with permissions
+	MakeCredUVNotRqd     bool             // with a PIN set, makes non-discoverable credentials without user verification
+	CredentialManagement bool             // by the command of CTAP 2.1 and that of its preview
+	Config               bool             // alwaysUv, minimum PIN length
+	DefaultCredProtect   ctap.CredProtect // of a credential that asks for none
+	Extensions           []string
+	Algorithms           []ctap.Algorithm
+	PINProtocols         []ctap.PINProtocol // the preferred one first
+
+	MaxMsgSize            uint
+	MaxCredentialsInList  uint
+	MaxCredentialIDLength uint
+	MaxDiscoverable       uint // credentials; 0 for a key that keeps none
+	MaxCredBlobLength     uint
+	MaxLargeBlobArray     uint // 0 for a key without large blobs
+	MaxMinPINLengthRPIDs  uint // RP IDs
+}
+
+// profiles are the models that can be asked for by name.
+var profiles = map[string]*Profile{
+	"fido2.0": {
+		AAGUID:                ctap.AAGUID{0x3b, 0x15, 0x2a, 0x57, 0x6c, 0x13, 0x41, 0x3e, 0x8c, 0x1a, 0xa2, 0x52, 0x91, 0x0e, 0x7b, 0x20},
+		Versions:              []string{ctap.VersionFIDO20},
+		FirmwareVersion:       1,
+		Transports:            []string{"usb"},
+		PIN:                   true,
+		DefaultCredProtect:    ctap.UserVerificationOptional,
+		Extensions:            []string{ctap.ExtensionHMACSecret},
+		Algorithms:            []ctap.Algorithm{ctap.ES256},
+		PINProtocols:          []ctap.PINProtocol{ctap.PINProtocolOne},
+		MaxMsgSize:            1200,
+		MaxCredentialsInList:  8,
+		MaxCredentialIDLength: 128,
+		MaxDiscoverable:       25,
+	},
+	"fido2.1": {
+		AAGUID:               ctap.AAGUID{0xd3, 0x96, 0xe0, 0x33, 0x7a, 0xc2, 0xea, 0xe2, 0xb2, 0x8c, 0xac, 0xa9, 0x55, 0x5f, 0xbc, 0xa0},
+		Versions:             []string{ctap.VersionFIDO20, ctap.VersionFIDO21Pre, ctap.VersionFIDO21},
+		FirmwareVersion:      1,
+		Transports:           []string{"usb"},
+		PIN:                  true,
+		Tokens:               true,
+		MakeCredUVNotRqd:     true,
+		CredentialManagement: true,
+		Config:               true,
+		DefaultCredProtect:   ctap.UserVerificationOptional,
+		Extensions: []string{
+			ctap.ExtensionCredBlob, ctap.ExtensionCredProtect, ctap.ExtensionHMACSecret, ctap.ExtensionHMACSecretMC,
+			ctap.ExtensionLargeBlobKey, ctap.ExtensionMinPINLength, ctap.ExtensionThirdPartyPayment,
+		},
+		Algorithms:            []ctap.Algorithm{ctap.ES256, ctap.EdDSA},
+		PINProtocols:          []ctap.PINProtocol{ctap.PINProtocolTwo, ctap.PINProtocolOne},
+		MaxMsgSize:            4096,
+		MaxCredentialsInList:  32,
+		MaxCredentialIDLength: 128,
+		MaxDiscoverable:       100,
+		MaxCredBlobLength:     32,
+		MaxLargeBlobArray:     4096,
+		MaxMinPINLengthRPIDs:  8,
+	},
+	"no-pin": {
+		AAGUID:                ctap.AAGUID{0x94, 0x3c, 0x61, 0x0e, 0x2d, 0xb8, 0x45, 0x0f, 0xb7, 0x92, 0x11, 0x5a, 0xe6, 0x03, 0xc4, 0x61},
+		Versions:              []string{ctap.VersionFIDO20},
+		FirmwareVersion:       1,
+		Transports:            []string{"usb"},
+		DefaultCredProtect:    ctap.UserVerificationOptional,
+		Algorithms:            []ctap.Algorithm{ctap.ES256},
+		MaxMsgSize:            1200,
+		MaxCredentialsInList:  8,
+		MaxCredentialIDLength: 128,
+	},
+}
+
+// DefaultProfile is the profile of a key that asks for none.
+const DefaultProfile = "fido2.1"
+
+// LookupProfile gives the profile of a name; the error lists the names there are.
+func LookupProfile(name string) (*Profile, error) {
+	p, ok := profiles[name]
+	if !ok {
+		names := slices.Sorted(maps.Keys(profiles))
+		return nil, fmt.Errorf("profile %q is none of %s", name, strings.Join(names, ", "))
+	}
+	named := *p
+	named.Name = name
+	return &named, nil
+}
+
+func (p *Profile) has(extension string) bool { return slices.Contains(p.Extensions, extension) }
+
+// maxFragment is the longest fragment of authenticatorLargeBlobs (§6.10).
+func (p *Profile) maxFragment() uint { return p.MaxMsgSize - 64 }
