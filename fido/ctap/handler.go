@@ -2,8 +2,17 @@ package ctap
 
 import "context"
 
+// Transport is how an authenticator is reached.
+type Transport int
+
+const (
+	TransportUSB Transport = iota // or what behaves like it: the person touches the key
+	TransportNFC                  // the person holds the card to the reader; that is user presence, and power-up
+)
+
 // Request is one message to an authenticator, as a transport delivered it.
 type Request struct {
+	Transport Transport
 	// Channel tells requests of different clients apart: the CID of CTAPHID, 0 where a transport has no channels.
 	// The state of authenticatorGetNextAssertion belongs to one channel.
 	Channel uint32
@@ -32,4 +41,11 @@ const (
 // transports may share it.
 type Handler interface {
 	ServeCTAP(ctx context.Context, req Request, keepalive func(KeepaliveStatus)) Response
+}
+
+// PowerCycler is a Handler that minds when its device loses power: unplugged, or taken from the reader's field.
+type PowerCycler interface {
+	Handler
+	// PowerCycle ends what lasts only until power is lost. It waits for the request that is being served.
+	PowerCycle()
 }

@@ -334,3 +334,27 @@ func FuzzGetAssertionExtensionInputs(f *testing.F) {
 	fuzzMessage(f, parse[GetAssertionExtensionInputs], func(v *GetAssertionExtensionInputs) []byte { return mustMarshal(v) },
 		"a1686372656442"+"6c6f62f5")
 }
+
+func FuzzU2FRequest(f *testing.F) {
+	f.Add((&U2FRequest{Instruction: U2FRegister, Data: make([]byte, 64)}).Encode())
+	f.Add([]byte{0, 3, 0, 0})
+	f.Add([]byte{0, 2, 3, 0, 2, 1, 1, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		first, err := ParseU2FRequest(b)
+		if err != nil {
+			var status U2FStatus
+			if !errors.As(err, &status) {
+				t.Fatal(err)
+			}
+			return
+		}
+		second, err := ParseU2FRequest(first.Encode())
+		if err != nil || !bytes.Equal(second.Encode(), first.Encode()) {
+			t.Fatalf("%x: %+v, %v", b, second, err)
+		}
+		first.RegisterParameters()
+		if p, err := first.AuthenticateParameters(); err == nil && len(p.KeyHandle) > 255 {
+			t.Fatalf("key handle of %d bytes", len(p.KeyHandle))
+		}
+	})
+}

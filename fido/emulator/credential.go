@@ -148,20 +148,20 @@ func (c *Credential) traits() byte {
 // wrap gives the ID of a non-discoverable credential: its algorithm, traits and private key, encrypted with AES-256-GCM
 // under a key that only this authenticator has until it is reset. The RP ID is authenticated, so an ID is no use
 // elsewhere.
-func (s *state) wrap(c *Credential) []byte {
+func (s *state) wrap(c *Credential, rpIDHash []byte) []byte {
 	plaintext := append(binary.BigEndian.AppendUint16(nil, uint16(c.Algorithm)), c.traits())
 	plaintext = append(plaintext, c.PrivateKey...)
 	defer clear(plaintext)
 	nonce := make([]byte, nonceSize)
 	rand.Read(nonce)
-	return s.aead().Seal(nonce, nonce, plaintext, rpIDHash(c.RPID))
+	return s.aead().Seal(nonce, nonce, plaintext, rpIDHash)
 }
 
 // maxUnwrapped is how many unwrapped credentials are kept; when there are more, all are forgotten.
 const maxUnwrapped = 128
 
-// unwrap reverses wrap; nil when id is not one of ours for this RP.
-func (s *state) unwrap(id []byte, rpID string) *Credential {
+// unwrap reverses wrap; nil when id is not one of ours for this RP, whose ID is known where the request told it.
+func (s *state) unwrap(id, rpIDHash []byte, rpID string) *Credential {
 	if len(id) != wrappedSize {
 		return nil
 	}
@@ -169,7 +169,7 @@ func (s *state) unwrap(id []byte, rpID string) *Credential {
 	if c := s.unwrapped[name]; c != nil {
 		return c
 	}
-	plaintext, err := s.aead().Open(nil, id[:nonceSize], id[nonceSize:], rpIDHash(rpID))
+	plaintext, err := s.aead().Open(nil, id[:nonceSize], id[nonceSize:], rpIDHash)
 	if err != nil {
 		return nil
 	}

@@ -16,22 +16,22 @@ func TestUnwrapRemembers(t *testing.T) {
 	for i := range ids {
 		c := newCredential(ctap.EdDSA)
 		c.RPID = "example.com"
-		ids[i], keys[i] = s.wrap(c), c.PrivateKey
+		ids[i], keys[i] = s.wrap(c, rpIDHash(c.RPID)), c.PrivateKey
 	}
 	for i := range 2 * len(ids) { // each of them twice in a row
 		i /= 2
-		c := s.unwrap(bytes.Clone(ids[i]), "example.com")
+		c := s.unwrap(bytes.Clone(ids[i]), rpIDHash("example.com"), "example.com")
 		if c == nil || !bytes.Equal(c.PrivateKey, keys[i]) {
 			t.Fatalf("credential %d became %+v", i, c)
 		}
-		if s.unwrap(ids[i], "example.org") != nil {
+		if s.unwrap(ids[i], rpIDHash("example.org"), "example.org") != nil {
 			t.Fatal("another RP may use the credential")
 		}
 		if len(s.unwrapped) > maxUnwrapped {
 			t.Fatalf("%d credentials are kept", len(s.unwrapped))
 		}
 	}
-	if s = newState(DefaultProfile); s.unwrap(ids[0], "example.com") != nil {
+	if s = newState(DefaultProfile); s.unwrap(ids[0], rpIDHash("example.com"), "example.com") != nil {
 		t.Error("the credential outlives a reset")
 	}
 }

@@ -24,18 +24,21 @@ const (
 
 // Options configure an Authenticator. The zero value is a key in memory that is always touched at once.
 type Options struct {
-	Profile  *Profile     // nil for that of the state file, or the default one
-	Presence Presence     // nil for Approve
-	File     *StateFile   // nil to keep the state in memory
-	Log      *slog.Logger // nil for none; gets commands and status codes, never a secret
+	Profile  *Profile // nil for that of the state file, or the default one
+	Presence Presence // nil for Approve
+	// Attestation is how CTAP2 credentials are attested; empty for SelfAttestation.
+	Attestation Attestation
+	File        *StateFile   // nil to keep the state in memory
+	Log         *slog.Logger // nil for none; gets commands and status codes, never a secret
 }
 
 // Authenticator is an emulated key. It serves one request at a time, whatever the number of its transports.
 type Authenticator struct {
 	*Profile
-	presence Presence
-	file     *StateFile
-	log      *slog.Logger
+	presence    Presence
+	attestation Attestation
+	file        *StateFile
+	log         *slog.Logger
 
 	turn chan struct{} // holds a value while nobody is being served; guards everything below
 
@@ -44,6 +47,7 @@ type Authenticator struct {
 	pin       pinState
 	pending   pending
 	blobs     blobWrite
+	touch     *u2fTouch
 }
 
 // pending is what a stateful command has left for the commands that go on with it (§6, "stateful commands"). Any other
@@ -74,11 +78,12 @@ func New(o Options) (*Authenticator, error) {
 		name = o.Profile.Name
 	}
 	a := &Authenticator{
-		presence: o.Presence,
-		file:     o.File,
-		log:      o.Log,
-		turn:     make(chan struct{}, 1),
-		state:    newState(name),
+		presence:    o.Presence,
+		attestation: o.Attestation,
+		file:        o.File,
+		log:         o.Log,
+		turn:        make(chan struct{}, 1),
+		state:       newState(name),
 	}
 	if a.presence == nil {
 		a.presence = Approve
@@ -112,6 +117,7 @@ func (a *Authenticator) PowerCycle() {
 }
 
 func (a *Authenticator) powerUp() {
+	a.forgetTouch()
 	a.poweredUp = time.Now()
 	a.pending, a.blobs = pending{}, blobWrite{}
 	a.pin = newPINState()
@@ -125,7 +131,7 @@ func (a *Authenticator) ServeCTAP(ctx context.Context, req ctap.Request, keepali
 	case <-ctx.Done():
 		return fail(ctap.ErrKeepaliveCancel)
 	}
-	resp, err := a.serve(&request{Context: ctx, channel: req.Channel, keepalive: keepalive}, req)
+	resp, err := a.serve(&request{ctx, req.Transport, req.Channel, keepalive}, req)
 	if err != nil {
 		resp = fail(err)
 	}
@@ -138,13 +144,18 @@ func (a *Authenticator) ServeCTAP(ctx context.Context, req ctap.Request, keepali
 // request is what the commands know of the transport that called them.
 type request struct {
 	context.Context
+	transport ctap.Transport
 	channel   uint32
 	keepalive func(ctap.KeepaliveStatus)
 }
 
 func (a *Authenticator) serve(r *request, req ctap.Request) (ctap.Response, error) {
+	if req.U2F {
+		return a.u2f(r, req.Payload), nil
+	}
+	a.forgetTouch()
 	switch {
-	case req.U2F || len(req.Payload) == 0:
+	case len(req.Payload) == 0 || !a.CTAP2():
 		return nil, ctap.ErrInvalidCommand
 	case uint(len(req.Payload)) > a.MaxMsgSize:
 		return nil, ctap.ErrRequestTooLarge
@@ -227,13 +238,13 @@ func (a *Authenticator) selection(r *request) (ctap.Response, error) {
 
 // reset implements authenticatorReset (§6.6).
 func (a *Authenticator) reset(r *request) (ctap.Response, error) {
-	if time.Since(a.poweredUp) > resetWindow {
+	if r.transport != ctap.TransportNFC && time.Since(a.poweredUp) > resetWindow {
 		return nil, ctap.ErrNotAllowed
 	}
 	if err := a.awaitPresence(r, PresenceRequest{Command: ctap.CommandReset}); err != nil {
 		return nil, err
 	}
-	if err := a.update(func(s *state) { *s = newState(s.Profile) }); err != nil {
+	if err := a.update((*state).reset); err != nil {
 		return nil, err
 	}
 	a.pin, a.blobs = newPINState(), blobWrite{}

@@ -1,11 +1,15 @@
 package emulator
 
-import "fob/fido/ctap"
+import (
+	"slices"
+
+	"fob/fido/ctap"
+)
 
 // getInfo implements authenticatorGetInfo (§6.4).
 func (a *Authenticator) getInfo() ctap.Response {
 	info := &ctap.GetInfoResponse{
-		Versions:                 a.Versions,
+		Versions:                 a.versions(),
 		Extensions:               a.Extensions,
 		AAGUID:                   a.AAGUID,
 		Options:                  a.options(),
@@ -30,6 +34,14 @@ func (a *Authenticator) getInfo() ctap.Response {
 		info.RemainingDiscoverable = &remaining
 	}
 	return info.Encode()
+}
+
+// versions leaves out U2F while alwaysUv is on, which U2F can't obey (§7.2.4).
+func (a *Authenticator) versions() []string {
+	if a.state.AlwaysUV {
+		return slices.DeleteFunc(slices.Clone(a.Versions), func(v string) bool { return v == ctap.VersionU2F })
+	}
+	return a.Versions
 }
 
 // options are the option IDs that this key has.

@@ -164,7 +164,7 @@ func (a *Authenticator) create(req *ctap.MakeCredentialRequest, alg ctap.Algorit
 		c.ID = make([]byte, 32)
 		rand.Read(c.ID)
 	} else {
-		c.ID = a.state.wrap(c)
+		c.ID = a.state.wrap(c, rpIDHash(c.RPID))
 	}
 	outputs, err := a.makeCredentialOutputs(c, extensions, flags)
 	if err != nil {
@@ -182,12 +182,8 @@ func (a *Authenticator) create(req *ctap.MakeCredentialRequest, alg ctap.Algorit
 	return a.attest(c, flags, outputs, req.ClientDataHash)
 }
 
-// attest answers with packed self attestation (WebAuthn §8.2): the new key signs for itself.
+// attest answers with the authenticator data and the attestation of it.
 func (a *Authenticator) attest(c *Credential, flags ctap.Flags, outputs ctap.RawMessage, clientDataHash []byte) (ctap.Response, error) {
-	key, err := c.signer()
-	if err != nil {
-		return nil, err
-	}
 	cose, err := c.publicKey()
 	if err != nil {
 		return nil, err
@@ -199,16 +195,12 @@ func (a *Authenticator) attest(c *Credential, flags ctap.Flags, outputs ctap.Raw
 		Attested:   &ctap.AttestedCredentialData{AAGUID: a.AAGUID, CredentialID: c.ID, PublicKey: cose},
 		Extensions: outputs,
 	}).Encode()
-	sig, err := sign(key, authData, clientDataHash)
-	if err != nil {
-		return nil, err
-	}
-	attStmt, err := ctap.Marshal(ctap.PackedAttestationStatement{Alg: c.Algorithm, Sig: sig})
+	statement, err := a.statement(c, authData, clientDataHash)
 	if err != nil {
 		return nil, err
 	}
 	return (&ctap.MakeCredentialResponse{
-		Format: ctap.FormatPacked, AuthData: authData, AttStmt: attStmt, LargeBlobKey: c.LargeBlobKey,
+		Format: ctap.FormatPacked, AuthData: authData, AttStmt: statement, LargeBlobKey: c.LargeBlobKey,
 	}).Encode(), nil
 }
 

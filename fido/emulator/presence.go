@@ -110,6 +110,9 @@ func ParsePresence(s string) (Presence, error) {
 
 // awaitPresence waits for a touch and tells the platform that it does.
 func (a *Authenticator) awaitPresence(r *request, p PresenceRequest) error {
+	if r.transport == ctap.TransportNFC { // the tap is the touch
+		return nil
+	}
 	r.keepalive(ctap.KeepaliveUPNeeded)
 	ctx, stop := context.WithTimeout(r, userActionTimeout)
 	defer stop()

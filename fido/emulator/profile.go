@@ -14,10 +14,11 @@ import (
 type Profile struct {
 	Name            string
 	AAGUID          ctap.AAGUID
-	Versions        []string
+	Versions        []string // of CTAP2; none for a key that speaks U2F alone
 	FirmwareVersion uint
 	Transports      []string
 
+	U2F                  bool             // speaks CTAP1/U2F
 	PIN                  bool             // takes a PIN
 	Tokens               bool             // gives pinUvAuthTokens with permissions
 	MakeCredUVNotRqd     bool             // with a PIN set, makes non-discoverable credentials without user verification
@@ -41,7 +42,8 @@ type Profile struct {
 var profiles = map[string]*Profile{
 	"fido2.0": {
 		AAGUID:                ctap.AAGUID{0x3b, 0x15, 0x2a, 0x57, 0x6c, 0x13, 0x41, 0x3e, 0x8c, 0x1a, 0xa2, 0x52, 0x91, 0x0e, 0x7b, 0x20},
-		Versions:              []string{ctap.VersionFIDO20},
+		Versions:              []string{ctap.VersionU2F, ctap.VersionFIDO20},
+		U2F:                   true,
 		FirmwareVersion:       1,
 		Transports:            []string{"usb"},
 		PIN:                   true,
@@ -56,7 +58,8 @@ var profiles = map[string]*Profile{
 	},
 	"fido2.1": {
 		AAGUID:               ctap.AAGUID{0xd3, 0x96, 0xe0, 0x33, 0x7a, 0xc2, 0xea, 0xe2, 0xb2, 0x8c, 0xac, 0xa9, 0x55, 0x5f, 0xbc, 0xa0},
-		Versions:             []string{ctap.VersionFIDO20, ctap.VersionFIDO21Pre, ctap.VersionFIDO21},
+		Versions:             []string{ctap.VersionU2F, ctap.VersionFIDO20, ctap.VersionFIDO21Pre, ctap.VersionFIDO21},
+		U2F:                  true,
 		FirmwareVersion:      1,
 		Transports:           []string{"usb"},
 		PIN:                  true,
@@ -79,6 +82,11 @@ var profiles = map[string]*Profile{
 		MaxLargeBlobArray:     4096,
 		MaxMinPINLengthRPIDs:  8,
 	},
+	"u2f": {
+		AAGUID:     ctap.AAGUID{0x5b, 0x0d, 0xb1, 0x9a, 0x30, 0x41, 0x4d, 0x0a, 0x9a, 0x8e, 0x43, 0x92, 0xb5, 0x1c, 0x77, 0x08},
+		U2F:        true,
+		MaxMsgSize: 1024,
+	},
 	"no-pin": {
 		AAGUID:                ctap.AAGUID{0x94, 0x3c, 0x61, 0x0e, 0x2d, 0xb8, 0x45, 0x0f, 0xb7, 0x92, 0x11, 0x5a, 0xe6, 0x03, 0xc4, 0x61},
 		Versions:              []string{ctap.VersionFIDO20},
@@ -91,6 +99,9 @@ var profiles = map[string]*Profile{
 		MaxCredentialIDLength: 128,
 	},
 }
+
+// CTAP2 reports whether the key speaks CTAP2, and not U2F alone.
+func (p *Profile) CTAP2() bool { return len(p.Versions) > 0 }
 
 // DefaultProfile is the profile of a key that asks for none.
 const DefaultProfile = "fido2.1"

@@ -17,6 +17,11 @@ func TestProfilesKeepTheirWord(t *testing.T) {
 				t.Fatal(err)
 			}
 			p := newPlatform(t, Options{Profile: profile})
+			if !profile.CTAP2() {
+				_, err := p.send([]byte{byte(ctap.CommandGetInfo)})
+				p.wants(err, ctap.ErrInvalidCommand)
+				return
+			}
 			info := p.info()
 			for command, option := range map[ctap.Command]string{
 				ctap.CommandClientPIN:            ctap.OptionClientPIN,

@@ -27,6 +27,8 @@ type state struct {
 	ForcePINChange    bool     `json:"forcePinChange,omitempty"`
 	AlwaysUV          bool     `json:"alwaysUv,omitempty"`
 
+	Batch *batch `json:"attestation,omitempty"` // survives a reset
+
 	unwrapped map[string]*Credential // non-discoverable ones that were used, by credential ID and RP ID
 }
 
@@ -36,6 +38,13 @@ func newState(profile string) state {
 	s := state{Version: stateVersion, Profile: profile, WrappingKey: make([]byte, 32), PINRetries: maxPINRetries}
 	rand.Read(s.WrappingKey)
 	return s
+}
+
+// reset forgets everything but what model the key is.
+func (s *state) reset() {
+	batch := s.Batch
+	*s = newState(s.Profile)
+	s.Batch = batch
 }
 
 func (s *state) hasPIN() bool { return len(s.PINHash) > 0 }
@@ -61,7 +70,17 @@ func (s *state) find(id []byte, rpID string) *Credential {
 			return c
 		}
 	}
-	return s.unwrap(id, rpID)
+	return s.unwrap(id, rpIDHash(rpID), rpID)
+}
+
+// findHash is find for U2F, which knows the RP by the hash of its ID alone.
+func (s *state) findHash(id, hash []byte) *Credential {
+	for i := range s.Credentials {
+		if c := &s.Credentials[i]; bytes.Equal(c.ID, id) && bytes.Equal(rpIDHash(c.RPID), hash) {
+			return c
+		}
+	}
+	return s.unwrap(id, hash, "")
 }
 
 // findAny gives the first credential of a list that exists at this RP and that visible admits, or nil. Descriptors of

@@ -189,6 +189,7 @@ func TestWrongPIN(t *testing.T) {
 // TestRefusals are requests that the key can't fulfil. (The tools have no exclude list.)
 func TestRefusals(t *testing.T) {
 	key := plugWithPIN(t)
+	withoutU2F := plug(t, softkey.Options{Profile: profile(t, "no-pin")})
 	c := makeCredential(t, key, alice, credentialOptions{})
 	input := file(t, lines(clientDataHash("register"), rpID, alice, encode([]byte(alice))))
 	elsewhere := file(t, lines(clientDataHash("sign in"), "example.org", c.id))
@@ -199,7 +200,7 @@ func TestRefusals(t *testing.T) {
 		{[]string{"fido2-cred", "-M", "-i", input, key.Path(), "rs256"}, "FIDO_ERR_UNSUPPORTED_ALGORITHM"},
 		{[]string{"fido2-cred", "-M", "-q", "-r", "-i", input, key.Path()}, "FIDO_ERR_PIN_REQUIRED"},
 		{[]string{"fido2-cred", "-M", "-q", "-v", "-i", input, key.Path()}, "FIDO_ERR_PIN_REQUIRED"},
-		{[]string{"fido2-cred", "-M", "-u", "-i", input, key.Path()}, "FIDO_ERR_RX"}, // it has no U2F
+		{[]string{"fido2-cred", "-M", "-u", "-i", input, withoutU2F.Path()}, "FIDO_ERR_RX"},
 		{[]string{"fido2-assert", "-G", "-i", elsewhere, key.Path()}, "FIDO_ERR_NO_CREDENTIALS"},
 	} {
 		try(t, "", test.command[0], test.command[1:]...).fails(test.want)

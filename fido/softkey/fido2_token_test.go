@@ -43,8 +43,8 @@ func TestTokenInfo(t *testing.T) {
 	key := plug(t, softkey.Options{})
 	wantInfo(t, key, map[string]string{
 		"proto":               "0x02",
-		"caps":                "0x0d (wink, cbor, nomsg)",
-		"version strings":     "FIDO_2_0, FIDO_2_1_PRE, FIDO_2_1",
+		"caps":                "0x05 (wink, cbor, msg)",
+		"version strings":     "U2F_V2, FIDO_2_0, FIDO_2_1_PRE, FIDO_2_1",
 		"extension strings":   "credBlob, credProtect, hmac-secret, hmac-secret-mc, largeBlobKey, minPinLength, thirdPartyPayment",
 		"transport strings":   "usb",
 		"algorithms":          "es256 (public-key), eddsa (public-key)",

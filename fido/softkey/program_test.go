@@ -145,10 +145,12 @@ type person struct {
 
 func (p *person) will(presence emulator.Presence) { p.presence.Store(&presence) }
 
+func (p *person) touch(ctx context.Context, r emulator.PresenceRequest) error {
+	return (*p.presence.Load())(ctx, r)
+}
+
 // plugFor plugs a key in that p touches.
 func plugFor(t *testing.T, p *person) *softkey.Key {
 	t.Helper()
-	return plug(t, softkey.Options{Presence: func(ctx context.Context, r emulator.PresenceRequest) error {
-		return (*p.presence.Load())(ctx, r)
-	}})
+	return plug(t, softkey.Options{Presence: p.touch})
 }

@@ -16,9 +16,11 @@ import (
 type Options struct {
 	Profile  *emulator.Profile // nil for that of the state file, or the default one
 	Presence emulator.Presence // nil for emulator.Approve
-	State    string            // path of a state file; empty to keep the state in memory
-	PIN      fido.PIN          // nil to leave the PIN as it is; the caller wipes it
-	Log      *slog.Logger      // nil for none
+	// Attestation is how CTAP2 credentials are attested; empty for emulator.SelfAttestation.
+	Attestation emulator.Attestation
+	State       string       // path of a state file; empty to keep the state in memory
+	PIN         fido.PIN     // nil to leave the PIN as it is; the caller wipes it
+	Log         *slog.Logger // nil for none
 }
 
 // Key is an emulated key that is plugged in at a pseudo-terminal.
@@ -48,7 +50,8 @@ func Plug(o Options) (key *Key, err error) {
 			return nil, err
 		}
 	}
-	k.Authenticator, err = emulator.New(emulator.Options{Profile: o.Profile, Presence: o.Presence, File: k.file, Log: o.Log})
+	k.Authenticator, err = emulator.New(emulator.Options{
+		Profile: o.Profile, Presence: o.Presence, Attestation: o.Attestation, File: k.file, Log: o.Log})
 	if err != nil {
 		return nil, err
 	}
@@ -60,15 +63,23 @@ func Plug(o Options) (key *Key, err error) {
 	if k.pty, err = endpoint.OpenPTY(); err != nil {
 		return nil, err
 	}
-	k.pty.Device = ctaphid.Device{
-		Version:      [3]byte{0, 1, 0},
-		Capabilities: ctaphid.CapCBOR | ctaphid.CapNMSG, // no U2F yet
-		Wink:         k.wink,
-	}
+	k.pty.Device = ctaphid.Device{Version: [3]byte{0, 1, 0}, Capabilities: capabilities(k.Profile), Wink: k.wink}
 	var ctx context.Context
 	ctx, k.cancel = context.WithCancel(context.Background())
 	go func() { k.done <- k.pty.Serve(ctx, k.Authenticator) }()
 	return k, nil
+}
+
+// capabilities are what a key of this profile tells over CTAPHID.
+func capabilities(p *emulator.Profile) ctaphid.Capability {
+	caps := ctaphid.CapWink
+	if p.CTAP2() {
+		caps |= ctaphid.CapCBOR
+	}
+	if !p.U2F {
+		caps |= ctaphid.CapNMSG
+	}
+	return caps
 }
 
 // wink is all that a key without a light can do.
@@ -86,6 +97,7 @@ func (k *Key) Info() fido.DeviceInfo {
 func (k *Key) Close() error {
 	k.cancel()
 	err := <-k.done
+	k.PowerCycle() // a U2F request may still wait for a touch
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}

@@ -17,16 +17,18 @@ import (
 
 // Emulator holds the flags that describe an emulated key.
 type Emulator struct {
-	Profile string
-	Touch   string
-	PIN     string // a fixture: a key without hardware has no secret to guard
-	PINFD   int
-	State   string
+	Attestation string
+	Profile     string
+	Touch       string
+	PIN         string // a fixture: a key without hardware has no secret to guard
+	PINFD       int
+	State       string
 }
 
 // Flags defines the flags, their names with a prefix.
 func (e *Emulator) Flags(f *pflag.FlagSet, prefix string) {
-	f.StringVar(&e.Profile, prefix+"profile", "", "`MODEL` of the emulated key: fido2.0, fido2.1, no-pin (default that of the state file, or fido2.1)")
+	f.StringVar(&e.Profile, prefix+"profile", "", "`MODEL` of the emulated key: fido2.0, fido2.1, no-pin, u2f (default that of the state file, or fido2.1)")
+	f.StringVar(&e.Attestation, prefix+"attestation", "self", "how the emulated key attests credentials: `self` or basic")
 	f.StringVar(&e.Touch, prefix+"touch", "auto", "`POLICY` of who touches the emulated key: auto, deny, never, delay=2s (or any duration), ask")
 	f.StringVar(&e.PIN, prefix+"pin", "", "give the emulated key this `PIN`; other programs can see it, so use one for tests")
 	f.IntVar(&e.PINFD, prefix+"pin-fd", -1, "read the emulated key's PIN from file descriptor `N`")
@@ -41,6 +43,9 @@ func (e *Emulator) Plug(terminal io.Reader, questions io.Writer, log *slog.Logge
 		if o.Profile, err = emulator.LookupProfile(e.Profile); err != nil {
 			return nil, Usage(err)
 		}
+	}
+	if o.Attestation, err = emulator.ParseAttestation(e.Attestation); err != nil {
+		return nil, Usage(err)
 	}
 	if e.Touch == "ask" {
 		o.Presence = emulator.Ask(questions, lines(terminal))
