@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/binary"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -148,10 +149,10 @@ func TestU2FOnly(t *testing.T) {
 // TestU2FTouch: the platform asks again and again until the touch comes; a platform that stops asking darkens the key.
 func TestU2FTouch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		lit := 0
+		var lit atomic.Int32
 		p := newPlatform(t, Options{Presence: func(ctx context.Context, r PresenceRequest) error {
-			lit++
-			defer func() { lit-- }()
+			lit.Add(1)
+			defer lit.Add(-1)
 			return After(2*time.Second)(ctx, r)
 		}})
 		begin := time.Now()
@@ -169,19 +170,19 @@ func TestU2FTouch(t *testing.T) {
 		_, err := p.u2f(u2fRegister())
 		p.wants(err, ctap.U2FConditionsNotSatisfied) // a touch is for one registration
 		synctest.Wait()
-		if lit != 1 {
-			t.Errorf("%d lights", lit)
+		if lit.Load() != 1 {
+			t.Errorf("%d lights", lit.Load())
 		}
 		time.Sleep(u2fAbandoned + time.Second)
 		synctest.Wait()
-		if lit != 0 {
+		if lit.Load() != 0 {
 			t.Errorf("still lit for nobody")
 		}
 		_, err = p.u2f(u2fRegister())
 		p.wants(err, ctap.U2FConditionsNotSatisfied)
 		p.info() // another command
 		synctest.Wait()
-		if lit != 0 {
+		if lit.Load() != 0 {
 			t.Errorf("still lit after another command")
 		}
 		p.a.PowerCycle()
