@@ -35,6 +35,9 @@ func (d *Daemon) register(ctx context.Context, c *varlink.Call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if options.AuthenticatorSelection.AuthenticatorAttachment == webauthn.AttachmentPlatform {
+		return nil, ipc.Unsupported{What: "an authenticator that is part of this computer"}
+	}
 	hash := begun.ClientDataJSON.Hash()
 	asked := &fido.RegisterOptions{
 		ClientDataHash: hash[:],

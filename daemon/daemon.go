@@ -36,7 +36,11 @@ func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 		Product:   "fobd",
 		Version:   d.Version,
 		Authorize: sameUser,
-		Log:       d.Log,
+		// A hostile program of ours may hold so much of fobd's memory: 512 MiB.
+		MaxMessage:     128 << 10, // WebAuthn options have 64 KiB at most
+		MaxPipelined:   2,
+		MaxConnections: 1024,
+		Log:            d.Log,
 	}
 	for _, i := range []struct {
 		description string

@@ -365,6 +365,15 @@ func TestListen(t *testing.T) {
 	}
 	l.Close()
 
+	if err := os.WriteFile(path, []byte("a diary"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen(path); !errors.Is(err, ErrNotSocket) {
+		t.Errorf("in place of a file: %v", err)
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != "a diary" {
+		t.Errorf("the file became %q, %v", b, err)
+	}
 	if err := os.Chmod(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -9,16 +9,19 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"fob/fido/durable"
 )
 
 // Errors of Listen.
 var (
 	ErrAlreadyRunning = errors.New("another fobd serves this socket")
+	ErrNotSocket      = errors.New("something else than a socket is here, which fobd leaves alone")
 	ErrUnsafeFolder   = errors.New("the socket's folder must belong to us, with mode 0700")
 )
 
 // Listen makes the socket at path, mode 0600, in a folder of mode 0700 that is made when it is missing. What a fobd that
-// was killed left behind is removed. Closing the listener removes the socket.
+// was killed left behind is removed, but nothing else. Closing the listener removes the socket.
 func Listen(path string) (net.Listener, error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -27,7 +30,13 @@ func Listen(path string) (net.Listener, error) {
 	if err := checkFolder(dir); err != nil {
 		return nil, err
 	}
-	lock, err := lockFile(path + ".lock")
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != fs.ModeSocket {
+		return nil, fmt.Errorf("%s: %w", path, ErrNotSocket)
+	}
+	lock, err := durable.Lock(path + ".lock")
+	if errors.Is(err, durable.ErrLocked) {
+		return nil, fmt.Errorf("%s: %w", path, ErrAlreadyRunning)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -57,22 +66,6 @@ func checkFolder(dir string) error {
 		return fmt.Errorf("%s: %w", dir, ErrUnsafeFolder)
 	}
 	return nil
-}
-
-// lockFile takes a lock that the kernel lets go of when the process ends, however it ends.
-func lockFile(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			err = ErrAlreadyRunning
-		}
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return f, nil
 }
 
 // listener lets go of the lock after the socket is gone.

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"sync"
@@ -100,13 +101,19 @@ func (q *prompt) accepts(a ipc.Answer) error {
 		problem = "the prompt asks for a choice"
 	case a.Choice != nil && (*a.Choice < 0 || *a.Choice >= q.choices):
 		problem = "there is no such account"
-	case a.PIN != nil && (len(a.PIN) == 0 || len(a.PIN) > fido.MaxPINLength || !utf8.Valid(a.PIN)):
-		problem = "a PIN has 1 to 63 bytes of UTF-8"
+	case a.PIN != nil && !possible(a.PIN): // which would only cost an attempt
+		problem = "a PIN has 4 characters at least, 63 bytes of UTF-8 at most, and no NUL"
 	}
 	if problem != "" {
 		return ipc.WrongAnswer{Problem: problem}
 	}
 	return nil
+}
+
+// possible reports whether a PIN can be that of any key (CTAP 2.2 §6.5.1).
+func possible(pin ipc.Secret) bool {
+	return utf8.Valid(pin) && utf8.RuneCount(pin) >= fido.MinPINLength && len(pin) <= fido.MaxPINLength &&
+		bytes.IndexByte(pin, 0) < 0
 }
 
 // answer implements fob.Prompt.Answer.

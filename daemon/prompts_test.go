@@ -32,6 +32,8 @@ func TestPromptAnswers(t *testing.T) {
 		{"choice too large", prompt{kind: ipc.EventChoose, choices: 2}, ipc.Answer{Choice: number(2)}, ipc.WrongAnswer{}, nil},
 		{"choice below 0", prompt{kind: ipc.EventChoose, choices: 2}, ipc.Answer{Choice: number(-1)}, ipc.WrongAnswer{}, nil},
 		{"empty PIN", prompt{kind: ipc.EventPIN}, ipc.Answer{PIN: ipc.Secret{}}, ipc.WrongAnswer{}, nil},
+		{"short PIN", prompt{kind: ipc.EventPIN}, ipc.Answer{PIN: ipc.Secret("éé")}, ipc.WrongAnswer{}, nil},
+		{"PIN with NUL", prompt{kind: ipc.EventPIN}, ipc.Answer{PIN: ipc.Secret("12\x0034")}, ipc.WrongAnswer{}, nil},
 		{"long PIN", prompt{kind: ipc.EventPIN}, ipc.Answer{PIN: long}, ipc.WrongAnswer{}, nil},
 		{"PIN that is no text", prompt{kind: ipc.EventPIN}, ipc.Answer{PIN: ipc.Secret("\xff\xff\xff\xff")}, ipc.WrongAnswer{}, nil},
 	} {

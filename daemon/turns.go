@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"fob/fido"
+	"fob/ipc"
 )
 
 // turns lets the ceremonies on one key take turns, in the order in which they came. The zero value is ready.
@@ -14,16 +15,23 @@ type turns struct {
 	queues map[fido.DeviceID][]*ticket // the first of each has its turn
 }
 
+// maxWaiting is how many ceremonies may wait for one key; each holds a connection.
+const maxWaiting = 32
+
 // ticket is a place in a queue.
 type ticket struct {
 	moved chan struct{} // gets a value when the place has changed
 }
 
 // wait returns when it is the caller's turn on the key, or ctx has ended. Before, it calls ahead with the number of
-// those who come first, each time that it changes. The caller calls done when the turn is over.
+// those who come first, each time that it changes. A queue that is too long gives ipc.DeviceBusy. The caller calls done when the turn is over.
 func (t *turns) wait(ctx context.Context, id fido.DeviceID, ahead func(n int) error) (done func(), err error) {
 	mine := &ticket{moved: make(chan struct{}, 1)}
 	t.mu.Lock()
+	if len(t.queues[id]) > maxWaiting {
+		t.mu.Unlock()
+		return nil, ipc.DeviceBusy{}
+	}
 	if t.queues == nil {
 		t.queues = make(map[fido.DeviceID][]*ticket)
 	}

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"fob/fido"
+	"fob/ipc"
 )
 
 func TestTurnsAreFair(t *testing.T) {
@@ -67,6 +69,23 @@ func TestTurnsAreFair(t *testing.T) {
 		if len(turns.queues) != 0 {
 			t.Errorf("queues left: %v", turns.queues)
 		}
+	})
+}
+
+func TestQueueIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var turns turns
+		ctx, leave := context.WithCancel(t.Context())
+		enter := func() { turns.wait(ctx, "key", func(int) error { return nil }) }
+		enter()
+		for range maxWaiting {
+			go enter()
+		}
+		synctest.Wait()
+		if _, err := turns.wait(ctx, "key", nil); !errors.Is(err, ipc.DeviceBusy{}) {
+			t.Error(err)
+		}
+		leave()
 	})
 }
 

@@ -16,17 +16,18 @@ import (
 // scriptedKey answers each operation with the next of its errors, and well when none is left. It notes what it was
 // asked.
 type scriptedKey struct {
-	info     ctap.GetInfoResponse
-	retries  uint
-	errs     []error
-	accounts []string
+	info       ctap.GetInfoResponse
+	retries    uint
+	retriesErr error
+	errs       []error
+	accounts   []string
 
 	asked []string
 	pins  []PIN // as they were passed, so that a test sees them wiped
 }
 
 func (k *scriptedKey) GetInfo(context.Context) (*ctap.GetInfoResponse, error) { return &k.info, nil }
-func (k *scriptedKey) PINRetries(context.Context) (uint, error)               { return k.retries, nil }
+func (k *scriptedKey) PINRetries(context.Context) (uint, error)               { return k.retries, k.retriesErr }
 func (k *scriptedKey) Close() error                                           { return nil }
 
 func (k *scriptedKey) next(uv bool, pin PIN) error {
@@ -260,6 +261,17 @@ func TestSignIn(t *testing.T) {
 		if !errors.Is(err, test.err) || (err == nil && a.User.Name != test.want) {
 			t.Errorf("%q, choice %d: %v, %v", test.accounts, test.choice, a, err)
 		}
+	}
+}
+
+// TestKeyThatRefusesBeforeThePIN: a key that calls a PIN wrong which nobody gave ends the ceremony, and is not asked again
+// and again.
+func TestKeyThatRefusesBeforeThePIN(t *testing.T) {
+	key := &scriptedKey{info: ctap.GetInfoResponse{Options: options("clientPin")}, retriesErr: ctap.ErrPINInvalid}
+	who := &person{pins: []string{"1234"}}
+	_, err := SignIn(t.Context(), key, DeviceInfo{}, who, &SignInOptions{UserVerification: Required})
+	if !errors.Is(err, ErrBadReply) || len(who.seen) != 0 {
+		t.Errorf("%v, the person saw %q", err, who.seen)
 	}
 }
 

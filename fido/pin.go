@@ -10,6 +10,9 @@ import (
 // prints itself and refuses to be encoded as JSON. Whoever made it wipes it.
 type PIN []byte
 
+// MinPINLength is the shortest PIN of any key, in Unicode code points (CTAP 2.2 §6.5.1).
+const MinPINLength = 4
+
 // MaxPINLength is the longest PIN, in bytes of UTF-8 (CTAP 2.2 §6.5.1).
 const MaxPINLength = 63
 

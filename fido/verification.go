@@ -88,8 +88,9 @@ func (c *ceremony) verified(ctx context.Context, m method, operation func(uv boo
 	wrong := false
 	for {
 		var err error
+		tried := false
 		if m == byPIN {
-			err = c.withPIN(ctx, wrong, operation)
+			tried, err = c.withPIN(ctx, wrong, operation)
 		} else if err = c.prompt.Touch(ctx, c.device); err == nil {
 			err = operation(m == builtIn, nil)
 		}
@@ -97,7 +98,7 @@ func (c *ceremony) verified(ctx context.Context, m method, operation func(uv boo
 		switch fallback := c.info.Options[ctap.OptionClientPIN] && m != byPIN; {
 		case errors.As(err, &final):
 			return err
-		case m == byPIN && isStatus(err, ctap.ErrPINInvalid):
+		case tried && isStatus(err, ctap.ErrPINInvalid):
 			wrong = true
 		case fallback && isStatus(err, ctap.ErrPUATRequired, ctap.ErrUVBlocked, ctap.ErrUVInvalid):
 			m = byPIN
@@ -107,27 +108,31 @@ func (c *ceremony) verified(ctx context.Context, m method, operation func(uv boo
 	}
 }
 
-// withPIN asks for the PIN, performs operation with it and wipes it.
-func (c *ceremony) withPIN(ctx context.Context, wrong bool, operation func(uv bool, pin PIN) error) error {
+// withPIN asks for the PIN, performs operation with it and wipes it. tried is true when operation was performed: an
+// error that speaks of the PIN before is not about what the person typed.
+func (c *ceremony) withPIN(ctx context.Context, wrong bool, operation func(uv bool, pin PIN) error) (tried bool, err error) {
 	retries, err := c.key.PINRetries(ctx)
+	if isStatus(err, ctap.ErrPINInvalid, ctap.ErrPINAuthBlocked, ctap.ErrPINBlocked) { // nobody gave a PIN
+		return false, fmt.Errorf("%w: %v", ErrBadReply, err)
+	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	if retries == 0 {
-		return ctap.ErrPINBlocked
+		return false, ctap.ErrPINBlocked
 	}
 	pin, err := c.prompt.PIN(ctx, PINPrompt{Device: c.device, Retries: retries, Wrong: wrong})
 	defer pin.Wipe()
 	if errors.Is(err, ErrDeclined) && wrong {
-		return &PINError{ctap.ErrPINInvalid, retries} // what happened before is what the person should hear of
+		return false, &PINError{ctap.ErrPINInvalid, retries} // what happened before is what the person should hear of
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := c.prompt.Touch(ctx, c.device); err != nil {
-		return err
+		return false, err
 	}
-	return operation(false, pin)
+	return true, operation(false, pin)
 }
 
 // pinError adds the attempts that are left to a status that speaks of the PIN.

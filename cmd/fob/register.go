@@ -87,7 +87,7 @@ verifies against. The record that is saved is public data.`,
 			if err != nil {
 				return err
 			}
-			if err := a.save(record, f.save); err != nil {
+			if err := a.save(record, f.save, f.force); err != nil {
 				return err
 			}
 			return a.printRegistered(record, f.save)
@@ -175,11 +175,15 @@ func (a *app) runRegister(ctx context.Context, f *registerFlags) (*relyingparty.
 }
 
 // save writes the record, or else prints it: the credential is on the key already, and worth nothing without it.
-func (a *app) save(record *relyingparty.Record, path string) error {
+func (a *app) save(record *relyingparty.Record, path string, force bool) error {
 	if path == "" {
 		return nil
 	}
-	err := relyingparty.WriteRecord(path, record)
+	write := relyingparty.CreateRecord
+	if force {
+		write = relyingparty.WriteRecord
+	}
+	err := write(path, record)
 	if err == nil {
 		return nil
 	}

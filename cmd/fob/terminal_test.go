@@ -222,7 +222,7 @@ func TestImpossiblePINAsksAgain(t *testing.T) {
 	for _, pin := range []string{"", "123", strings.Repeat("1", 64)} {
 		s.sees(`8 attempts left: $`)
 		s.types(pin + "\n")
-		s.sees(`a PIN has 4 to 63 bytes\r\n`)
+		s.sees(`a PIN has at least 4 characters and at most 63 bytes\r\n`)
 	}
 	s.sees(`8 attempts left: $`)
 	s.types("1234\n")

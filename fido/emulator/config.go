@@ -1,6 +1,10 @@
 package emulator
 
-import "fob/fido/ctap"
+import (
+	"slices"
+
+	"fob/fido/ctap"
+)
 
 // config implements authenticatorConfig (§6.11).
 func (a *Authenticator) config(parameters []byte) (ctap.Response, error) {
@@ -55,6 +59,8 @@ func (a *Authenticator) setMinPINLength(req *ctap.ConfigRequest) error {
 		return ctap.ErrPINPolicyViolation
 	case uint(len(params.MinPINLengthRPIDs)) > a.MaxMinPINLengthRPIDs:
 		return ctap.ErrKeyStoreFull
+	case slices.ContainsFunc(params.MinPINLengthRPIDs, func(id string) bool { return len(id) > maxRPIDLength }):
+		return ctap.ErrInvalidLength
 	case ctap.True(params.ForceChangePIN) && !a.state.hasPIN():
 		return ctap.ErrPINNotSet
 	}

@@ -164,6 +164,12 @@ func (a *Authenticator) serve(r *request, req ctap.Request) (ctap.Response, erro
 	before := a.pending
 	a.pending = pending{}
 	switch command {
+	case ctap.CommandGetInfo, ctap.CommandGetNextAssertion, ctap.CommandReset, ctap.CommandSelection:
+		if len(parameters) > 0 { // they have none
+			return nil, ctap.ErrInvalidLength
+		}
+	}
+	switch command {
 	case ctap.CommandMakeCredential:
 		return a.makeCredential(r, parameters)
 	case ctap.CommandGetAssertion:
@@ -221,6 +227,9 @@ func (a *Authenticator) update(change func(*state)) error {
 	if a.file != nil {
 		if err := a.file.save(&next); err != nil {
 			a.log.Error("state not saved", "err", err)
+			if errors.Is(err, ctap.ErrKeyStoreFull) {
+				return err
+			}
 			return ctap.ErrOther
 		}
 	}

@@ -3,6 +3,7 @@ package emulator
 import (
 	"bytes"
 	"context"
+	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -474,18 +475,27 @@ func TestAsk(t *testing.T) {
 	for _, test := range []struct {
 		answer string
 		want   error
-	}{{"", nil}, {"y", nil}, {"n", ErrDenied}} {
+	}{{"\n", nil}, {"y\n", nil}, {"n\n", ErrDenied}, {"", ErrDenied}} { // the last is the end of the input
 		synctest.Test(t, func(t *testing.T) {
 			var asked bytes.Buffer
-			lines := make(chan string, 4)
-			lines <- "typed before the question"
-			time.AfterFunc(time.Second, func() { lines <- test.answer })
-			err := Ask(&asked, lines)(t.Context(), PresenceRequest{Command: ctap.CommandGetAssertion, RPID: "example.com"})
+			keyboard, typist := io.Pipe()
+			a := NewAsker(&asked, keyboard)
+			io.WriteString(typist, "y\ntyped before the question\n")
+			synctest.Wait()
+			time.AfterFunc(time.Second, func() {
+				io.WriteString(typist, test.answer)
+				typist.Close()
+			})
+			err := a.Touch(t.Context(), PresenceRequest{Command: ctap.CommandGetAssertion, RPID: "example.com"})
 			if err != test.want {
 				t.Errorf("%q: %v, want %v", test.answer, err, test.want)
 			}
 			if !strings.Contains(asked.String(), `to sign in at "example.com"`) {
 				t.Errorf("asked %q", asked.String())
+			}
+			synctest.Wait()
+			if err := a.Touch(t.Context(), PresenceRequest{}); err != ErrDenied {
+				t.Errorf("asked nobody: %v", err)
 			}
 		})
 	}

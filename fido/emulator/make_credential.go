@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	maxUserIDLength = 64 // bytes (WebAuthn §5.4.3)
-	maxNameLength   = 64 // bytes kept of a name; longer ones are truncated (§6.1.2, WebAuthn §6.4.1)
+	maxUserIDLength = 64  // bytes (WebAuthn §5.4.3)
+	maxRPIDLength   = 253 // bytes of a domain name (RFC 1035 §2.3.4)
+	maxNameLength   = 64  // bytes kept of a name; longer ones are truncated (§6.1.2, WebAuthn §6.4.1)
 )
 
 // makeCredential implements authenticatorMakeCredential (§6.1.2).
@@ -69,7 +70,8 @@ func (a *Authenticator) checkMakeCredential(req *ctap.MakeCredentialRequest) err
 		return ctap.ErrMissingParameter
 	case req.RP.ID == "", req.User.ID == nil:
 		return ctap.ErrMissingParameter
-	case len(req.ClientDataHash) != sha256.Size, len(req.User.ID) == 0, len(req.User.ID) > maxUserIDLength:
+	case len(req.ClientDataHash) != sha256.Size, len(req.User.ID) == 0, len(req.User.ID) > maxUserIDLength,
+		len(req.RP.ID) > maxRPIDLength:
 		return ctap.ErrInvalidLength
 	case req.ExcludeList != nil && len(req.ExcludeList) == 0:
 		return ctap.ErrInvalidParameter

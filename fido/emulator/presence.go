@@ -1,11 +1,13 @@
 package emulator
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"fob/fido/ctap"
@@ -51,29 +53,73 @@ func After(d time.Duration) Presence {
 	}
 }
 
-// Ask asks a person: it writes a question to w and takes the next of lines as the answer, an empty one or "y" for a
-// touch. Lines typed before the question don't count.
-func Ask(w io.Writer, lines <-chan string) Presence {
-	return func(ctx context.Context, r PresenceRequest) error {
-		for drained := false; !drained; {
-			select {
-			case _, open := <-lines:
-				drained = !open
-			default:
-				drained = true
-			}
+// Asker asks a person at a terminal. What is typed while no question is open answers none.
+type Asker struct {
+	out io.Writer
+
+	mu   sync.Mutex
+	open chan string // takes the answer to the open question; nil while there is none
+	over bool        // nothing more can be typed
+}
+
+// NewAsker makes an Asker that writes questions to w and reads answers, a line each, from r. It reads r to its end, in a
+// goroutine that ends with it.
+func NewAsker(w io.Writer, r io.Reader) *Asker {
+	a := &Asker{out: w}
+	go func() {
+		for lines := bufio.NewScanner(r); lines.Scan(); {
+			a.answer(lines.Text())
 		}
-		fmt.Fprintf(w, "touch the emulated key%s? [Enter, or n] ", r.purpose())
-		select {
-		case line, open := <-lines:
-			if answer := strings.TrimSpace(line); open && (answer == "" || strings.EqualFold(answer, "y")) {
-				return nil
-			}
-			return ErrDenied
-		case <-ctx.Done():
-			fmt.Fprintln(w, "(cancelled)")
-			return ctx.Err()
+		a.mu.Lock()
+		a.over = true
+		a.mu.Unlock()
+		a.answer("n")
+	}()
+	return a
+}
+
+// answer gives a line to the open question, or to none.
+func (a *Asker) answer(line string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.open != nil {
+		a.open <- line
+		a.open = nil
+	}
+}
+
+// ask opens a question, unless nobody can answer it.
+func (a *Asker) ask() <-chan string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.over {
+		return nil
+	}
+	a.open = make(chan string, 1)
+	return a.open
+}
+
+// Touch is a Presence: an empty line or "y" is a touch, another a refusal, and so is the end of the input.
+func (a *Asker) Touch(ctx context.Context, r PresenceRequest) error {
+	answer := a.ask()
+	if answer == nil {
+		return ErrDenied
+	}
+	defer func() {
+		a.mu.Lock()
+		a.open = nil
+		a.mu.Unlock()
+	}()
+	fmt.Fprintf(a.out, "touch the emulated key%s? [Enter, or n] ", r.purpose())
+	select {
+	case line := <-answer:
+		if line = strings.TrimSpace(line); line == "" || strings.EqualFold(line, "y") {
+			return nil
 		}
+		return ErrDenied
+	case <-ctx.Done():
+		fmt.Fprintln(a.out, "(cancelled)")
+		return ctx.Err()
 	}
 }
 

@@ -8,11 +8,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
-
-	"golang.org/x/sys/unix"
 
 	"fob/fido/ctap"
+	"fob/fido/durable"
 )
 
 // Errors of a StateFile.
@@ -32,16 +30,12 @@ type StateFile struct {
 
 // OpenStateFile opens or prepares the file at path for one Authenticator. A lock file is kept beside it.
 func OpenStateFile(path string) (*StateFile, error) {
-	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	lock, err := durable.Lock(path + ".lock")
+	if errors.Is(err, durable.ErrLocked) {
+		return nil, fmt.Errorf("%s: %w", path, ErrStateInUse)
+	}
 	if err != nil {
 		return nil, err
-	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		lock.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			err = ErrStateInUse
-		}
-		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return &StateFile{path: path, lock: lock}, nil
 }
@@ -121,31 +115,8 @@ func (f *StateFile) save(s *state) error {
 		return err
 	}
 	defer clear(b)
-	dir := filepath.Dir(f.path)
-	temp, err := os.CreateTemp(dir, "."+filepath.Base(f.path)+".*") // mode 0600
-	if err != nil {
-		return err
+	if len(b) >= maxStateSize { // it could not be read again
+		return ctap.ErrKeyStoreFull
 	}
-	defer os.Remove(temp.Name()) // fails once it was renamed
-	_, err = temp.Write(append(b, '\n'))
-	if err == nil {
-		err = temp.Sync()
-	}
-	if err = errors.Join(err, temp.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(temp.Name(), f.path); err != nil {
-		return err
-	}
-	return syncDir(dir)
-}
-
-// syncDir makes a rename durable.
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
+	return durable.Replace(f.path, append(b, '\n'))
 }

@@ -126,6 +126,7 @@ func (p *process) close() {
 	p.stop.Do(func() {
 		p.conn.Close()
 		if !p.wait(exitTime) {
+			unix.Kill(-p.cmd.Process.Pid, unix.SIGKILL) // its group, and so what it may have started
 			p.cmd.Process.Kill()
 			p.wait(reapTime)
 		}

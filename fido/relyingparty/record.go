@@ -59,7 +59,6 @@ var (
 	ErrRecordVersion = fmt.Errorf("is of a version that this program does not know; it knows %d", RecordVersion)
 	ErrRecordForm    = errors.New("has unknown or repeated members, or is not written as fob writes it")
 	ErrRecordSize    = fmt.Errorf("is larger than %d bytes", MaxRecordSize)
-	ErrNotRegular    = errors.New("is not a regular file")
 )
 
 // RecordError says what is wrong with a record. Path is empty when it did not come from a file.

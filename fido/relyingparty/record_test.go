@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"fob/fido/ctap"
+	"fob/fido/durable"
 	"fob/fido/webauthn"
 )
 
@@ -204,7 +205,7 @@ func TestReadRecordErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]error{
-		large: ErrRecordSize, fifo: ErrNotRegular, folder: ErrNotRegular, "/dev/zero": ErrNotRegular,
+		large: ErrRecordSize, fifo: durable.ErrNotRegular, folder: durable.ErrNotRegular, "/dev/zero": durable.ErrNotRegular,
 		filepath.Join(folder, "missing"): fs.ErrNotExist,
 	} {
 		_, err := ReadRecord(path)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strings"
 )
 
 // object is a JSON object that is being read. The first problem found anywhere in the document stays in err and
@@ -69,8 +70,14 @@ func startsWith(raw json.RawMessage, first string) bool {
 
 func (o object) text(name string, need presence) string {
 	var s string
-	if o.decode(name, need, `"`, "a string", &s) && len(s) > MaxTextLength {
+	if !o.decode(name, need, `"`, "a string", &s) {
+		return s
+	}
+	if len(s) > MaxTextLength {
 		o.fail(name, fmt.Errorf("%w: %d bytes, at most %d", ErrLength, len(s), MaxTextLength))
+	}
+	if strings.IndexByte(s, 0) >= 0 { // where C would end the text
+		o.fail(name, fmt.Errorf("%w: it contains U+0000", ErrValue))
 	}
 	return s
 }

@@ -102,7 +102,7 @@ func checkSuffix(rpID, host string) error {
 	}
 	own, _ := publicsuffix.PublicSuffix(rpID)
 	hosts, _ := publicsuffix.PublicSuffix(host)
-	if rpID == own || strings.HasSuffix(hosts, "."+rpID) {
+	if rpID == own || rpID == hosts || strings.HasSuffix(hosts, "."+rpID) {
 		return ErrPublicSuffix
 	}
 	return nil

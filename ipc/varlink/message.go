@@ -31,9 +31,12 @@ type Reply struct {
 }
 
 // Bind decodes the parameters into the struct that v points to; absent parameters count as {}, unknown ones are
-// ignored. Values of the wrong type give [InvalidParameter] with the parameter's name (dotted inside a struct). An
+// ignored, but for those that are another's in other case. Values of the wrong type give [InvalidParameter] with the parameter's name (dotted inside a struct). An
 // error with a name of its own, from an UnmarshalJSON or UnmarshalText method, is returned as it is.
 func (c *Call) Bind(v any) error {
+	if err := checkNames(c.Parameters, v); err != nil {
+		return err
+	}
 	err := bind(c.Parameters, v)
 	var typeErr *json.UnmarshalTypeError
 	switch {
@@ -172,12 +175,16 @@ func (r Reply) encode() []byte {
 	return append(b, '}', 0)
 }
 
-// object splits a JSON object, its keys exactly as they are: a struct would also take "Method" for "method".
+// object copies the members of a JSON object, their names exactly as they are: a struct would also take "Method" for
+// "method".
 func object(b []byte) (map[string]json.RawMessage, error) {
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(b, &fields) != nil || fields == nil {
-		wipe(fields)
-		return nil, ErrMalformed
+	list, err := members(b)
+	if err != nil {
+		return nil, err
+	}
+	fields := make(map[string]json.RawMessage, len(list))
+	for _, m := range list {
+		fields[m.name] = slices.Clone(m.value)
 	}
 	return fields, nil
 }

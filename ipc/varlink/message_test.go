@@ -17,7 +17,6 @@ func TestDecodeCall(t *testing.T) {
 		` {"method":"a.B","parameters":{"x":1},"more":true,"unknown":[1]} `: {
 			Method: "a.B", Parameters: json.RawMessage(`{"x":1}`), More: true},
 		`{"method":"a.B","oneway":true,"more":false,"parameters":null}`: {Method: "a.B", Oneway: true},
-		`{"method":"a.B","method":"c.D"}`:                               {Method: "c.D"},
 		`{"method":"a.B","More":true,"METHOD":"x.Y"}`:                   {Method: "a.B"},
 		`{"method":"a.B","upgrade":true}`:                               {Method: "a.B", upgrade: true},
 	} {

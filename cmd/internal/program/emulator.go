@@ -1,7 +1,6 @@
 package program
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -48,7 +47,7 @@ func (e *Emulator) Plug(terminal io.Reader, questions io.Writer, log *slog.Logge
 		return nil, Usage(err)
 	}
 	if e.Touch == "ask" {
-		o.Presence = emulator.Ask(questions, lines(terminal))
+		o.Presence = emulator.NewAsker(questions, terminal).Touch
 	} else if o.Presence, err = emulator.ParsePresence(e.Touch); err != nil {
 		return nil, Usage(fmt.Errorf("%w, ask", err))
 	}
@@ -71,18 +70,6 @@ func (e *Emulator) Plug(terminal io.Reader, questions io.Writer, log *slog.Logge
 		err = Usage(ErrPINLength)
 	}
 	return key, err
-}
-
-// lines reads r line by line until its end.
-func lines(r io.Reader) <-chan string {
-	c := make(chan string)
-	go func() {
-		defer close(c)
-		for s := bufio.NewScanner(r); s.Scan(); {
-			c <- s.Text()
-		}
-	}()
-	return c
 }
 
 // UsageError is a mistake in how a program was called.

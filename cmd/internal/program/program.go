@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -37,7 +38,7 @@ func Confine() error {
 }
 
 // ErrPINLength is a PIN that no key can have.
-var ErrPINLength = fmt.Errorf("a PIN has 4 to %d bytes", fido.MaxPINLength)
+var ErrPINLength = fmt.Errorf("a PIN has at least %d characters and at most %d bytes", fido.MinPINLength, fido.MaxPINLength)
 
 // ReadPIN reads a PIN from a file descriptor, up to a line feed or the end, and closes it. The caller wipes the PIN.
 func ReadPIN(fd int) (fido.PIN, error) {
@@ -67,7 +68,7 @@ func ReadLine(r io.Reader) (pin fido.PIN, err error) {
 		_, err := io.ReadFull(r, one)
 		switch {
 		case errors.Is(err, io.EOF), err == nil && one[0] == '\n':
-			if len(pin) < 4 {
+			if utf8.RuneCount(pin) < fido.MinPINLength {
 				return pin, ErrPINLength
 			}
 			return pin, nil

@@ -1,0 +1,84 @@
+// Package durable keeps small files that survive a crash at any point and that belong to one program at a time.
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrNotRegular is what is no regular file: a device, a FIFO, a symbolic link, a folder. Replacing one would change
+// more than a file's content.
+var ErrNotRegular = errors.New("is not a regular file")
+
+// ErrLocked is a lock that another program holds.
+var ErrLocked = errors.New("another program holds the lock")
+
+// Replace writes a file that only its owner can read, in place of what was there. When it returns nil, the new content
+// survives a crash; when a crash comes before, the old content is still there, whole.
+func Replace(path string, content []byte) error {
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		return &fs.PathError{Op: "replace", Path: path, Err: ErrNotRegular}
+	}
+	return write(path, content, 0)
+}
+
+// Create is Replace for a file that must not exist yet; fs.ErrExist when it does.
+func Create(path string, content []byte) error {
+	return write(path, content, unix.RENAME_NOREPLACE)
+}
+
+func write(path string, content []byte, renameFlags uint) (err error) {
+	dir := filepath.Dir(path)
+	temp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(temp.Name())
+		}
+	}()
+	_, err = temp.Write(content)
+	if err == nil {
+		err = temp.Sync()
+	}
+	if err = errors.Join(err, temp.Close()); err != nil {
+		return err
+	}
+	if err = unix.Renameat2(unix.AT_FDCWD, temp.Name(), unix.AT_FDCWD, path, renameFlags); err != nil {
+		return &fs.PathError{Op: "rename", Path: path, Err: err}
+	}
+	return syncFolder(dir)
+}
+
+// syncFolder makes a rename durable.
+func syncFolder(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}
+
+// Lock takes the lock file at path, which is made when it is missing, or returns ErrLocked at once. Closing the file
+// lets go of it, and so does the end of the process, however it comes.
+func Lock(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			err = ErrLocked
+		}
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return f, nil
+}
