@@ -12,6 +12,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"fob/fido"
 	"fob/fido/ctap"
@@ -380,12 +381,27 @@ func TestListen(t *testing.T) {
 	if _, err := Listen(path); !errors.Is(err, ErrUnsafeFolder) {
 		t.Errorf("a folder that others can read: %v", err)
 	}
+	if os.Chmod(filepath.Dir(path), 0o700) == nil && os.Chown(filepath.Dir(path), 12345, -1) == nil { // as root
+		if _, err := Listen(path); !errors.Is(err, ErrUnsafeFolder) {
+			t.Errorf("a folder of another user: %v", err)
+		}
+	}
 	link := filepath.Join(dir, "link")
 	if err := os.Symlink(t.TempDir(), link); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Listen(filepath.Join(link, "fob.sock")); !errors.Is(err, ErrUnsafeFolder) {
 		t.Errorf("a symbolic link for a folder: %v", err)
+	}
+}
+
+func TestTimeoutBounds(t *testing.T) {
+	for milliseconds, want := range map[uint32]time.Duration{
+		0: 2 * time.Minute, 1: time.Second, 1500: 1500 * time.Millisecond, 600_000: 10 * time.Minute, 1 << 31: 10 * time.Minute,
+	} {
+		if got := timeout(milliseconds); got != want {
+			t.Errorf("%d ms: %v, want %v", milliseconds, got, want)
+		}
 	}
 }
 

@@ -35,6 +35,7 @@ var (
 	ErrDenied      = errors.New("no permission to open the key")
 	ErrHelperDied  = errors.New("the helper process ended in the middle of the operation")
 	ErrBadReply    = errors.New("the helper process sent a malformed reply")
+	ErrListTooLong = errors.New("the list of credentials is longer than the key takes")
 	ErrHelperStart = errors.New("the helper process did not start")
 )
 

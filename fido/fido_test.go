@@ -22,8 +22,9 @@ type scriptedKey struct {
 	errs       []error
 	accounts   []string
 
-	asked []string
-	pins  []PIN // as they were passed, so that a test sees them wiped
+	asked   []string
+	allowed int   // IDs in the last allow list
+	pins    []PIN // as they were passed, so that a test sees them wiped
 }
 
 func (k *scriptedKey) GetInfo(context.Context) (*ctap.GetInfoResponse, error) { return &k.info, nil }
@@ -54,6 +55,7 @@ func (k *scriptedKey) MakeCredential(_ context.Context, r *MakeCredentialRequest
 }
 
 func (k *scriptedKey) GetAssertion(_ context.Context, r *GetAssertionRequest) ([]ctap.GetAssertionResponse, error) {
+	k.allowed = len(r.AllowList)
 	if err := k.next(r.UV, r.PIN); err != nil {
 		return nil, err
 	}
@@ -272,6 +274,37 @@ func TestKeyThatRefusesBeforeThePIN(t *testing.T) {
 	_, err := SignIn(t.Context(), key, DeviceInfo{}, who, &SignInOptions{UserVerification: Required})
 	if !errors.Is(err, ErrBadReply) || len(who.seen) != 0 {
 		t.Errorf("%v, the person saw %q", err, who.seen)
+	}
+}
+
+func TestLists(t *testing.T) {
+	ids := func(lengths ...int) (list [][]byte) {
+		for _, n := range lengths {
+			list = append(list, make([]byte, n))
+		}
+		return list
+	}
+	for _, test := range []struct {
+		name    string
+		info    ctap.GetInfoResponse
+		allowed [][]byte
+		want    error
+		asked   int // IDs that the key is asked for
+	}{
+		{"no limits told", ctap.GetInfoResponse{}, ids(62, 62), nil, 2},
+		{"at the count", ctap.GetInfoResponse{MaxCredentialCountInList: 2}, ids(62, 62), nil, 2},
+		{"over the count", ctap.GetInfoResponse{MaxCredentialCountInList: 2}, ids(62, 62, 62), ErrListTooLong, 0},
+		{"over the count, but for one too long", ctap.GetInfoResponse{MaxCredentialCountInList: 2, MaxCredentialIDLength: 64}, ids(62, 65, 62), nil, 2},
+		{"all too long", ctap.GetInfoResponse{MaxCredentialIDLength: 64}, ids(65), ctap.ErrNoCredentials, 0},
+		{"over the message size", ctap.GetInfoResponse{MaxMsgSize: 1200}, ids(200, 200, 200, 200), ErrListTooLong, 0},
+		{"over the usual message size", ctap.GetInfoResponse{}, ids(300, 300), ErrListTooLong, 0},
+		{"none", ctap.GetInfoResponse{MaxCredentialCountInList: 2}, nil, nil, 0},
+	} {
+		key := &scriptedKey{info: test.info, accounts: []string{"alice"}}
+		_, err := SignIn(t.Context(), key, DeviceInfo{}, &person{}, &SignInOptions{AllowList: test.allowed})
+		if !errors.Is(err, test.want) || key.allowed != test.asked || (err != nil) != (len(key.asked) == 0) {
+			t.Errorf("%s: %v; the key was asked for %d", test.name, err, key.allowed)
+		}
 	}
 }
 

@@ -38,12 +38,14 @@ func Register(ctx context.Context, key Authenticator, d DeviceInfo, p Prompter, 
 		ClientDataHash: o.ClientDataHash,
 		RP:             o.RP,
 		User:           o.User,
-		ExcludeList:    o.ExcludeList,
 	}
 	if req.Algorithm, err = chooseAlgorithm(c.info, o.Algorithms); err != nil {
 		return nil, err
 	}
 	if req.RK, err = chooseResidentKey(c.info, o.ResidentKey); err != nil {
+		return nil, err
+	}
+	if req.ExcludeList, err = checkList(c.info, o.ExcludeList); err != nil {
 		return nil, err
 	}
 	m, err := chooseMethod(c.info, o.UserVerification, registerNeedsUV(c.info, req.RK))

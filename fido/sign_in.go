@@ -25,7 +25,14 @@ func SignIn(ctx context.Context, key Authenticator, d DeviceInfo, p Prompter, o 
 	if err != nil {
 		return nil, err
 	}
-	req := &GetAssertionRequest{RPID: o.RPID, ClientDataHash: o.ClientDataHash, AllowList: o.AllowList}
+	allowed, err := checkList(c.info, o.AllowList)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(allowed) == 0 && len(o.AllowList) > 0: // an empty list would mean any credential
+		return nil, ctap.ErrNoCredentials
+	}
+	req := &GetAssertionRequest{RPID: o.RPID, ClientDataHash: o.ClientDataHash, AllowList: allowed}
 	var found []ctap.GetAssertionResponse
 	err = c.verified(ctx, m, func(uv bool, pin PIN) (err error) {
 		req.UV, req.PIN = uv, pin

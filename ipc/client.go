@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"fob/ipc/varlink"
 )
@@ -63,13 +64,13 @@ func (e *NotRunning) Hint() string {
 // Lost says that fobd went away before it had answered.
 type Lost struct{ Err error }
 
-func (e *Lost) Error() string { return "fobd went away before it had answered" }
+func (e *Lost) Error() string { return "fobd went away, or hangs, and has not answered" }
 
 // Unwrap gives the error of the connection.
 func (e *Lost) Unwrap() error { return e.Err }
 
 // Hint says what to do about it.
-func (e *Lost) Hint() string { return "start it again with 'fobd'; its log may say why it ended" }
+func (e *Lost) Hint() string { return "start it again with 'fobd'; its log may say why" }
 
 // reason is the innermost error, which says it in the fewest words.
 func reason(err error) error {
@@ -184,7 +185,12 @@ func (c *Client) answer(ctx context.Context, e Event, p Prompter) error {
 	return err
 }
 
+// callTime is how long a call may take that waits for no person.
+const callTime = 15 * time.Second
+
 func (c *Client) call(ctx context.Context, method string, in, out any) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, callTime, &Lost{context.DeadlineExceeded})
+	defer cancel()
 	conn, err := c.dial(ctx)
 	if err != nil {
 		return err

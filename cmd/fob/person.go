@@ -79,7 +79,7 @@ func (p *person) Choose(ctx context.Context, e ipc.Event) (int, error) {
 	}
 	defer t.Close()
 	for i, account := range e.Accounts {
-		fmt.Fprintf(t, "%3d  %s\n", i+1, p.accountName(account))
+		fmt.Fprintf(t, "%3d  %s\n", i+1, shown(p.accountName(account)))
 	}
 	for {
 		fmt.Fprintf(t, "account, 1 to %d: ", len(e.Accounts))

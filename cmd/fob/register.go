@@ -220,7 +220,7 @@ func (a *app) printRegistered(r *relyingparty.Record, saved string) error {
 		return a.printJSON(r)
 	}
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "registered\t%s at %s\n", r.User.Name, r.RPID)
+	fmt.Fprintf(w, "registered\t%s at %s\n", shown(r.User.Name), r.RPID)
 	fmt.Fprintf(w, "credential\t%s\n", r.Credential.ID)
 	fmt.Fprintf(w, "algorithm\t%v\n", r.Credential.Algorithm)
 	fmt.Fprintf(w, "user\t%s\n", presence(true, r.Credential.UserVerified))

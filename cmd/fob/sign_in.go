@@ -108,7 +108,7 @@ func (a *app) printSignedIn(s *relyingparty.SignIn) error {
 		}{true, r.RPID, r.User.Name, r.Credential.ID, s.UserPresent, s.UserVerified, s.SignCount})
 	}
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "signed in\t%s at %s\n", r.User.Name, r.RPID)
+	fmt.Fprintf(w, "signed in\t%s at %s\n", shown(r.User.Name), r.RPID)
 	fmt.Fprintf(w, "verified\tthe %v signature of credential %s\n", r.Credential.Algorithm, r.Credential.ID)
 	fmt.Fprintf(w, "user\t%s\n", presence(s.UserPresent, s.UserVerified))
 	fmt.Fprintf(w, "counter\t%d\n", s.SignCount)

@@ -79,6 +79,7 @@ func (t *terminal) hide() (restore func(), err error) {
 		hidden := *saved
 		hidden.Lflag &^= unix.ECHO
 		hidden.Lflag |= unix.ICANON | unix.ISIG
+		hidden.Cc[unix.VQUIT], hidden.Cc[unix.VSUSP] = 0, 0 // these would leave the terminal without echo
 		return unix.IoctlSetTermios(fd, unix.TCSETSF, &hidden)
 	})
 	return func() {

@@ -151,7 +151,21 @@ func (s *Source) start(ctx context.Context) (*client, error) {
 	return newClient(p), nil
 }
 
-func (c *client) open(ctx context.Context, path string) error {
+// openTime is how long opening may take, other programs that keep the key busy included.
+const openTime = 8 * time.Second
+
+// open opens the device at path. One that babbles on, and gets libfido2 to listen for ever, is fido.ErrDeviceGone.
+func (c *client) open(parent context.Context, path string) error {
+	ctx, cancel := context.WithTimeout(parent, openTime)
+	defer cancel()
+	err := c.openWithin(ctx, path)
+	if errors.Is(err, context.DeadlineExceeded) && parent.Err() == nil {
+		return fmt.Errorf("%w: not open after %v", fido.ErrDeviceGone, openTime)
+	}
+	return err
+}
+
+func (c *client) openWithin(ctx context.Context, path string) error {
 	nothing := func([]byte) (struct{}, error) { return struct{}{}, nil }
 	return whileBusy(ctx, func() error {
 		_, err := call(ctx, c, request{Op: opOpen, Body: []byte(path)}, nothing)

@@ -113,3 +113,18 @@ func TestEmulatorFlags(t *testing.T) {
 		}
 	}
 }
+
+// TestConfine: what the README promises of core dumps and debuggers.
+func TestConfine(t *testing.T) {
+	if err := Confine(); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0)
+	var core unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &core); err != nil || core.Cur != 0 || core.Max != 0 {
+		t.Errorf("core dumps: %+v, %v", core, err)
+	}
+	if dumpable, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0); err != nil || dumpable != 0 {
+		t.Errorf("dumpable: %d, %v", dumpable, err)
+	}
+}

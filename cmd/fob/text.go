@@ -1,0 +1,16 @@
+package main
+
+import (
+	"strings"
+	"unicode"
+)
+
+// shown makes text that others chose fit for a terminal: what does not print could move the cursor, or more.
+func shown(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
+}
