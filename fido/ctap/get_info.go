@@ -10,19 +10,21 @@ const (
 
 // Option IDs of authenticatorGetInfo (§6.4). An ID that is absent from the map means that the authenticator can't.
 const (
-	OptionRK                    = "rk"                    // keeps discoverable credentials
-	OptionUP                    = "up"                    // can test user presence; true when absent
-	OptionUV                    = "uv"                    // built-in user verification; true once it is set up
-	OptionPlat                  = "plat"                  // attached to the platform; false when absent
-	OptionClientPIN             = "clientPin"             // takes a PIN; true once it is set
-	OptionPINUVAuthToken        = "pinUvAuthToken"        // gives tokens with permissions
-	OptionMakeCredUVNotRqd      = "makeCredUvNotRqd"      // makes non-discoverable credentials without user verification
-	OptionAlwaysUV              = "alwaysUv"              // every ceremony needs user verification
-	OptionCredMgmt              = "credMgmt"              // has authenticatorCredentialManagement
-	OptionCredentialMgmtPreview = "credentialMgmtPreview" // has its preview, command 0x41
-	OptionLargeBlobs            = "largeBlobs"            // has authenticatorLargeBlobs
-	OptionAuthnrCfg             = "authnrCfg"             // has authenticatorConfig
-	OptionSetMinPINLen          = "setMinPINLength"       // has its subcommand setMinPINLength
+	OptionRK                          = "rk"                          // keeps discoverable credentials
+	OptionUP                          = "up"                          // can test user presence; true when absent
+	OptionUV                          = "uv"                          // built-in user verification; true once it is set up
+	OptionPlat                        = "plat"                        // attached to the platform; false when absent
+	OptionClientPIN                   = "clientPin"                   // takes a PIN; true once it is set
+	OptionPINUVAuthToken              = "pinUvAuthToken"              // gives tokens with permissions
+	OptionMakeCredUVNotRqd            = "makeCredUvNotRqd"            // makes non-discoverable credentials without user verification
+	OptionAlwaysUV                    = "alwaysUv"                    // every ceremony needs user verification
+	OptionBioEnroll                   = "bioEnroll"                   // has authenticatorBioEnrollment; true once a finger is enrolled
+	OptionUserVerificationMgmtPreview = "userVerificationMgmtPreview" // has its preview, command 0x40
+	OptionCredMgmt                    = "credMgmt"                    // has authenticatorCredentialManagement
+	OptionCredentialMgmtPreview       = "credentialMgmtPreview"       // has its preview, command 0x41
+	OptionLargeBlobs                  = "largeBlobs"                  // has authenticatorLargeBlobs
+	OptionAuthnrCfg                   = "authnrCfg"                   // has authenticatorConfig
+	OptionSetMinPINLen                = "setMinPINLength"             // has its subcommand setMinPINLength
 )
 
 // AAGUID tells the model of an authenticator.
@@ -47,6 +49,8 @@ type GetInfoResponse struct {
 	FirmwareVersion          uint                            `cbor:"14,keyasint,omitzero"`
 	MaxCredBlobLength        uint                            `cbor:"15,keyasint,omitzero"`
 	MaxMinPINLengthRPIDs     uint                            `cbor:"16,keyasint,omitzero"`
+	PreferredUVAttempts      uint                            `cbor:"17,keyasint,omitzero"`
+	UVModality               uint                            `cbor:"18,keyasint,omitzero"` // FIDO Registry §3.1
 	RemainingDiscoverable    *uint                           `cbor:"20,keyasint,omitzero"`
 	AttestationFormats       []string                        `cbor:"22,keyasint,omitzero"`
 }

@@ -41,7 +41,7 @@ func (p *pinState) regenerate(protocol ctap.PINProtocol) {
 }
 
 // clientPIN implements authenticatorClientPIN (§6.5.5).
-func (a *Authenticator) clientPIN(parameters []byte) (ctap.Response, error) {
+func (a *Authenticator) clientPIN(r *request, parameters []byte) (ctap.Response, error) {
 	req, err := ctap.ParseClientPINRequest(parameters)
 	if err != nil {
 		return nil, err
@@ -59,6 +59,15 @@ func (a *Authenticator) clientPIN(parameters []byte) (ctap.Response, error) {
 		return a.changePIN(req)
 	case ctap.SubcommandGetPINToken:
 		return a.getPINToken(req)
+	case ctap.SubcommandGetUVRetries:
+		if a.MaxFingerprints > 0 {
+			retries := a.state.uvRetries()
+			return (&ctap.ClientPINResponse{UVRetries: &retries}).Encode(), nil
+		}
+	case ctap.SubcommandGetPINUVAuthTokenUsingUVWithPermissions:
+		if a.MaxFingerprints > 0 {
+			return a.getTokenUsingUV(r, req)
+		}
 	case ctap.SubcommandGetPINUVAuthTokenUsingPINWithPermissions:
 		if a.Tokens {
 			return a.getTokenWithPermissions(req)
@@ -171,7 +180,7 @@ func (a *Authenticator) verifyPINHash(protocol ctap.PINProtocol, secret *ctap.Sh
 	hash, err := secret.Decrypt(pinHashEnc)
 	if err == nil && subtle.ConstantTimeCompare(hash, a.state.PINHash) == 1 {
 		a.pin.mismatches = 0
-		return a.update(func(s *state) { s.PINRetries = maxPINRetries })
+		return a.update(func(s *state) { s.PINRetries, s.UVMisses = maxPINRetries, 0 })
 	}
 	a.pin.regenerate(protocol)
 	a.pin.mismatches++
@@ -265,29 +274,61 @@ func (a *Authenticator) getPINToken(req *ctap.ClientPINRequest) (ctap.Response, 
 
 // getTokenWithPermissions implements §6.5.5.7.2, getPinUvAuthTokenUsingPinWithPermissions.
 func (a *Authenticator) getTokenWithPermissions(req *ctap.ClientPINRequest) (ctap.Response, error) {
+	if req.PINHashEnc == nil {
+		return nil, ctap.ErrMissingParameter
+	}
+	permissions, rpID, err := a.permissionsAsked(req)
+	if err != nil {
+		return nil, err
+	}
+	return a.issueToken(req, permissions, rpID)
+}
+
+// getTokenUsingUV implements §6.5.5.7.3, getPinUvAuthTokenUsingUvWithPermissions.
+func (a *Authenticator) getTokenUsingUV(r *request, req *ctap.ClientPINRequest) (ctap.Response, error) {
+	permissions, rpID, err := a.permissionsAsked(req)
+	if err != nil {
+		return nil, err
+	}
+	if !a.state.hasFinger() {
+		return nil, ctap.ErrNotAllowed
+	}
+	secret, err := a.decapsulate(req)
+	if err != nil {
+		return nil, err
+	}
+	defer secret.Wipe()
+	if err := a.verifyFinger(r, PresenceRequest{Command: ctap.CommandClientPIN, RPID: rpID}); err != nil {
+		return nil, err
+	}
+	return a.answerToken(req, secret, permissions, rpID, true)
+}
+
+// permissionsAsked checks the permissions that a token is asked for, and the RP ID that it is for.
+func (a *Authenticator) permissionsAsked(req *ctap.ClientPINRequest) (ctap.Permission, string, error) {
 	const known = ctap.PermissionMakeCredential | ctap.PermissionGetAssertion | ctap.PermissionCredentialManagement |
 		ctap.PermissionBioEnrollment | ctap.PermissionLargeBlobWrite | ctap.PermissionAuthenticatorConfiguration
 	const forRP = ctap.PermissionMakeCredential | ctap.PermissionGetAssertion
-	if req.KeyAgreement == nil || req.PINHashEnc == nil || req.Permissions == nil {
-		return nil, ctap.ErrMissingParameter
+	if req.KeyAgreement == nil || req.Permissions == nil {
+		return 0, "", ctap.ErrMissingParameter
 	}
 	if err := a.checkProtocol(req.PINUVAuthProtocol); err != nil {
-		return nil, err
+		return 0, "", err
 	}
 	permissions := *req.Permissions & known // undefined bits are ignored
-	switch {
-	case *req.Permissions == 0:
-		return nil, ctap.ErrInvalidParameter
-	case permissions&^a.permissions() != 0:
-		return nil, ctap.ErrUnauthorizedPerm
-	case permissions&forRP != 0 && (req.RPID == nil || *req.RPID == ""):
-		return nil, ctap.ErrMissingParameter
-	}
 	rpID := ""
 	if req.RPID != nil {
 		rpID = *req.RPID
 	}
-	return a.issueToken(req, permissions, rpID)
+	switch {
+	case *req.Permissions == 0:
+		return 0, "", ctap.ErrInvalidParameter
+	case permissions&^a.permissions() != 0:
+		return 0, "", ctap.ErrUnauthorizedPerm
+	case permissions&forRP != 0 && rpID == "":
+		return 0, "", ctap.ErrMissingParameter
+	}
+	return permissions, rpID, nil
 }
 
 // permissions are those that a token of this key can have.
@@ -301,6 +342,9 @@ func (a *Authenticator) permissions() ctap.Permission {
 	}
 	if a.Config {
 		p |= ctap.PermissionAuthenticatorConfiguration
+	}
+	if a.MaxFingerprints > 0 {
+		p |= ctap.PermissionBioEnrollment
 	}
 	return p
 }
@@ -321,7 +365,15 @@ func (a *Authenticator) issueToken(req *ctap.ClientPINRequest, permissions ctap.
 	if a.state.ForcePINChange { // §6.5.5.7.2 step 9
 		return nil, ctap.ErrPINPolicyViolation
 	}
+	return a.answerToken(req, secret, permissions, rpID, false)
+}
+
+// answerToken makes the token and sends it. present is true when the person was there to get it.
+func (a *Authenticator) answerToken(req *ctap.ClientPINRequest, secret *ctap.SharedSecret, permissions ctap.Permission,
+	rpID string, present bool) (ctap.Response, error) {
+
 	a.pin.token = newToken(req.PINUVAuthProtocol, permissions, rpID)
+	a.pin.token.present = present
 	encrypted, err := secret.Encrypt(a.pin.token.secret)
 	if err != nil {
 		return nil, err

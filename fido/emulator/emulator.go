@@ -47,6 +47,7 @@ type Authenticator struct {
 	pin       pinState
 	pending   pending
 	blobs     blobWrite
+	enrolling *enrollment
 	touch     *u2fTouch
 }
 
@@ -119,7 +120,7 @@ func (a *Authenticator) PowerCycle() {
 func (a *Authenticator) powerUp() {
 	a.forgetTouch()
 	a.poweredUp = time.Now()
-	a.pending, a.blobs = pending{}, blobWrite{}
+	a.pending, a.blobs, a.enrolling = pending{}, blobWrite{}, nil
 	a.pin = newPINState()
 }
 
@@ -182,9 +183,14 @@ func (a *Authenticator) serve(r *request, req ctap.Request) (ctap.Response, erro
 		if !a.PIN {
 			return nil, ctap.ErrInvalidCommand
 		}
-		return a.clientPIN(parameters)
+		return a.clientPIN(r, parameters)
 	case ctap.CommandReset:
 		return a.reset(r)
+	case ctap.CommandBioEnrollment, ctap.CommandBioEnrollmentPreview:
+		if a.MaxFingerprints == 0 {
+			return nil, ctap.ErrInvalidCommand
+		}
+		return a.bioEnrollment(r, parameters)
 	case ctap.CommandCredentialManagement, ctap.CommandCredentialManagementPreview:
 		if !a.CredentialManagement {
 			return nil, ctap.ErrInvalidCommand
@@ -256,7 +262,7 @@ func (a *Authenticator) reset(r *request) (ctap.Response, error) {
 	if err := a.update((*state).reset); err != nil {
 		return nil, err
 	}
-	a.pin, a.blobs = newPINState(), blobWrite{}
+	a.pin, a.blobs, a.enrolling = newPINState(), blobWrite{}, nil
 	return ctap.Response{byte(ctap.StatusOK)}, nil
 }
 

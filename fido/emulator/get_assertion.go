@@ -38,24 +38,25 @@ func (a *Authenticator) getAssertion(r *request, parameters []byte) (ctap.Respon
 	if err := a.checkGetAssertionExtensions(extensions, up); err != nil {
 		return nil, err
 	}
-	var flags ctap.Flags
-	if req.PINUVAuthParam != nil { // step 6
-		err := a.pin.authorize(req.PINUVAuthProtocol, req.ClientDataHash, *req.PINUVAuthParam,
-			ctap.PermissionGetAssertion, *req.RPID)
-		if err != nil {
-			return nil, err
-		}
-		flags |= ctap.FlagUV
+	presence := PresenceRequest{Command: ctap.CommandGetAssertion, RPID: *req.RPID}
+	flags, err := a.verifyUser(r, &verification{ // step 6
+		param: req.PINUVAuthParam, protocol: req.PINUVAuthProtocol, hash: req.ClientDataHash,
+		uv: req.Options.UV, up: up, permission: ctap.PermissionGetAssertion, presence: presence,
+	})
+	if err != nil {
+		return nil, err
 	}
 	found := a.locate(req, flags) // step 7
 	if len(found) == 0 {
 		return nil, ctap.ErrNoCredentials
 	}
-	if up { // step 9
-		if err := a.awaitPresence(r, PresenceRequest{Command: ctap.CommandGetAssertion, RPID: *req.RPID}); err != nil {
+	if up && flags&ctap.FlagUP == 0 { // step 9
+		if err := a.awaitPresence(r, presence); err != nil {
 			return nil, err
 		}
 		flags |= ctap.FlagUP
+	}
+	if up {
 		a.pin.spend()
 	}
 	next := &nextAssertion{found, req, extensions, flags}
@@ -77,11 +78,11 @@ func (a *Authenticator) checkGetAssertion(req *ctap.GetAssertionRequest) error {
 func (a *Authenticator) checkGetAssertionOptions(req *ctap.GetAssertionRequest) error {
 	withToken := req.PINUVAuthParam != nil
 	switch {
-	case ctap.True(req.Options.UV) && !withToken: // step 4.3: there is no built-in user verification
+	case ctap.True(req.Options.UV) && !withToken && !a.state.hasFinger(): // step 4.3
 		return ctap.ErrInvalidOption
 	case req.Options.RK != nil: // step 4.4
 		return ctap.ErrUnsupportedOption
-	case a.state.AlwaysUV && !withToken && !ctap.False(req.Options.UP): // step 5
+	case a.state.AlwaysUV && !withToken && !a.state.hasFinger() && !ctap.False(req.Options.UP): // step 5
 		return ctap.ErrPUATRequired
 	default:
 		return nil

@@ -33,6 +33,9 @@ func (a *Authenticator) getInfo() ctap.Response {
 		remaining := a.MaxDiscoverable - uint(len(a.state.Credentials))
 		info.RemainingDiscoverable = &remaining
 	}
+	if a.MaxFingerprints > 0 {
+		info.UVModality, info.PreferredUVAttempts = uvModality, maxUVRetries
+	}
 	return info.Encode()
 }
 
@@ -65,6 +68,11 @@ func (a *Authenticator) options() map[string]bool {
 		if has {
 			o[name] = true
 		}
+	}
+	if a.MaxFingerprints > 0 {
+		o[ctap.OptionUV] = a.state.hasFinger()
+		o[ctap.OptionBioEnroll] = a.state.hasFinger()
+		o[ctap.OptionUserVerificationMgmtPreview] = a.state.hasFinger()
 	}
 	if a.MakeCredUVNotRqd { // and alwaysUv takes it back (§6.11.2)
 		o[ctap.OptionMakeCredUVNotRqd] = !a.state.AlwaysUV

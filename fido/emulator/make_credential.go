@@ -40,22 +40,23 @@ func (a *Authenticator) makeCredential(r *request, parameters []byte) (ctap.Resp
 	if err := a.checkMakeCredentialExtensions(extensions, ctap.True(req.Options.RK)); err != nil {
 		return nil, err
 	}
-	flags := ctap.FlagUP
-	if req.PINUVAuthParam != nil && a.state.hasPIN() { // step 11
-		err := a.pin.authorize(req.PINUVAuthProtocol, req.ClientDataHash, *req.PINUVAuthParam,
-			ctap.PermissionMakeCredential, req.RP.ID)
-		if err != nil {
-			return nil, err
-		}
-		flags |= ctap.FlagUV
+	presence := PresenceRequest{Command: ctap.CommandMakeCredential, RPID: req.RP.ID, User: req.User.Name}
+	flags, err := a.verifyUser(r, &verification{ // step 11
+		param: req.PINUVAuthParam, protocol: req.PINUVAuthProtocol, hash: req.ClientDataHash,
+		uv: req.Options.UV, up: true, permission: ctap.PermissionMakeCredential, presence: presence,
+	})
+	if err != nil {
+		return nil, err
 	}
 	excluded := a.state.findAny(req.ExcludeList, req.RP.ID, func(c *Credential) bool { // step 12
 		return c.CredProtect < ctap.UserVerificationRequired || flags&ctap.FlagUV != 0
 	})
-	presence := PresenceRequest{Command: ctap.CommandMakeCredential, RPID: req.RP.ID, User: req.User.Name}
-	if err := a.awaitPresence(r, presence); err != nil { // steps 12, 14
-		return nil, err
+	if flags&ctap.FlagUP == 0 { // steps 12, 14
+		if err := a.awaitPresence(r, presence); err != nil {
+			return nil, err
+		}
 	}
+	flags |= ctap.FlagUP
 	if excluded != nil { // told only to who touched the key
 		return nil, ctap.ErrCredentialExcluded
 	}
@@ -132,19 +133,20 @@ func (a *Authenticator) chooseAlgorithm(params []ctap.PublicKeyCredentialParamet
 func (a *Authenticator) checkMakeCredentialOptions(req *ctap.MakeCredentialRequest) error {
 	withToken, rk := req.PINUVAuthParam != nil, ctap.True(req.Options.RK)
 	switch {
-	case ctap.True(req.Options.UV) && !withToken: // step 5.3: there is no built-in user verification
+	case ctap.True(req.Options.UV) && !withToken && !a.state.hasFinger(): // step 5.3
 		return ctap.ErrInvalidOption
 	case rk && a.MaxDiscoverable == 0: // step 5.4
 		return ctap.ErrUnsupportedOption
 	case ctap.False(req.Options.UP): // step 5.5
 		return ctap.ErrInvalidOption
-	case a.state.AlwaysUV && !withToken: // step 6
+	case a.state.AlwaysUV && !withToken && !a.state.hasFinger(): // step 6
 		return ctap.ErrPUATRequired
-	case a.state.protected() && !withToken && (rk || !a.MakeCredUVNotRqd): // steps 7, 8
-		return ctap.ErrPUATRequired
+	case a.state.protected() && !withToken && !ctap.True(req.Options.UV) && !a.state.AlwaysUV &&
+		(rk || !a.MakeCredUVNotRqd): // steps 7, 8
+		return a.verificationMissing()
 	case req.EnterpriseAttestation != 0: // step 9
 		return ctap.ErrInvalidParameter
-	case withToken && !a.state.hasPIN(): // no token can have been issued
+	case withToken && !a.state.protected(): // no token can have been issued
 		return ctap.ErrPINAuthInvalid
 	}
 	return nil

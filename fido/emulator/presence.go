@@ -18,6 +18,9 @@ type PresenceRequest struct {
 	Command ctap.Command
 	RPID    string // empty where the command has none
 	User    string // user.name where the command has one
+	// Fingerprint is true when the key wants a finger on its sensor: nil is one that it knows, or a good sample when a
+	// finger is enrolled; ErrNoMatch is another finger, a BadSample a bad sample.
+	Fingerprint bool
 }
 
 // Presence decides whether the key is touched: nil for a touch, ErrDenied for a person who declines. It waits as long
@@ -131,6 +134,8 @@ func (r PresenceRequest) purpose() string {
 		return fmt.Sprintf(" to sign in at %q", r.RPID)
 	case ctap.CommandReset:
 		return " to erase it"
+	case ctap.CommandBioEnrollment:
+		return " to enrol your finger"
 	default:
 		return ""
 	}
@@ -159,6 +164,10 @@ func (a *Authenticator) awaitPresence(r *request, p PresenceRequest) error {
 	if r.transport == ctap.TransportNFC { // the tap is the touch
 		return nil
 	}
+	return a.askPerson(r, p)
+}
+
+func (a *Authenticator) askPerson(r *request, p PresenceRequest) error {
 	r.keepalive(ctap.KeepaliveUPNeeded)
 	ctx, stop := context.WithTimeout(r, userActionTimeout)
 	defer stop()

@@ -36,6 +36,42 @@ type Profile struct {
 	MaxCredBlobLength     uint
 	MaxLargeBlobArray     uint // 0 for a key without large blobs
 	MaxMinPINLengthRPIDs  uint // RP IDs
+	MaxFingerprints       uint // 0 for a key without a sensor
+}
+
+// fido21 is a key with all that CTAP 2.1 has, but a sensor.
+var fido21 = Profile{
+	AAGUID:               ctap.AAGUID{0xd3, 0x96, 0xe0, 0x33, 0x7a, 0xc2, 0xea, 0xe2, 0xb2, 0x8c, 0xac, 0xa9, 0x55, 0x5f, 0xbc, 0xa0},
+	Versions:             []string{ctap.VersionU2F, ctap.VersionFIDO20, ctap.VersionFIDO21Pre, ctap.VersionFIDO21},
+	U2F:                  true,
+	FirmwareVersion:      1,
+	Transports:           []string{"usb"},
+	PIN:                  true,
+	Tokens:               true,
+	MakeCredUVNotRqd:     true,
+	CredentialManagement: true,
+	Config:               true,
+	DefaultCredProtect:   ctap.UserVerificationOptional,
+	Extensions: []string{
+		ctap.ExtensionCredBlob, ctap.ExtensionCredProtect, ctap.ExtensionHMACSecret, ctap.ExtensionHMACSecretMC,
+		ctap.ExtensionLargeBlobKey, ctap.ExtensionMinPINLength, ctap.ExtensionThirdPartyPayment,
+	},
+	Algorithms:            []ctap.Algorithm{ctap.ES256, ctap.EdDSA},
+	PINProtocols:          []ctap.PINProtocol{ctap.PINProtocolTwo, ctap.PINProtocolOne},
+	MaxMsgSize:            4096,
+	MaxCredentialsInList:  32,
+	MaxCredentialIDLength: 128,
+	MaxDiscoverable:       100,
+	MaxCredBlobLength:     32,
+	MaxLargeBlobArray:     4096,
+	MaxMinPINLengthRPIDs:  8,
+}
+
+// withFingerprints gives a profile a sensor.
+func withFingerprints(p Profile) *Profile {
+	p.AAGUID = ctap.AAGUID{0x27, 0xc6, 0x60, 0x1f, 0x8e, 0x55, 0x4b, 0x02, 0x9a, 0x35, 0xd2, 0x4f, 0x08, 0x6b, 0x31, 0xee}
+	p.MaxFingerprints = 5
+	return &p
 }
 
 // profiles are the models that can be asked for by name.
@@ -56,32 +92,8 @@ var profiles = map[string]*Profile{
 		MaxCredentialIDLength: 128,
 		MaxDiscoverable:       25,
 	},
-	"fido2.1": {
-		AAGUID:               ctap.AAGUID{0xd3, 0x96, 0xe0, 0x33, 0x7a, 0xc2, 0xea, 0xe2, 0xb2, 0x8c, 0xac, 0xa9, 0x55, 0x5f, 0xbc, 0xa0},
-		Versions:             []string{ctap.VersionU2F, ctap.VersionFIDO20, ctap.VersionFIDO21Pre, ctap.VersionFIDO21},
-		U2F:                  true,
-		FirmwareVersion:      1,
-		Transports:           []string{"usb"},
-		PIN:                  true,
-		Tokens:               true,
-		MakeCredUVNotRqd:     true,
-		CredentialManagement: true,
-		Config:               true,
-		DefaultCredProtect:   ctap.UserVerificationOptional,
-		Extensions: []string{
-			ctap.ExtensionCredBlob, ctap.ExtensionCredProtect, ctap.ExtensionHMACSecret, ctap.ExtensionHMACSecretMC,
-			ctap.ExtensionLargeBlobKey, ctap.ExtensionMinPINLength, ctap.ExtensionThirdPartyPayment,
-		},
-		Algorithms:            []ctap.Algorithm{ctap.ES256, ctap.EdDSA},
-		PINProtocols:          []ctap.PINProtocol{ctap.PINProtocolTwo, ctap.PINProtocolOne},
-		MaxMsgSize:            4096,
-		MaxCredentialsInList:  32,
-		MaxCredentialIDLength: 128,
-		MaxDiscoverable:       100,
-		MaxCredBlobLength:     32,
-		MaxLargeBlobArray:     4096,
-		MaxMinPINLengthRPIDs:  8,
-	},
+	"fido2.1":     &fido21,
+	"fingerprint": withFingerprints(fido21),
 	"u2f": {
 		AAGUID:     ctap.AAGUID{0x5b, 0x0d, 0xb1, 0x9a, 0x30, 0x41, 0x4d, 0x0a, 0x9a, 0x8e, 0x43, 0x92, 0xb5, 0x1c, 0x77, 0x08},
 		U2F:        true,

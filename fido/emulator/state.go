@@ -22,6 +22,9 @@ type state struct {
 	PINLength  uint   `json:"pinLength,omitempty"` // code points
 	PINRetries uint   `json:"pinRetries"`
 
+	Fingerprints []Fingerprint `json:"fingerprints,omitempty"`
+	UVMisses     uint          `json:"uvMisses,omitempty"` // in a row
+
 	MinPINLength      uint     `json:"minPinLength,omitempty"` // code points; 0 for the usual one
 	MinPINLengthRPIDs []string `json:"minPinLengthRpIds,omitempty"`
 	ForcePINChange    bool     `json:"forcePinChange,omitempty"`
@@ -51,7 +54,12 @@ func (s *state) hasPIN() bool { return len(s.PINHash) > 0 }
 
 // protected reports whether some form of user verification is set up (§6.1.2, "protected by some form of user
 // verification").
-func (s *state) protected() bool { return s.hasPIN() }
+func (s *state) protected() bool { return s.hasPIN() || s.hasFinger() }
+
+func (s *state) hasFinger() bool { return len(s.Fingerprints) > 0 }
+
+// uvRetries is how many times a finger may still be tried.
+func (s *state) uvRetries() uint { return maxUVRetries - min(s.UVMisses, maxUVRetries) }
 
 func (s *state) minPINLength() uint { return max(s.MinPINLength, minPINLength) }
 

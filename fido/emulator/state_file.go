@@ -95,7 +95,8 @@ func (s *state) check() error {
 		return fmt.Errorf("%w: %w", ErrStateInvalid, err)
 	case len(s.WrappingKey) != 32, s.PINRetries > maxPINRetries, s.hasPIN() && len(s.PINHash) != pinHashSize,
 		uint(len(s.Credentials)) > profile.MaxDiscoverable, uint(len(s.LargeBlobs)) > profile.MaxLargeBlobArray,
-		s.LargeBlobs != nil && ctap.CheckLargeBlobArray(s.LargeBlobs) != nil, s.MinPINLength > maxPINLength:
+		s.LargeBlobs != nil && ctap.CheckLargeBlobArray(s.LargeBlobs) != nil, s.MinPINLength > maxPINLength,
+		uint(len(s.Fingerprints)) > profile.MaxFingerprints:
 		return fmt.Errorf("%w: a value is out of range", ErrStateInvalid)
 	}
 	for i := range s.Credentials {

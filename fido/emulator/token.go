@@ -10,6 +10,7 @@ import (
 const (
 	tokenLifetime    = 10 * time.Minute // max usage time period (§6.5.2.1)
 	tokenFirstUse    = 30 * time.Second // initial usage time limit over USB (§6.5.2.1)
+	tokenPresence    = 30 * time.Second // user present time limit (§6.5.2.1)
 	tokenSecretBytes = 32
 )
 
@@ -20,6 +21,7 @@ type token struct {
 	permissions ctap.Permission
 	rpID        string // the permissions RP ID; empty until the first use binds it
 	verified    bool   // the userVerified flag
+	present     bool   // the userPresent flag
 	issued      time.Time
 	used        bool
 }
@@ -73,6 +75,11 @@ func (p *pinState) authorize(protocol ctap.PINProtocol, message, param []byte, p
 	return nil
 }
 
+// presentByToken reports whether the person touched the key to get the token in use, a moment ago.
+func (p *pinState) presentByToken() bool {
+	return p.token != nil && p.token.present && time.Since(p.token.issued) <= tokenPresence
+}
+
 // requireToken refuses a request that needs a pinUvAuthParam and has none, or one of no protocol that we speak.
 func (a *Authenticator) requireToken(protocol ctap.PINProtocol, param []byte) error {
 	if param == nil {
@@ -84,7 +91,7 @@ func (a *Authenticator) requireToken(protocol ctap.PINProtocol, param []byte) er
 // spend ends what a touch allowed: clearUserVerifiedFlag and clearPinUvAuthTokenPermissionsExceptLbw (§6.5.3.1).
 func (p *pinState) spend() {
 	if p.token != nil {
-		p.token.verified = false
+		p.token.verified, p.token.present = false, false
 		p.token.permissions &= ctap.PermissionLargeBlobWrite
 	}
 }

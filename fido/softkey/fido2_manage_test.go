@@ -156,3 +156,26 @@ func TestCredProtect(t *testing.T) {
 		tryAssertion(t, key, id, lines(pin), "-v").ok()
 	}
 }
+
+// TestTokenFingerprints enrols a finger, signs in with it, and removes it.
+func TestTokenFingerprints(t *testing.T) {
+	key := plug(t, softkey.Options{PIN: fido.PIN(pin), Profile: profile(t, "fingerprint")})
+	token(t, key, "-S", "-e").ok()
+	if uv := tokenInfo(t, key)["uv retries"]; uv != "3" {
+		t.Errorf("uv retries %q", uv)
+	}
+	list := fields(token(t, key, "-L", "-e").ok())
+	if len(list) != 1 {
+		t.Fatalf("fingers %q", list)
+	}
+	id := list[0][1]
+	token(t, key, "-S", "-e", "-i", id, "-n", "thumb").ok()
+	if said := token(t, key, "-L", "-e").ok(); !strings.Contains(said, "thumb") {
+		t.Errorf("fido2-token -L -e says %q", said)
+	}
+	c := makeCredential(t, key, alice, credentialOptions{resident: true, pin: pin})
+	signed := tryAssertion(t, key, c.id, "", "-t", "pin=false", "-t", "uv=true").ok()
+	c.verify(t, signed, "-v").ok()
+	token(t, key, "-D", "-e", "-i", id).ok()
+	tryAssertion(t, key, c.id, "", "-t", "pin=false", "-t", "uv=true").fails("FIDO_ERR_PIN_REQUIRED") // as libfido2 sees it
+}

@@ -26,7 +26,7 @@ type Emulator struct {
 
 // Flags defines the flags, their names with a prefix.
 func (e *Emulator) Flags(f *pflag.FlagSet, prefix string) {
-	f.StringVar(&e.Profile, prefix+"profile", "", "`MODEL` of the emulated key: fido2.0, fido2.1, no-pin, u2f (default that of the state file, or fido2.1)")
+	f.StringVar(&e.Profile, prefix+"profile", "", "`MODEL` of the emulated key: fido2.0, fido2.1, fingerprint, no-pin, u2f (default that of the state file, or fido2.1)")
 	f.StringVar(&e.Attestation, prefix+"attestation", "self", "how the emulated key attests credentials: `self` or basic")
 	f.StringVar(&e.Touch, prefix+"touch", "auto", "`POLICY` of who touches the emulated key: auto, deny, never, delay=2s (or any duration), ask")
 	f.StringVar(&e.PIN, prefix+"pin", "", "give the emulated key this `PIN`; other programs can see it, so use one for tests")
