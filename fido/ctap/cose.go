@@ -13,10 +13,10 @@ import (
 type Algorithm int
 
 const (
-	ES256          Algorithm = -7  // ECDSA on P-256 with SHA-256
-	EdDSA          Algorithm = -8  // Ed25519
-	ecdhESHKDF256  Algorithm = -25 // names a key agreement key, though CTAP does no HKDF with it (§6.5.6)
-	coordinateSize           = 32  // bytes of a P-256 coordinate and of an Ed25519 key
+	ES256         Algorithm = -7  // ECDSA on P-256 with SHA-256
+	EdDSA         Algorithm = -8  // Ed25519
+	ES384         Algorithm = -35 // ECDSA on P-384 with SHA-384
+	ecdhESHKDF256 Algorithm = -25 // names a key agreement key, though CTAP does no HKDF with it (§6.5.6)
 )
 
 // String gives the name in the IANA registry.
@@ -26,16 +26,22 @@ func (a Algorithm) String() string {
 		return "ES256"
 	case EdDSA:
 		return "EdDSA"
+	case ES384:
+		return "ES384"
 	default:
 		return fmt.Sprintf("COSE(%d)", int(a))
 	}
 }
+
+// Known reports whether this package can encode and decode keys of the algorithm.
+func (a Algorithm) Known() bool { return a == ES256 || a == EdDSA || a == ES384 }
 
 // Key types and curves (RFC 9053 §7).
 const (
 	ktyOKP     = 1
 	ktyEC2     = 2
 	crvP256    = 1
+	crvP384    = 2
 	crvEd25519 = 6
 )
 
@@ -48,20 +54,31 @@ type coseKey struct {
 	Y   Bytes     `cbor:"-3,keyasint,omitempty"`
 }
 
-// MarshalCOSEKey encodes a public key that verifies signatures: *ecdsa.PublicKey on P-256 or ed25519.PublicKey.
+// ecdsaKeys are the COSE algorithms of ECDSA; COSE binds a curve to each (RFC 9053 §2.1, WebAuthn §5.8.5).
+var ecdsaKeys = []struct {
+	alg   Algorithm
+	crv   int
+	curve elliptic.Curve
+}{{ES256, crvP256, elliptic.P256()}, {ES384, crvP384, elliptic.P384()}}
+
+// MarshalCOSEKey encodes a public key that verifies signatures: *ecdsa.PublicKey on P-256 or P-384, or
+// ed25519.PublicKey.
 func MarshalCOSEKey(pub crypto.PublicKey) ([]byte, error) {
 	switch pub := pub.(type) {
 	case *ecdsa.PublicKey:
-		point, err := pub.Bytes()
-		if err != nil || pub.Curve != elliptic.P256() {
-			return nil, ErrUnsupportedAlgorithm
+		for _, k := range ecdsaKeys {
+			if pub.Curve == k.curve {
+				point, err := pub.Bytes()
+				if err != nil {
+					return nil, ErrInvalidParameter
+				}
+				return Marshal(ec2(k.alg, k.crv, point))
+			}
 		}
-		return Marshal(ec2(ES256, point))
 	case ed25519.PublicKey:
 		return Marshal(coseKey{Kty: ktyOKP, Alg: EdDSA, Crv: crvEd25519, X: Bytes(pub)})
-	default:
-		return nil, ErrUnsupportedAlgorithm
 	}
+	return nil, ErrUnsupportedAlgorithm
 }
 
 // ParseCOSEKey decodes what MarshalCOSEKey encodes. ErrUnsupportedAlgorithm tells of an algorithm, key type or curve
@@ -71,34 +88,39 @@ func ParseCOSEKey(b []byte) (crypto.PublicKey, Algorithm, error) {
 	if err := Unmarshal(b, &k); err != nil {
 		return nil, 0, err
 	}
-	switch {
-	case k.Alg == ES256 && k.Kty == ktyEC2 && k.Crv == crvP256:
-		point, err := k.point()
-		if err != nil {
-			return nil, 0, err
-		}
-		pub, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
-		if err != nil {
-			return nil, 0, ErrInvalidParameter
-		}
-		return pub, ES256, nil
-	case k.Alg == EdDSA && k.Kty == ktyOKP && k.Crv == crvEd25519:
+	if k.Alg == EdDSA && k.Kty == ktyOKP && k.Crv == crvEd25519 {
 		if len(k.X) != ed25519.PublicKeySize {
 			return nil, 0, ErrInvalidParameter
 		}
 		return ed25519.PublicKey(k.X), EdDSA, nil
-	default:
-		return nil, 0, ErrUnsupportedAlgorithm
 	}
+	for _, e := range ecdsaKeys {
+		if k.Alg != e.alg || k.Kty != ktyEC2 || k.Crv != e.crv {
+			continue
+		}
+		point, err := k.point(e.curve)
+		if err != nil {
+			return nil, 0, err
+		}
+		pub, err := ecdsa.ParseUncompressedPublicKey(e.curve, point)
+		if err != nil {
+			return nil, 0, ErrInvalidParameter
+		}
+		return pub, e.alg, nil
+	}
+	return nil, 0, ErrUnsupportedAlgorithm
 }
 
-// ec2 makes a COSE_Key of an uncompressed P-256 point, 0x04 || x || y.
-func ec2(alg Algorithm, point []byte) coseKey {
-	return coseKey{Kty: ktyEC2, Alg: alg, Crv: crvP256, X: point[1 : 1+coordinateSize], Y: point[1+coordinateSize:]}
+// ec2 makes a COSE_Key of an uncompressed point, 0x04 || x || y.
+func ec2(alg Algorithm, crv int, point []byte) coseKey {
+	half := len(point) / 2
+	return coseKey{Kty: ktyEC2, Alg: alg, Crv: crv, X: point[1 : 1+half], Y: point[1+half:]}
 }
 
-func (k *coseKey) point() ([]byte, error) {
-	if len(k.X) != coordinateSize || len(k.Y) != coordinateSize {
+// point reverses ec2.
+func (k *coseKey) point(curve elliptic.Curve) ([]byte, error) {
+	size := (curve.Params().BitSize + 7) / 8
+	if len(k.X) != size || len(k.Y) != size {
 		return nil, ErrInvalidParameter
 	}
 	return append(append([]byte{4}, k.X...), k.Y...), nil
@@ -109,7 +131,7 @@ type KeyAgreement struct{ *ecdh.PublicKey }
 
 // MarshalCBOR encodes the key as a COSE_Key with algorithm -25.
 func (k KeyAgreement) MarshalCBOR() ([]byte, error) {
-	return encMode.Marshal(ec2(ecdhESHKDF256, k.PublicKey.Bytes()))
+	return encMode.Marshal(ec2(ecdhESHKDF256, crvP256, k.PublicKey.Bytes()))
 }
 
 // UnmarshalCBOR decodes a COSE_Key and checks that the point is on P-256.
@@ -121,7 +143,7 @@ func (k *KeyAgreement) UnmarshalCBOR(b []byte) error {
 	if c.Kty != ktyEC2 || c.Crv != crvP256 || c.Alg != ecdhESHKDF256 {
 		return ErrInvalidParameter
 	}
-	point, err := c.point()
+	point, err := c.point(elliptic.P256())
 	if err != nil {
 		return err
 	}

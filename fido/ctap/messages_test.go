@@ -98,7 +98,11 @@ func TestCOSEKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, pub := range []interface{ Equal(x any) bool }{equalKey{&ec.PublicKey}, equalKey{edPub}} {
+	ec384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pub := range []interface{ Equal(x any) bool }{equalKey{&ec.PublicKey}, equalKey{&ec384.PublicKey}, equalKey{edPub}} {
 		b, err := MarshalCOSEKey(pub.(equalKey).key)
 		if err != nil {
 			t.Fatal(err)
@@ -109,12 +113,16 @@ func TestCOSEKeys(t *testing.T) {
 		}
 	}
 	point, _ := ec.PublicKey.Bytes()
-	off := ec2(ES256, point)
-	off.Y = make([]byte, coordinateSize)
+	off := ec2(ES256, crvP256, point)
+	off.Y = make([]byte, 32)
 	if _, _, err := ParseCOSEKey(mustMarshal(off)); !errors.Is(err, ErrInvalidParameter) {
 		t.Errorf("a point off the curve: %v", err)
 	}
-	other := ec2(Algorithm(-35), point)
+	crossed := ec2(ES384, crvP256, point)
+	if _, _, err := ParseCOSEKey(mustMarshal(crossed)); !errors.Is(err, ErrUnsupportedAlgorithm) {
+		t.Errorf("ES384 on P-256: %v", err)
+	}
+	other := ec2(Algorithm(-36), crvP256, point)
 	if _, _, err := ParseCOSEKey(mustMarshal(other)); !errors.Is(err, ErrUnsupportedAlgorithm) {
 		t.Errorf("an algorithm that we don't know: %v", err)
 	}

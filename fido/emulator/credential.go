@@ -11,17 +11,18 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/binary"
 
 	"fob/fido/ctap"
 )
 
-// secretSize is the length of a private key: a P-256 scalar or an Ed25519 seed.
-const secretSize = 32
+// secretSize is the length of a private key, in bytes: a P-256 or P-384 scalar, or an Ed25519 seed.
+var secretSize = map[ctap.Algorithm]int{ctap.ES256: 32, ctap.EdDSA: ed25519.SeedSize, ctap.ES384: 48}
 
 const (
-	nonceSize   = 12                                  // of AES-GCM
-	wrappedSize = nonceSize + 2 + 1 + secretSize + 16 // nonce, algorithm, traits, private key, tag
+	nonceSize  = 12                     // of AES-GCM
+	wrapMargin = nonceSize + 2 + 1 + 16 // nonce, algorithm, traits and tag around a private key
 )
 
 // Credential is a public key credential source (WebAuthn §4). Discoverable ones are kept in the state; the others
@@ -47,10 +48,10 @@ type Credential struct {
 
 // newCredential makes a key pair and a credential around it.
 func newCredential(alg ctap.Algorithm) *Credential {
-	c := &Credential{Algorithm: alg, PrivateKey: make([]byte, secretSize)}
+	c := &Credential{Algorithm: alg, PrivateKey: make([]byte, secretSize[alg])}
 	switch alg {
-	case ctap.ES256:
-		key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	case ctap.ES256, ctap.ES384:
+		key := must(ecdsa.GenerateKey(curve(alg), rand.Reader))
 		c.PrivateKey, c.key = must(key.Bytes()), key
 	case ctap.EdDSA:
 		rand.Read(c.PrivateKey)
@@ -69,12 +70,12 @@ func (c *Credential) signer() (crypto.Signer, error) {
 }
 
 func (c *Credential) parsePrivateKey() (crypto.Signer, error) {
-	if len(c.PrivateKey) != secretSize {
+	if size, ok := secretSize[c.Algorithm]; !ok || len(c.PrivateKey) != size {
 		return nil, ctap.ErrInvalidCredential
 	}
 	switch c.Algorithm {
-	case ctap.ES256:
-		key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), c.PrivateKey)
+	case ctap.ES256, ctap.ES384:
+		key, err := ecdsa.ParseRawPrivateKey(curve(c.Algorithm), c.PrivateKey)
 		if err != nil {
 			return nil, ctap.ErrInvalidCredential
 		}
@@ -84,6 +85,14 @@ func (c *Credential) parsePrivateKey() (crypto.Signer, error) {
 	default:
 		return nil, ctap.ErrInvalidCredential
 	}
+}
+
+// curve is that of an algorithm of ECDSA.
+func curve(alg ctap.Algorithm) elliptic.Curve {
+	if alg == ctap.ES384 {
+		return elliptic.P384()
+	}
+	return elliptic.P256()
 }
 
 // publicKey gives the COSE_Key.
@@ -120,8 +129,14 @@ func (c *Credential) credRandom(verified bool) []byte {
 // sign signs authData || clientDataHash (WebAuthn §6.3.3 step 11).
 func sign(key crypto.Signer, authData, clientDataHash []byte) ([]byte, error) {
 	message := append(append([]byte(nil), authData...), clientDataHash...)
-	if _, ok := key.(ed25519.PrivateKey); ok {
+	switch key := key.(type) {
+	case ed25519.PrivateKey:
 		return key.Sign(rand.Reader, message, crypto.Hash(0))
+	case *ecdsa.PrivateKey:
+		if key.Curve == elliptic.P384() {
+			digest := sha512.Sum384(message)
+			return key.Sign(rand.Reader, digest[:], crypto.SHA384)
+		}
 	}
 	digest := sha256.Sum256(message)
 	return key.Sign(rand.Reader, digest[:], crypto.SHA256)
@@ -162,7 +177,7 @@ const maxUnwrapped = 128
 
 // unwrap reverses wrap; nil when id is not one of ours for this RP, whose ID is known where the request told it.
 func (s *state) unwrap(id, rpIDHash []byte, rpID string) *Credential {
-	if len(id) != wrappedSize {
+	if len(id) <= wrapMargin {
 		return nil
 	}
 	name := string(id) + rpID

@@ -6,8 +6,10 @@ import (
 	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/sha512"
 	"errors"
 	"testing"
 
@@ -139,6 +141,10 @@ func verify(pub crypto.PublicKey, authData, sig []byte) bool {
 	message := append(append([]byte(nil), authData...), clientDataHash...)
 	switch pub := pub.(type) {
 	case *ecdsa.PublicKey:
+		if pub.Curve == elliptic.P384() {
+			digest := sha512.Sum384(message)
+			return ecdsa.VerifyASN1(pub, digest[:], sig)
+		}
 		digest := sha256.Sum256(message)
 		return ecdsa.VerifyASN1(pub, digest[:], sig)
 	case ed25519.PublicKey:

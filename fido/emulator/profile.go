@@ -56,7 +56,7 @@ var fido21 = Profile{
 		ctap.ExtensionCredBlob, ctap.ExtensionCredProtect, ctap.ExtensionHMACSecret, ctap.ExtensionHMACSecretMC,
 		ctap.ExtensionLargeBlobKey, ctap.ExtensionMinPINLength, ctap.ExtensionThirdPartyPayment,
 	},
-	Algorithms:            []ctap.Algorithm{ctap.ES256, ctap.EdDSA},
+	Algorithms:            []ctap.Algorithm{ctap.ES256, ctap.EdDSA, ctap.ES384},
 	PINProtocols:          []ctap.PINProtocol{ctap.PINProtocolTwo, ctap.PINProtocolOne},
 	MaxMsgSize:            4096,
 	MaxCredentialsInList:  32,

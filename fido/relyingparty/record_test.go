@@ -181,7 +181,7 @@ func TestWriteRecordErrors(t *testing.T) {
 		{path, &bad, webauthn.ErrPublicSuffix},
 		{path, &long, ErrRecordSize},
 		{filepath.Join(folder, "missing", "alice.json"), r, fs.ErrNotExist},
-		{filepath.Join(folder, "folder"), r, syscall.EEXIST},
+		{filepath.Join(folder, "folder"), r, durable.ErrNotRegular},
 	} {
 		err := WriteRecord(c.path, c.r)
 		var e *RecordError

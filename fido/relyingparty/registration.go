@@ -22,7 +22,7 @@ type RegistrationChoices struct {
 	UserVerification webauthn.UserVerificationRequirement     // empty: preferred
 	ResidentKey      webauthn.ResidentKeyRequirement          // empty: discouraged
 	Attestation      webauthn.AttestationConveyancePreference // empty: none
-	Algorithms       []ctap.Algorithm                         // most wanted first; empty: ES256, EdDSA
+	Algorithms       []ctap.Algorithm                         // most wanted first; empty: ES256, EdDSA, ES384
 	Existing         []Record                                 // a key that holds one of these is refused
 	Timeout          time.Duration                            // for the client; 0: SessionLifetime
 }
@@ -131,11 +131,11 @@ func (rp *RelyingParty) newRecord(session *Session, c *server.Credential) *Recor
 
 func credentialParameters(algorithms []ctap.Algorithm) ([]protocol.CredentialParameter, error) {
 	if len(algorithms) == 0 {
-		algorithms = []ctap.Algorithm{ctap.ES256, ctap.EdDSA}
+		algorithms = []ctap.Algorithm{ctap.ES256, ctap.EdDSA, ctap.ES384}
 	}
 	var parameters []protocol.CredentialParameter
 	for _, alg := range algorithms {
-		if alg != ctap.ES256 && alg != ctap.EdDSA {
+		if !alg.Known() {
 			return nil, fmt.Errorf("%w: %v", ctap.ErrUnsupportedAlgorithm, alg)
 		}
 		parameters = append(parameters, protocol.CredentialParameter{

@@ -47,7 +47,7 @@ func TestTokenInfo(t *testing.T) {
 		"version strings":     "U2F_V2, FIDO_2_0, FIDO_2_1_PRE, FIDO_2_1",
 		"extension strings":   "credBlob, credProtect, hmac-secret, hmac-secret-mc, largeBlobKey, minPinLength, thirdPartyPayment",
 		"transport strings":   "usb",
-		"algorithms":          "es256 (public-key), eddsa (public-key)",
+		"algorithms":          "es256 (public-key), eddsa (public-key), es384 (public-key)",
 		"aaguid":              "d396e0337ac2eae2b28caca9555fbca0",
 		"options":             withoutPIN,
 		"maxmsgsiz":           "4096",

@@ -83,7 +83,7 @@ func (r *Registration) checkAttested(a *ctap.AttestedCredentialData) (ctap.Algor
 		return 0, nil, &AuthenticatorResponseError{member + ".credentialPublicKey",
 			fmt.Errorf("%w: %v was not asked for", ctap.ErrUnsupportedAlgorithm, key.Alg)}
 	}
-	if key.Alg != ctap.ES256 && key.Alg != ctap.EdDSA {
+	if !key.Alg.Known() {
 		return key.Alg, nil, nil
 	}
 	public, _, err := ctap.ParseCOSEKey(a.PublicKey)
