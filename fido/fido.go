@@ -57,6 +57,7 @@ type Authenticator interface {
 	MakeCredential(ctx context.Context, r *MakeCredentialRequest) (*ctap.MakeCredentialResponse, error)
 	// GetAssertion returns an assertion for every credential that matches, at least one.
 	GetAssertion(ctx context.Context, r *GetAssertionRequest) ([]ctap.GetAssertionResponse, error)
+	// Close lets go of the key; the methods return os.ErrClosed afterwards.
 	Close() error
 }
 
