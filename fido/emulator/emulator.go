@@ -132,6 +132,9 @@ func (a *Authenticator) ServeCTAP(ctx context.Context, req ctap.Request, keepali
 	case <-ctx.Done():
 		return fail(ctap.ErrKeepaliveCancel)
 	}
+	if ctx.Err() != nil { // while it waited for its turn
+		return fail(ctap.ErrKeepaliveCancel)
+	}
 	resp, err := a.serve(&request{ctx, req.Transport, req.Channel, keepalive}, req)
 	if err != nil {
 		resp = fail(err)

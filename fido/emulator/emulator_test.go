@@ -471,6 +471,20 @@ func TestCancel(t *testing.T) {
 	})
 }
 
+// TestCancelledBefore: a request that was cancelled before its turn does nothing, over NFC neither, where nobody touches.
+func TestCancelledBefore(t *testing.T) {
+	p := newPlatform(t, Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 { // the turn is free, and so is the way out
+		r := ctap.Request{Transport: ctap.TransportNFC, Payload: credentialRequest(discoverable).Encode()}
+		resp := p.a.ServeCTAP(ctx, r, func(ctap.KeepaliveStatus) {})
+		if len(resp) != 1 || ctap.StatusCode(resp[0]) != ctap.ErrKeepaliveCancel || len(p.a.Credentials()) != 0 {
+			t.Fatalf("%x, %d credentials", resp, len(p.a.Credentials()))
+		}
+	}
+}
+
 func TestAsk(t *testing.T) {
 	for _, test := range []struct {
 		answer string

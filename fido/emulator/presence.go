@@ -161,7 +161,10 @@ func ParsePresence(s string) (Presence, error) {
 
 // awaitPresence waits for a touch and tells the platform that it does.
 func (a *Authenticator) awaitPresence(r *request, p PresenceRequest) error {
-	if r.transport == ctap.TransportNFC { // the tap is the touch
+	switch {
+	case r.Err() != nil:
+		return ctap.ErrKeepaliveCancel
+	case r.transport == ctap.TransportNFC: // the tap is the touch
 		return nil
 	}
 	return a.askPerson(r, p)
