@@ -42,7 +42,7 @@ type Applet func(ctx context.Context, c Command) Response
 type Card struct {
 	// Handler answers NFCCTAP_MSG and U2F commands. It gets the latter as extended APDUs with Le, whatever form they
 	// came in, so that there is one form for it to know (that of CTAPHID_MSG). Its responses are at most MaxPayload
-	// bytes. The request's Channel is 0. With nil, the card has no FIDO application.
+	// bytes. Requests are of TransportNFC and Channel 0. With nil, the card has no FIDO application.
 	Handler ctap.Handler
 	// NoU2F says that Handler does not speak CTAP1/U2F: SELECT answers FIDO_2_0 then, and U2F commands are unknown.
 	// Otherwise it answers U2F_V2, whether or not there is CTAP2 besides; platforms ask authenticatorGetInfo (§11.3.3).

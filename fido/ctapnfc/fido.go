@@ -64,7 +64,7 @@ func (k *Card) message(ctx context.Context, c Command) Response {
 	case len(c.Data) == 0:
 		return Response{SW: SWWrongLength}
 	}
-	request := ctap.Request{Payload: c.Data}
+	request := ctap.Request{Transport: ctap.TransportNFC, Payload: c.Data}
 	if c.P1&msgPolls == 0 {
 		return answer(k.Handler.ServeCTAP(ctx, request, func(ctap.KeepaliveStatus) {}))
 	}
@@ -107,7 +107,8 @@ func (k *Card) u2f(ctx context.Context, c Command) Response {
 	if err != nil {
 		return Response{SW: SWWrongLength}
 	}
-	raw := k.Handler.ServeCTAP(ctx, ctap.Request{U2F: true, Payload: apdu}, func(ctap.KeepaliveStatus) {})
+	request := ctap.Request{Transport: ctap.TransportNFC, U2F: true, Payload: apdu}
+	raw := k.Handler.ServeCTAP(ctx, request, func(ctap.KeepaliveStatus) {})
 	r, err := ParseResponse(raw)
 	if err != nil || len(raw) > MaxPayload {
 		return Response{SW: SWNoPreciseDiagnosis}

@@ -1,7 +1,12 @@
 // Package endpoint has the places to plug a [ctap.Handler] in, so that other programs can open it as a device.
 //
-// A [PTY] needs neither root nor kernel modules: libfido2 opens any character device, and a pseudo-terminal in raw mode
-// is one.
+// Each of them turns what it carries into the requests of one framing: CTAPHID, or ISO 7816 for a card.
+//
+//   - [PTY] needs neither root nor kernel modules: libfido2 opens any character device, and a pseudo-terminal in raw mode
+//     is one.
+//   - [UHID] is a real hidraw device that every program lists. It needs /dev/uhid.
+//   - [VPCD] is an NFC key in a virtual reader of pcscd. It needs the package vsmartcard-vpcd.
+//   - [UnixSocket] and [UDPSocket] carry bare reports, for programs that were made to test against an emulator.
 package endpoint
 
 import (
@@ -9,16 +14,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"fob/fido/ctap"
 	"fob/fido/ctaphid"
 )
-
-// ErrServing is returned by Serve while another Serve runs.
-var ErrServing = errors.New("endpoint is being served already")
 
 // PTY is a pseudo-terminal that behaves like a hidraw node: hosts write records of 65 bytes, the report number 0 and a
 // report, and read reports of 64 bytes. Several hosts may have it open, and all of them read from one queue; it does
@@ -31,11 +32,7 @@ type PTY struct {
 
 	path string
 	conn conn
-
-	serving sync.Mutex // held by Serve, and by Close for ever
-	mu      sync.Mutex // guards the fields below
-	closed  bool
-	cancel  context.CancelFunc // ends Serve, or nil
+	service
 }
 
 // OpenPTY makes a pseudo-terminal that only its owner can open (mode 0600). Until Serve runs, hosts that open it wait.
@@ -89,62 +86,17 @@ func (p *PTY) Path() string { return p.path }
 // Serve answers hosts through h until ctx is done, and returns its error, or until Close, and returns os.ErrClosed.
 // When the last host closes the device, the request in progress is cancelled. Serve may be called again later.
 func (p *PTY) Serve(ctx context.Context, h ctap.Handler) error {
-	if !p.serving.TryLock() {
-		return p.whyLocked()
-	}
-	defer p.serving.Unlock()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	if !p.setCancel(cancel) {
-		return os.ErrClosed
-	}
-	woken := make(chan struct{})
-	context.AfterFunc(ctx, func() { signal(p.conn.wake); close(woken) })
-
-	device := p.Device
-	device.Handler = h
-	err := device.Serve(ctx, &p.conn)
-	cancel()
-	<-woken
-	reset(p.conn.wake)
-	if !p.setCancel(nil) {
-		return os.ErrClosed
-	}
-	return err
-}
-
-func (p *PTY) whyLocked() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		return os.ErrClosed
-	}
-	return ErrServing
-}
-
-// setCancel is false when the PTY is closed.
-func (p *PTY) setCancel(cancel context.CancelFunc) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.cancel = cancel
-	return !p.closed
+	return p.run(ctx, func(ctx context.Context) error {
+		defer reset(p.conn.wake)
+		defer whenDone(ctx, func() { signal(p.conn.wake) })()
+		device := p.Device
+		device.Handler = h
+		return device.Serve(ctx, &p.conn)
+	})
 }
 
 // Close ends Serve, waits for it, and removes the device node. A second Close returns os.ErrClosed.
-func (p *PTY) Close() error {
-	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
-		return os.ErrClosed
-	}
-	p.closed = true
-	if p.cancel != nil {
-		p.cancel()
-	}
-	p.mu.Unlock()
-	p.serving.Lock()
-	return p.closeFDs()
-}
+func (p *PTY) Close() error { return p.close(p.closeFDs) }
 
 func (p *PTY) closeFDs() error {
 	err := errors.Join(closeFD(p.conn.master), closeFD(p.conn.wake))
