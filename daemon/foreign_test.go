@@ -24,7 +24,7 @@ import (
 // that clients know as XDG_RUNTIME_DIR.
 func plug(t testing.TB, o softkey.Options) (runtimeDir string, key *softkey.Key) {
 	t.Helper()
-	key, err := softkey.Plug(o)
+	key, err := softkey.Plug(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

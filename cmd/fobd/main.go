@@ -135,7 +135,7 @@ func (o *options) run(ctx context.Context) error {
 		extra[i] = fido.DeviceInfo{Path: path, Product: "key at " + path}
 	}
 	if o.emulate {
-		key, err := o.emulator.Plug(os.Stdin, os.Stderr, log)
+		key, err := o.emulator.Plug(ctx, nil, os.Stdin, os.Stderr, log)
 		if err != nil {
 			return err
 		}

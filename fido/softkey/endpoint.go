@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"fob/fido/ctap"
+	"fob/fido/ctaphid"
+	"fob/fido/endpoint"
 )
 
 // Endpoint is a place to plug a key in, one of those of fido/endpoint.
@@ -15,3 +17,75 @@ type Endpoint interface {
 	// Close unplugs the key. It ends Serve and waits for it.
 	Close() error
 }
+
+// Place makes the endpoint of a key: PTY, UHID, VPCD, or what Unix and UDP give. Errors are those of fido/endpoint.
+type Place func(ctx context.Context, k *Key) (Endpoint, error)
+
+// PTY plugs a key in at a pseudo-terminal.
+func PTY(_ context.Context, k *Key) (Endpoint, error) {
+	p, err := endpoint.OpenPTY()
+	if err != nil {
+		return nil, err
+	}
+	p.Device = k.device()
+	return p, nil
+}
+
+// UHID makes a key a hidraw device of this machine's.
+func UHID(ctx context.Context, k *Key) (Endpoint, error) {
+	u, err := endpoint.OpenUHID(ctx, endpoint.UHIDOptions{Name: "fob emulated key"})
+	if err != nil {
+		return nil, err
+	}
+	u.Device = k.device()
+	return u, nil
+}
+
+// VPCD puts a key into the virtual reader of pcscd.
+func VPCD(ctx context.Context, k *Key) (Endpoint, error) {
+	v, err := endpoint.OpenVPCD(ctx, endpoint.VPCDAddr)
+	if err != nil {
+		return nil, err
+	}
+	v.Card.NoU2F, v.Card.NoCBOR = !k.U2F, !k.CTAP2()
+	return v, nil
+}
+
+// Unix serves bare reports at a Unix socket.
+func Unix(path string) Place {
+	return func(_ context.Context, k *Key) (Endpoint, error) {
+		s, err := endpoint.ListenUnix(path)
+		if err != nil {
+			return nil, err
+		}
+		s.Device = k.device()
+		return s, nil
+	}
+}
+
+// UDP serves bare reports at a loopback address.
+func UDP(addr string) Place {
+	return func(_ context.Context, k *Key) (Endpoint, error) {
+		s, err := endpoint.ListenUDP(addr)
+		if err != nil {
+			return nil, err
+		}
+		s.Device = k.device()
+		return s, nil
+	}
+}
+
+// device is what a key of this profile tells over CTAPHID.
+func (k *Key) device() ctaphid.Device {
+	caps := ctaphid.CapWink
+	if k.CTAP2() {
+		caps |= ctaphid.CapCBOR
+	}
+	if !k.U2F {
+		caps |= ctaphid.CapNMSG
+	}
+	return ctaphid.Device{Version: [3]byte{0, 1, 0}, Capabilities: caps, Wink: k.wink}
+}
+
+// wink is all that a key without a light can do.
+func (k *Key) wink() { k.log.Info("wink", "path", k.Path()) }

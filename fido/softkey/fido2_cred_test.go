@@ -212,7 +212,7 @@ func TestRefusals(t *testing.T) {
 func TestStateFile(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "key.json")
 	o := credentialOptions{resident: true, pin: pin}
-	key, err := softkey.Plug(softkey.Options{State: state, PIN: []byte(pin)})
+	key, err := softkey.Plug(t.Context(), softkey.Options{State: state, PIN: []byte(pin)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -48,7 +48,7 @@ const (
 // plug plugs a key in until the test ends.
 func plug(t *testing.T, o softkey.Options) *softkey.Key {
 	t.Helper()
-	key, err := softkey.Plug(o)
+	key, err := softkey.Plug(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

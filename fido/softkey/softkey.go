@@ -7,9 +7,7 @@ import (
 	"log/slog"
 
 	"fob/fido"
-	"fob/fido/ctaphid"
 	"fob/fido/emulator"
-	"fob/fido/endpoint"
 )
 
 // Options say what key to plug in. The zero value is a key without a PIN, in memory, that is always touched at once.
@@ -21,22 +19,24 @@ type Options struct {
 	State       string       // path of a state file; empty to keep the state in memory
 	PIN         fido.PIN     // nil to leave the PIN as it is; the caller wipes it
 	Log         *slog.Logger // nil for none
+	Place       Place        // where to plug it in; nil for PTY
 }
 
-// Key is an emulated key that is plugged in at a pseudo-terminal.
+// Key is an emulated key that is plugged in.
 type Key struct {
 	*emulator.Authenticator
-	file   *emulator.StateFile
-	pty    *endpoint.PTY
-	log    *slog.Logger
-	cancel context.CancelFunc
-	done   chan error
+	file     *emulator.StateFile
+	endpoint Endpoint
+	log      *slog.Logger
+	cancel   context.CancelFunc
+	lost     chan struct{} // closed when the key is not served any more
+	err      error         // why
 }
 
-// Plug plugs a key in until Close is called. A state file that another program uses gives emulator.ErrStateInUse, a PIN
+// Plug plugs a key in until Close is called. ctx is for the plugging in alone. A state file that another program uses gives emulator.ErrStateInUse, a PIN
 // that is too short or too long ctap.ErrPINPolicyViolation.
-func Plug(o Options) (key *Key, err error) {
-	k := &Key{done: make(chan error, 1), log: o.Log}
+func Plug(ctx context.Context, o Options) (key *Key, err error) {
+	k := &Key{lost: make(chan struct{}), log: o.Log}
 	if k.log == nil {
 		k.log = slog.New(slog.DiscardHandler)
 	}
@@ -60,44 +60,39 @@ func Plug(o Options) (key *Key, err error) {
 			return nil, err
 		}
 	}
-	if k.pty, err = endpoint.OpenPTY(); err != nil {
+	place := o.Place
+	if place == nil {
+		place = PTY
+	}
+	if k.endpoint, err = place(ctx, k); err != nil {
 		return nil, err
 	}
-	k.pty.Device = ctaphid.Device{Version: [3]byte{0, 1, 0}, Capabilities: capabilities(k.Profile), Wink: k.wink}
-	var ctx context.Context
-	ctx, k.cancel = context.WithCancel(context.Background())
-	go func() { k.done <- k.pty.Serve(ctx, k.Authenticator) }()
+	serving, cancel := context.WithCancel(context.Background())
+	k.cancel = cancel
+	go func() {
+		defer close(k.lost)
+		k.err = k.endpoint.Serve(serving, k.Authenticator)
+	}()
 	return k, nil
 }
 
-// capabilities are what a key of this profile tells over CTAPHID.
-func capabilities(p *emulator.Profile) ctaphid.Capability {
-	caps := ctaphid.CapWink
-	if p.CTAP2() {
-		caps |= ctaphid.CapCBOR
-	}
-	if !p.U2F {
-		caps |= ctaphid.CapNMSG
-	}
-	return caps
-}
+// Lost is closed when nobody can reach the key any more: after Close, or when what it was plugged into went away.
+func (k *Key) Lost() <-chan struct{} { return k.lost }
 
-// wink is all that a key without a light can do.
-func (k *Key) wink() { k.log.Info("wink", "path", k.Path()) }
-
-// Path is where other programs open the key, such as /dev/pts/3.
-func (k *Key) Path() string { return k.pty.Path() }
+// Path is where other programs find the key, such as /dev/pts/3.
+func (k *Key) Path() string { return k.endpoint.Path() }
 
 // Info describes the key to a fido.Source; the ID is for the source to give.
 func (k *Key) Info() fido.DeviceInfo {
 	return fido.DeviceInfo{Path: k.Path(), Manufacturer: "fob", Product: "fob emulated key", Emulated: true}
 }
 
-// Close unplugs the key and returns when nothing of it is left.
+// Close unplugs the key and returns when nothing of it is left. The error is why it was lost before, if it was.
 func (k *Key) Close() error {
 	k.cancel()
-	err := <-k.done
+	<-k.lost
 	k.PowerCycle() // a U2F request may still wait for a touch
+	err := k.err
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
@@ -106,8 +101,8 @@ func (k *Key) Close() error {
 
 func (k *Key) release() error {
 	var errs []error
-	if k.pty != nil {
-		errs = append(errs, k.pty.Close())
+	if k.endpoint != nil {
+		errs = append(errs, k.endpoint.Close())
 	}
 	if k.file != nil {
 		errs = append(errs, k.file.Close())

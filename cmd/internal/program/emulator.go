@@ -1,6 +1,7 @@
 package program
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -34,9 +35,9 @@ func (e *Emulator) Flags(f *pflag.FlagSet, prefix string) {
 	f.StringVar(&e.State, prefix+"state", "", "keep the emulated key in `FILE`, which then holds its private keys in the clear")
 }
 
-// Plug plugs the key in. terminal answers questions when Touch is "ask"; the goroutine that reads it ends with it.
-func (e *Emulator) Plug(terminal io.Reader, questions io.Writer, log *slog.Logger) (*softkey.Key, error) {
-	o := softkey.Options{State: e.State, Log: log}
+// Plug plugs the key in at a place, nil for a pseudo-terminal. terminal answers questions when Touch is "ask"; the goroutine that reads it ends with it.
+func (e *Emulator) Plug(ctx context.Context, place softkey.Place, terminal io.Reader, questions io.Writer, log *slog.Logger) (*softkey.Key, error) {
+	o := softkey.Options{State: e.State, Log: log, Place: place}
 	var err error
 	if e.Profile != "" {
 		if o.Profile, err = emulator.LookupProfile(e.Profile); err != nil {
@@ -62,7 +63,7 @@ func (e *Emulator) Plug(terminal io.Reader, questions io.Writer, log *slog.Logge
 		}
 		defer o.PIN.Wipe()
 	}
-	key, err := softkey.Plug(o)
+	key, err := softkey.Plug(ctx, o)
 	if errors.Is(err, ctap.ErrInvalidCommand) {
 		return nil, Usage(errors.New("a key of this profile takes no PIN"))
 	}

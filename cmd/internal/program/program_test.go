@@ -104,7 +104,7 @@ func TestEmulatorFlags(t *testing.T) {
 		if e.Attestation == "" {
 			e.Attestation = "self"
 		}
-		key, err := e.Plug(nil, nil, nil)
+		key, err := e.Plug(t.Context(), nil, nil, nil, nil)
 		if !errors.As(err, new(UsageError)) {
 			t.Errorf("%+v: %v", e, err)
 		}
