@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -47,11 +48,12 @@ func TestReadLine(t *testing.T) {
 func FuzzReadLine(f *testing.F) {
 	f.Add([]byte("1234\nrest"))
 	f.Add([]byte("123"))
+	f.Add([]byte("0خ0")) // four bytes, three characters
 	f.Fuzz(func(t *testing.T, in []byte) {
 		r := strings.NewReader(string(in))
 		pin, err := ReadLine(r)
 		line, _, _ := strings.Cut(string(in), "\n")
-		if good := len(line) >= 4 && len(line) <= fido.MaxPINLength; good != (err == nil) || good && string(pin) != line {
+		if good := utf8.RuneCountInString(line) >= fido.MinPINLength && len(line) <= fido.MaxPINLength; good != (err == nil) || good && string(pin) != line {
 			t.Fatalf("%q, %v", pin, err)
 		}
 		if !errors.Is(err, ErrPINLength) && err != nil || err != nil && pin != nil {
