@@ -6,7 +6,7 @@
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 FUZZTIME ?= 30s
-LDFLAGS   = -X fob/cmd/internal/program.Version=$(VERSION)
+LDFLAGS   = -X fob/cmd/internal/program.Version=$(VERSION) -X main.version=$(VERSION)
 
 .PHONY: build demo test check race bench fuzz clean packages test-packages
 

@@ -161,8 +161,12 @@ func (d *Daemon) onKey(ctx context.Context, c *ceremony, id string, milliseconds
 		if err != nil && ctx.Err() != nil && !errors.As(err, new(ipc.Error)) { // it broke because it was stopped
 			err = context.Cause(ctx)
 		}
+		problem := ""
+		if err != nil {
+			problem = err.Error()
+		}
 		d.Log.Info("ceremony", "method", c.call.Method, "rp", c.rpID, "key", dev.ID, "pid", c.call.Peer.PID,
-			"took", time.Since(begin).Round(time.Millisecond), "result", result(err))
+			"took", time.Since(begin).Round(time.Millisecond), "result", result(err), "problem", problem)
 	}()
 
 	if dev, err = d.pick(ctx, id); err != nil {
@@ -187,7 +191,7 @@ func (d *Daemon) onKey(ctx context.Context, c *ceremony, id string, milliseconds
 }
 
 func (c *ceremony) send(dev fido.DeviceInfo, e ipc.Event) error {
-	e.Device, e.Product = string(dev.ID), dev.Product
+	e.Device, e.Product, e.RPID = string(dev.ID), dev.Product, c.rpID
 	return c.call.Continue(ipc.CeremonyReply{Event: &e})
 }
 

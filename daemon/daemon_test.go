@@ -315,7 +315,7 @@ func TestTwoClientsOnOneKey(t *testing.T) {
 	}
 }
 
-func TestRegistrationThatTheClientRefuses(t *testing.T) {
+func TestRegistrationThatTheKeyRefuses(t *testing.T) {
 	rp, err := relyingparty.New("example.com", "https://example.com")
 	if err != nil {
 		t.Fatal(err)

@@ -34,6 +34,7 @@ var (
 	ErrDeviceBusy  = errors.New("the key is busy with another program")
 	ErrDenied      = errors.New("no permission to open the key")
 	ErrHelperDied  = errors.New("the helper process ended in the middle of the operation")
+	ErrBadAnswer   = errors.New("the key gave an answer that makes no sense")
 	ErrBadReply    = errors.New("the helper process sent a malformed reply")
 	ErrListTooLong = errors.New("the list of credentials is longer than the key takes")
 	ErrHelperStart = errors.New("the helper process did not start")

@@ -256,7 +256,7 @@ func TestSignIn(t *testing.T) {
 		{accounts: []string{"alice", "bob"}, choice: 1, want: "bob"},
 		{accounts: []string{"alice", "bob"}, choice: 2, err: ErrDeclined},
 		{accounts: []string{"alice", "bob"}, choice: -1, err: ErrDeclined},
-		{err: ErrBadReply},
+		{err: ErrBadAnswer},
 	} {
 		key := &scriptedKey{accounts: test.accounts}
 		a, err := SignIn(t.Context(), key, DeviceInfo{}, &person{choice: test.choice}, &SignInOptions{})
@@ -272,7 +272,7 @@ func TestKeyThatRefusesBeforeThePIN(t *testing.T) {
 	key := &scriptedKey{info: ctap.GetInfoResponse{Options: options("clientPin")}, retriesErr: ctap.ErrPINInvalid}
 	who := &person{pins: []string{"1234"}}
 	_, err := SignIn(t.Context(), key, DeviceInfo{}, who, &SignInOptions{UserVerification: Required})
-	if !errors.Is(err, ErrBadReply) || len(who.seen) != 0 {
+	if !errors.Is(err, ErrBadAnswer) || len(who.seen) != 0 {
 		t.Errorf("%v, the person saw %q", err, who.seen)
 	}
 }

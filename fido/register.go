@@ -45,7 +45,7 @@ func Register(ctx context.Context, key Authenticator, d DeviceInfo, p Prompter, 
 	if req.RK, err = chooseResidentKey(c.info, o.ResidentKey); err != nil {
 		return nil, err
 	}
-	if req.ExcludeList, err = checkList(c.info, o.ExcludeList); err != nil {
+	if req.ExcludeList, err = checkList(c.info, o.ExcludeList, o.RP.ID, o.RP.Name, o.User.Name, o.User.DisplayName); err != nil {
 		return nil, err
 	}
 	m, err := chooseMethod(c.info, o.UserVerification, registerNeedsUV(c.info, req.RK))

@@ -25,7 +25,7 @@ func SignIn(ctx context.Context, key Authenticator, d DeviceInfo, p Prompter, o 
 	if err != nil {
 		return nil, err
 	}
-	allowed, err := checkList(c.info, o.AllowList)
+	allowed, err := checkList(c.info, o.AllowList, o.RPID)
 	switch {
 	case err != nil:
 		return nil, err
@@ -49,7 +49,7 @@ func SignIn(ctx context.Context, key Authenticator, d DeviceInfo, p Prompter, o 
 func (c *ceremony) choose(ctx context.Context, found []ctap.GetAssertionResponse) (*ctap.GetAssertionResponse, error) {
 	switch len(found) {
 	case 0:
-		return nil, ErrBadReply
+		return nil, ErrBadAnswer
 	case 1:
 		return &found[0], nil
 	}

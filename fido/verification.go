@@ -113,7 +113,7 @@ func (c *ceremony) verified(ctx context.Context, m method, operation func(uv boo
 func (c *ceremony) withPIN(ctx context.Context, wrong bool, operation func(uv bool, pin PIN) error) (tried bool, err error) {
 	retries, err := c.key.PINRetries(ctx)
 	if isStatus(err, ctap.ErrPINInvalid, ctap.ErrPINAuthBlocked, ctap.ErrPINBlocked) { // nobody gave a PIN
-		return false, fmt.Errorf("%w: %v", ErrBadReply, err)
+		return false, fmt.Errorf("%w: %v", ErrBadAnswer, err)
 	}
 	if err != nil {
 		return false, err

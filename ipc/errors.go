@@ -153,14 +153,18 @@ func (DeviceBusy) Hint() string {
 func (DeviceDenied) Hint() string {
 	return "log in at this seat, or check the udev rules for its device node"
 }
-func (NotFIDO2) Hint() string          { return "" }
-func (HelperFailed) Hint() string      { return "repeat; if it happens again, fobd's log says more" }
-func (OptionsInvalid) Hint() string    { return "" }
-func (OriginRefused) Hint() string     { return "" }
-func (PINInvalid) Hint() string        { return "the key blocks its PIN for good when no attempts are left" }
-func (PINAuthBlocked) Hint() string    { return "unplug the key and plug it in again, then take care" }
-func (PINBlocked) Hint() string        { return "only a reset helps, which erases all credentials on the key" }
-func (PINChangeRequired) Hint() string { return "change it with 'fido2-token -C'" }
+func (NotFIDO2) Hint() string       { return "" }
+func (HelperFailed) Hint() string   { return "repeat; if it happens again, fobd's log says more" }
+func (OptionsInvalid) Hint() string { return "" }
+func (OriginRefused) Hint() string  { return "" }
+func (PINInvalid) Hint() string     { return "the key blocks its PIN for good when no attempts are left" }
+func (PINAuthBlocked) Hint() string { return "unplug the key and plug it in again, then take care" }
+func (PINBlocked) Hint() string {
+	return "only a reset helps, 'fido2-token -R PATH', which erases all credentials on the key"
+}
+func (PINChangeRequired) Hint() string {
+	return "change it with 'fido2-token -C PATH'; 'fob devices' shows the path"
+}
 func (AlreadyRegistered) Hint() string { return "sign in with it, or register another key" }
 func (NotRegistered) Hint() string {
 	return "use the key that you registered, or register this one first"
@@ -174,7 +178,7 @@ func (Failed) Hint() string       { return "" }
 func (UnknownToken) Hint() string { return "" }
 func (WrongAnswer) Hint() string  { return "" }
 func (VerificationNotSetUp) Hint() string {
-	return "set a PIN with 'fido2-token -S', or use another key"
+	return "set a PIN with 'fido2-token -S PATH', or use another key; 'fob devices' shows the path"
 }
 
 func optionsText(member string) string {

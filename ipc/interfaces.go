@@ -60,6 +60,7 @@ type Event struct {
 	Kind     EventKind `json:"kind"`
 	Device   string    `json:"device"`
 	Product  string    `json:"product"`
+	RPID     string    `json:"rpId,omitempty"`
 	Position int       `json:"position,omitempty"`
 	Token    string    `json:"token,omitempty"`
 	Retries  int       `json:"retries,omitempty"`

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"runtime/debug"
 
 	"golang.org/x/sys/unix"
 
@@ -22,11 +21,14 @@ const (
 	socket      = 3
 )
 
+// version is set when a release is built.
+var version = "devel"
+
 func main() { os.Exit(run(os.Args[1:])) }
 
 func run(args []string) int {
 	if len(args) == 1 && args[0] == "--version" {
-		fmt.Println("fob-fido-helper", version())
+		fmt.Println("fob-fido-helper", version)
 		return 0
 	}
 	conn, err := connection()
@@ -39,13 +41,6 @@ func run(args []string) int {
 		return exitFailure
 	}
 	return 0
-}
-
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		return info.Main.Version
-	}
-	return "(unknown)"
 }
 
 func connection() (net.Conn, error) {

@@ -14,6 +14,7 @@ import (
 
 	"fob/cmd/internal/program"
 	"fob/fido/endpoint"
+	"fob/fido/helper"
 	"fob/fido/softkey"
 )
 
@@ -106,7 +107,7 @@ func (a *app) runEmulate(ctx context.Context, e *program.Emulator, p *place, log
 		ID       string `json:"id"`
 		Endpoint string `json:"endpoint"`
 		Path     string `json:"path"`
-	}{strings.ToLower(rand.Text()[:8]), name, key.Path()}
+	}{keyID(key.Path()), name, key.Path()}
 	if err := a.printJSON(ready); err != nil {
 		return errors.Join(err, key.Close())
 	}
@@ -116,4 +117,12 @@ func (a *app) runEmulate(ctx context.Context, e *program.Emulator, p *place, log
 	case <-key.Lost():
 		return fmt.Errorf("%w: %w", errUnplugged, key.Close())
 	}
+}
+
+// keyID is the ID that fobd will give the key, or a new one where fobd can't reach it.
+func keyID(path string) string {
+	if id, err := helper.DeviceID(path); err == nil {
+		return string(id)
+	}
+	return strings.ToLower(rand.Text()[:8])
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -26,6 +27,7 @@ var (
 // person implements ipc.Prompter: the one at the terminal, or a PIN from a file descriptor.
 type person struct {
 	out   io.Writer
+	json  *bool
 	pinFD int // -1 for none
 
 	names map[string]string // of accounts, by user handle in base64url; a key that verified nobody tells none
@@ -37,11 +39,28 @@ func (p *person) flags(f *pflag.FlagSet) {
 
 // Waiting implements ipc.Prompter.
 func (p *person) Waiting(e ipc.Event) {
+	if *p.json {
+		p.printEvent(e)
+		return
+	}
 	fmt.Fprintf(p.out, "waiting for %s: %s first\n", describe(e), plural(e.Position, "other ceremony comes", "other ceremonies come"))
 }
 
 // Touch implements ipc.Prompter.
-func (p *person) Touch(e ipc.Event) { fmt.Fprintf(p.out, "touch %s\n", describe(e)) }
+func (p *person) Touch(e ipc.Event) {
+	if *p.json {
+		p.printEvent(e)
+		return
+	}
+	fmt.Fprintf(p.out, "touch %s\n", describe(e))
+}
+
+// printEvent is for programs: one object a line.
+func (p *person) printEvent(e ipc.Event) {
+	json.NewEncoder(p.out).Encode(struct {
+		Event ipc.Event `json:"event"`
+	}{e})
+}
 
 // PIN implements ipc.Prompter.
 func (p *person) PIN(ctx context.Context, e ipc.Event) (ipc.Secret, error) {
@@ -49,7 +68,7 @@ func (p *person) PIN(ctx context.Context, e ipc.Event) (ipc.Secret, error) {
 		if e.Wrong { // there is no other PIN to try
 			return nil, ipc.ErrDeclined
 		}
-		pin, err := program.ReadPIN(p.pinFD)
+		pin, err := program.ReadPIN(ctx, p.pinFD)
 		return ipc.Secret(pin), err
 	}
 	t, err := openTerminal()

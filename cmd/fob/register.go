@@ -44,9 +44,14 @@ func (f *ceremonyFlags) check() error {
 	return oneOf("--user-verification", f.verification, "required", "preferred", "discouraged")
 }
 
-// context ends some time after fobd should have ended the ceremony by itself, which tells more of why.
+// context ends some time after fobd should have ended the ceremony by itself.
 func (f *ceremonyFlags) context(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, f.timeout+5*time.Second, ipc.TimedOut{})
+	return bounded(ctx, f.timeout)
+}
+
+// bounded ends when fobd has not ended a ceremony that may take d: it hangs.
+func bounded(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, d+5*time.Second, &ipc.Lost{Err: context.DeadlineExceeded})
 }
 
 func oneOf(flag, value string, allowed ...string) error {
@@ -68,7 +73,7 @@ type registerFlags struct {
 }
 
 func (a *app) register() *cobra.Command {
-	f := registerFlags{ceremonyFlags: ceremonyFlags{person: person{out: a.stderr}}}
+	f := registerFlags{ceremonyFlags: ceremonyFlags{person: person{out: a.stderr, json: &a.json}}}
 	c := &cobra.Command{
 		Use:   "register --rp DOMAIN --user NAME [--save FILE]",
 		Short: "Register a credential on a security key",

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -24,7 +26,7 @@ type signInFlags struct {
 }
 
 func (a *app) signIn() *cobra.Command {
-	f := signInFlags{ceremonyFlags: ceremonyFlags{person: person{out: a.stderr}}}
+	f := signInFlags{ceremonyFlags: ceremonyFlags{person: person{out: a.stderr, json: &a.json}}}
 	c := &cobra.Command{
 		Use:   "sign-in FILE...",
 		Short: "Sign in with a registered security key, and verify it",
@@ -53,6 +55,7 @@ that signed in is updated: its signature counter and the time of the last use.`,
 }
 
 func (a *app) runSignIn(ctx context.Context, f *signInFlags, files []string) error {
+	files = resolve(files)
 	records, err := readRecords(files)
 	if err != nil {
 		return err
@@ -88,10 +91,21 @@ func (a *app) runSignIn(ctx context.Context, f *signInFlags, files []string) err
 	if done.CloneWarning {
 		return errClone
 	}
-	if err := relyingparty.WriteRecord(files[done.Index], &done.Record); err != nil {
+	if err := a.printSignedIn(done); err != nil {
 		return err
 	}
-	return a.printSignedIn(done)
+	return relyingparty.WriteRecord(files[done.Index], &done.Record)
+}
+
+// resolve follows symbolic links, so that it is the record that gets replaced, and not the link.
+func resolve(files []string) []string {
+	resolved := slices.Clone(files)
+	for i, path := range files {
+		if to, err := filepath.EvalSymlinks(path); err == nil {
+			resolved[i] = to
+		}
+	}
+	return resolved
 }
 
 func (a *app) printSignedIn(s *relyingparty.SignIn) error {

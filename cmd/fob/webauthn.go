@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -34,11 +35,14 @@ func (a *app) webauthn() *cobra.Command {
 	return c
 }
 
+// longestCeremony is how long fobd lets a ceremony take at the most.
+const longestCeremony = 10 * time.Minute
+
 // perform is ipc.Client's Register or SignIn.
 type perform func(context.Context, ipc.CeremonyRequest, ipc.Prompter) (json.RawMessage, error)
 
 func (a *app) webauthnCommand(verb, short string, do perform) *cobra.Command {
-	who := person{out: a.stderr}
+	who := person{out: a.stderr, json: &a.json}
 	var origin, device string
 	c := &cobra.Command{
 		Use:   verb + " --origin ORIGIN <OPTIONS.json",
@@ -54,7 +58,9 @@ the JSON of WebAuthn Level 3. fob checks that the RP ID is valid for the origin,
 			if err != nil {
 				return err
 			}
-			response, err := do(c.Context(), ipc.CeremonyRequest{Options: options, Origin: origin, Device: device}, &who)
+			ctx, stop := bounded(c.Context(), longestCeremony)
+			defer stop()
+			response, err := do(ctx, ipc.CeremonyRequest{Options: options, Origin: origin, Device: device}, &who)
 			if err != nil {
 				return err
 			}

@@ -36,12 +36,17 @@ func main() {
 	}
 }
 
+// listenError is an error of the socket.
+type listenError struct{ error }
+
+func (e listenError) Unwrap() error { return e.error }
+
 // hint says what the person can do about an error.
 func hint(err error) string {
 	switch {
 	case errors.Is(err, daemon.ErrAlreadyRunning):
 		return "use that one, or give this one another place with --socket"
-	case errors.Is(err, daemon.ErrUnsafeFolder), errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, daemon.ErrUnsafeFolder), errors.As(err, new(listenError)) && errors.Is(err, fs.ErrPermission):
 		return "set XDG_RUNTIME_DIR to a folder that is yours alone, or name a socket in one with --socket"
 	case errors.Is(err, emulator.ErrStateInUse):
 		return "stop the other program, or use another --emulator-state"
@@ -144,7 +149,7 @@ func (o *options) run(ctx context.Context) error {
 	}
 	l, err := daemon.Listen(o.socket)
 	if err != nil {
-		return err
+		return listenError{err}
 	}
 	d := &daemon.Daemon{
 		Source: &helper.Source{

@@ -61,7 +61,7 @@ func (s *Source) Devices(ctx context.Context) ([]fido.DeviceInfo, error) {
 	}
 	present := infos[:0]
 	for _, d := range infos {
-		if d.ID, err = deviceID(d.Path); err == nil {
+		if d.ID, err = DeviceID(d.Path); err == nil {
 			present = append(present, d)
 		}
 	}
@@ -97,7 +97,7 @@ func (s *Source) known(id fido.DeviceID) (path string, ok bool) {
 	s.mu.Lock()
 	path, ok = s.paths[id]
 	s.mu.Unlock()
-	now, err := deviceID(path)
+	now, err := DeviceID(path)
 	return path, ok && err == nil && now == id
 }
 
@@ -136,7 +136,7 @@ func (s *Source) Open(ctx context.Context, id fido.DeviceID) (fido.Authenticator
 		c.close()
 		return nil, err
 	}
-	if now, err := deviceID(path); err != nil || now != id { // another key came in between
+	if now, err := DeviceID(path); err != nil || now != id { // another key came in between
 		c.close()
 		return nil, fido.ErrNoDevice
 	}
@@ -199,11 +199,11 @@ func whileBusy(ctx context.Context, open func() error) error {
 	}
 }
 
-// deviceID names the device behind path until it is unplugged. The inode and the device number alone may come back
+// DeviceID names the device behind path until it is unplugged. The inode and the device number alone may come back
 // with the next key, so something that counts up is added: the name of the HID device in sysfs (its last part numbers
 // the devices since boot), or, for a pseudo-terminal, which sysfs does not know, the time when its node was made. Other
 // nodes' change time won't do: logind changes their access lists while the key stays.
-func deviceID(path string) (fido.DeviceID, error) {
+func DeviceID(path string) (fido.DeviceID, error) {
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {
 		return "", err

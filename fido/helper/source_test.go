@@ -144,7 +144,7 @@ func TestExtraReplacesDiscovered(t *testing.T) {
 // A pseudo-terminal that is made again has the same path, number and inode.
 func TestDeviceIDOfAPseudoTerminal(t *testing.T) {
 	master, path := openPTY(t)
-	first, err := deviceID(path)
+	first, err := DeviceID(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func TestDeviceIDOfAPseudoTerminal(t *testing.T) {
 	}
 	slave.WriteString("in use\n")
 	slave.Close()
-	if again, err := deviceID(path); err != nil || again != first {
+	if again, err := DeviceID(path); err != nil || again != first {
 		t.Fatalf("%v in use, %v before: %v", again, first, err)
 	}
 	var before, after unix.Stat_t
@@ -166,7 +166,7 @@ func TestDeviceIDOfAPseudoTerminal(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if other, err := deviceID(path); err != nil || other == first {
+	if other, err := DeviceID(path); err != nil || other == first {
 		t.Fatalf("%v for both: %v", other, err)
 	}
 }

@@ -23,7 +23,7 @@ import (
 
 const (
 	openTime    = 3 * time.Second        // for CTAPHID_INIT and authenticatorGetInfo
-	longest     = 5 * time.Minute        // for an operation without a deadline
+	longest     = 11 * time.Minute       // for an operation without a deadline; no ceremony takes longer
 	afterwards  = 2 * time.Second        // beyond the deadline, for the answer to a cancel
 	cancelEvery = 100 * time.Millisecond // as often as keepalives come (CTAP 2.2 §11.2.9.1.7)
 )

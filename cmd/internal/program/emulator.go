@@ -58,7 +58,7 @@ func (e *Emulator) Plug(ctx context.Context, place softkey.Place, terminal io.Re
 	case e.PIN != "":
 		o.PIN = fido.PIN(e.PIN)
 	case e.PINFD >= 0:
-		if o.PIN, err = ReadPIN(e.PINFD); err != nil {
+		if o.PIN, err = ReadPIN(ctx, e.PINFD); err != nil {
 			return nil, err
 		}
 		defer o.PIN.Wipe()

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
@@ -21,7 +22,11 @@ var Version = "devel"
 
 // Context ends at the first SIGINT, SIGTERM or SIGHUP; a second one ends the process at once. The caller calls stop.
 func Context() (ctx context.Context, stop context.CancelFunc) {
-	ctx, stop = signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+	signals := []os.Signal{unix.SIGINT, unix.SIGTERM}
+	if !signal.Ignored(unix.SIGHUP) { // nohup
+		signals = append(signals, unix.SIGHUP)
+	}
+	ctx, stop = signal.NotifyContext(context.Background(), signals...)
 	context.AfterFunc(ctx, stop)
 	return ctx, stop
 }
@@ -41,14 +46,25 @@ func Confine() error {
 var ErrPINLength = fmt.Errorf("a PIN has at least %d characters and at most %d bytes", fido.MinPINLength, fido.MaxPINLength)
 
 // ReadPIN reads a PIN from a file descriptor, up to a line feed or the end, and closes it. The caller wipes the PIN.
-func ReadPIN(fd int) (fido.PIN, error) {
+// It returns ctx.Err() when ctx ends first.
+func ReadPIN(ctx context.Context, fd int) (fido.PIN, error) {
 	// What we opened ourselves, the runtime's files among it, is closed on exec; what we were given is not.
 	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC != 0 {
 		return nil, Usage(fmt.Errorf("file descriptor %d is not open; a shell opens it with %d<FILE", fd, fd))
 	}
+	if err := unix.SetNonblock(fd, true); err != nil { // so that the read can be ended
+		return nil, err
+	}
 	f := os.NewFile(uintptr(fd), fmt.Sprintf("file descriptor %d", fd))
 	defer f.Close()
+	defer unix.SetNonblock(fd, false) // it may be shared with a shell
+	release := context.AfterFunc(ctx, func() { f.SetReadDeadline(time.Unix(1, 0)) })
+	defer release()
 	pin, err := ReadLine(f)
+	if ctx.Err() != nil {
+		pin.Wipe()
+		return nil, ctx.Err()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("no PIN read: %w", err)
 	}

@@ -72,17 +72,17 @@ func TestReadPIN(t *testing.T) {
 	w.WriteString("1234\nmore")
 
 	// A file of our own is not what somebody has given us, and stays open.
-	if _, err := ReadPIN(int(r.Fd())); !errors.As(err, new(UsageError)) {
+	if _, err := ReadPIN(t.Context(), int(r.Fd())); !errors.As(err, new(UsageError)) {
 		t.Error(err)
 	}
 	given, err := unix.Dup(int(r.Fd())) // not closed on exec, as what a shell opens
 	if err != nil {
 		t.Fatal(err)
 	}
-	if pin, err := ReadPIN(given); string(pin) != "1234" || err != nil {
+	if pin, err := ReadPIN(t.Context(), given); string(pin) != "1234" || err != nil {
 		t.Error(pin, err)
 	}
-	if _, err := ReadPIN(given); !errors.As(err, new(UsageError)) {
+	if _, err := ReadPIN(t.Context(), given); !errors.As(err, new(UsageError)) {
 		t.Error(err)
 	}
 	more := make([]byte, 4)
