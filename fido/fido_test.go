@@ -297,7 +297,7 @@ func TestLists(t *testing.T) {
 		{"over the count, but for one too long", ctap.GetInfoResponse{MaxCredentialCountInList: 2, MaxCredentialIDLength: 64}, ids(62, 65, 62), nil, 2},
 		{"all too long", ctap.GetInfoResponse{MaxCredentialIDLength: 64}, ids(65), ctap.ErrNoCredentials, 0},
 		{"over the message size", ctap.GetInfoResponse{MaxMsgSize: 1200}, ids(200, 200, 200, 200), ErrListTooLong, 0},
-		{"over the usual message size", ctap.GetInfoResponse{}, ids(300, 300), ErrListTooLong, 0},
+		{"over the usual message size", ctap.GetInfoResponse{}, ids(400, 400), ErrListTooLong, 0},
 		{"none", ctap.GetInfoResponse{MaxCredentialCountInList: 2}, nil, nil, 0},
 	} {
 		key := &scriptedKey{info: test.info, accounts: []string{"alice"}}
