@@ -24,7 +24,8 @@ type ticket struct {
 }
 
 // wait returns when it is the caller's turn on the key, or ctx has ended. Before, it calls ahead with the number of
-// those who come first, each time that it changes. A queue that is too long gives ipc.DeviceBusy. The caller calls done when the turn is over.
+// those who come first, each time that it changes. A queue that is too long gives ipc.DeviceBusy. The caller calls done
+// when the turn is over.
 func (t *turns) wait(ctx context.Context, id fido.DeviceID, ahead func(n int) error) (done func(), err error) {
 	mine := &ticket{moved: make(chan struct{}, 1)}
 	t.mu.Lock()

@@ -29,7 +29,7 @@ func init() {
 	}
 }
 
-// TestOpenUHID makes a device, or is told what is missing.
+// TestOpenUHID makes a device, or is told what is missing; 'make test' says so then.
 func TestOpenUHID(t *testing.T) {
 	u, err := OpenUHID(waiting(t), UHIDOptions{Name: "fob test", Uniq: "42"})
 	if errors.Is(err, ErrNoUHID) || errors.Is(err, ErrUHIDPermission) {

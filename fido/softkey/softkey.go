@@ -33,8 +33,9 @@ type Key struct {
 	err      error         // why
 }
 
-// Plug plugs a key in until Close is called. ctx is for the plugging in alone. A state file that another program uses gives emulator.ErrStateInUse, a PIN
-// that is too short or too long ctap.ErrPINPolicyViolation.
+// Plug plugs a key in until Close is called. ctx is for the plugging in alone. A state file that another program uses
+// gives emulator.ErrStateInUse, a PIN that is too short or too long ctap.ErrPINPolicyViolation, a PIN for a key that
+// takes none ctap.ErrInvalidCommand; other errors are those of the Place.
 func Plug(ctx context.Context, o Options) (key *Key, err error) {
 	k := &Key{lost: make(chan struct{}), log: o.Log}
 	if k.log == nil {

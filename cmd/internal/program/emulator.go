@@ -35,8 +35,11 @@ func (e *Emulator) Flags(f *pflag.FlagSet, prefix string) {
 	f.StringVar(&e.State, prefix+"state", "", "keep the emulated key in `FILE`, which then holds its private keys in the clear")
 }
 
-// Plug plugs the key in at a place, nil for a pseudo-terminal. terminal answers questions when Touch is "ask"; the goroutine that reads it ends with it.
-func (e *Emulator) Plug(ctx context.Context, place softkey.Place, terminal io.Reader, questions io.Writer, log *slog.Logger) (*softkey.Key, error) {
+// Plug plugs the key in at a place, nil for a pseudo-terminal. terminal answers questions when Touch is "ask"; the
+// goroutine that reads it ends with it.
+func (e *Emulator) Plug(ctx context.Context, place softkey.Place, terminal io.Reader, questions io.Writer,
+	log *slog.Logger) (*softkey.Key, error) {
+
 	o := softkey.Options{State: e.State, Log: log, Place: place}
 	var err error
 	if e.Profile != "" {
