@@ -33,6 +33,9 @@ func (s *service) run(ctx context.Context, serve func(context.Context) error) er
 	if !s.setCancel(nil) {
 		return os.ErrClosed
 	}
+	if ctx.Err() != nil { // which may have reached a read sooner than those who ask ctx
+		return ctx.Err()
+	}
 	return err
 }
 
