@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"fob/fido"
@@ -33,14 +34,17 @@ func TestLyingKeys(t *testing.T) {
 	many.NumberOfCredentials = 1 << 25 // libfido2 would allocate gigabytes
 	other.AuthData = (&ctap.AuthenticatorData{Flags: ctap.FlagUP}).Encode()
 	garbage.AuthData = []byte{1, 2, 3}
-	for name, answer := range map[string]ctap.Response{
-		"many credentials":   many.Encode(),
-		"another RP":         other.Encode(),
-		"authenticator data": garbage.Encode(),
-		"nothing":            {0},
-		"no CBOR":            {0, 0xff, 0xff},
-		"unknown status":     {0xee},
-		"endless text":       append(ctap.Response{0}, append([]byte{0xa1, 1, 0x7b}, make([]byte, 2000)...)...),
+	for name, test := range map[string]struct {
+		answer ctap.Response
+		want   string // in the problem
+	}{
+		"many credentials":   {many.Encode(), "INVALID_CBOR"},
+		"another RP":         {other.Encode(), "authData.rpIdHash"},
+		"authenticator data": {garbage.Encode(), "INVALID_CBOR"},
+		"nothing":            {ctap.Response{0}, "NOT_CBOR"},
+		"no CBOR":            {ctap.Response{0, 0xff, 0xff}, "NOT_CBOR"},
+		"unknown status":     {ctap.Response{0xee}, "unknown CTAP status 0xee"},
+		"endless text":       {append(ctap.Response{0}, append([]byte{0xa1, 1, 0x7b}, make([]byte, 2000)...)...), "INVALID_CBOR"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pty, err := endpoint.OpenPTY()
@@ -48,15 +52,15 @@ func TestLyingKeys(t *testing.T) {
 				t.Fatal(err)
 			}
 			served := make(chan error)
-			go func() { served <- pty.Serve(t.Context(), liar{answer}) }()
+			go func() { served <- pty.Serve(t.Context(), liar{test.answer}) }()
 			defer func() { pty.Close(); <-served }()
 			info := []fido.DeviceInfo{{Path: pty.Path()}}
 			client := serve(t, &helper.Source{Path: helperPath, Extra: func() []fido.DeviceInfo { return info }, NoDiscovery: true})
 			for range 2 {
 				_, err := client.SignIn(t.Context(), signInRequest(), &person{})
-				var named ipc.Error
-				if !errors.As(err, &named) {
-					t.Errorf("%v", err)
+				var failed ipc.Failed
+				if !errors.As(err, &failed) || !strings.Contains(failed.Problem, test.want) {
+					t.Errorf("%v, want a failure with %q", err, test.want)
 				}
 			}
 		})
