@@ -10,7 +10,7 @@
 // frame: its length as a 32-bit big-endian number, then as many bytes. A frame to the helper has at most 64 KiB, a
 // frame back at most 256 KiB. What is inside is CBOR in the CTAP2 canonical encoding form.
 //
-// Both sides begin with a hello, {1: protocol version, 2: pid}, and go no further when the versions differ. Then the
+// Both sides begin with a hello, {1: protocol version}, and go no further when the versions differ. Then the
 // daemon sends requests, one at a time, and the helper sends one reply to each:
 //
 //	request  n (1 byte)  PIN (n bytes)  {1: id, 2: operation, 3: body}

@@ -166,7 +166,7 @@ var behaviours = map[string]func(conn net.Conn){
 	"mute": func(conn net.Conn) { readFrame(conn, maxReply); select {} },
 	"exit": func(net.Conn) {},
 	"version": func(conn net.Conn) {
-		b, _ := ctap.Marshal(hello{protocolVersion + 1, 1})
+		b, _ := ctap.Marshal(hello{protocolVersion + 1})
 		writeFrame(conn, append(newFrame(0), b...), maxHello)
 	},
 	"nonsense": func(conn net.Conn) { conn.Write(bytes.Repeat([]byte("?"), 100)) },

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
 	"time"
 
 	"fob/fido/ctap"
@@ -69,27 +68,27 @@ func readFrame(r io.Reader, limit int) ([]byte, error) {
 
 type hello struct {
 	Version uint `cbor:"1,keyasint"`
-	PID     int  `cbor:"2,keyasint"`
 }
 
 // greet exchanges hellos. Each side sends first and reads then, which a socket pair has room for.
-func greet(conn net.Conn) (peer hello, err error) {
-	b, err := ctap.Marshal(hello{protocolVersion, os.Getpid()})
+func greet(conn net.Conn) error {
+	b, err := ctap.Marshal(hello{protocolVersion})
 	if err != nil {
-		return hello{}, err
+		return err
 	}
 	if err := writeFrame(conn, append(newFrame(len(b)), b...), maxHello); err != nil {
-		return hello{}, err
+		return err
 	}
 	frame, err := readFrame(conn, maxHello)
 	if err != nil {
-		return hello{}, err
+		return err
 	}
+	var peer hello
 	if ctap.Unmarshal(frame, &peer) != nil {
-		return hello{}, ErrFrame
+		return ErrFrame
 	}
 	if peer.Version != protocolVersion {
-		return hello{}, ErrVersion
+		return ErrVersion
 	}
-	return peer, nil
+	return nil
 }

@@ -165,7 +165,7 @@ func wire(r request) []byte {
 }
 
 func encodedHello() []byte {
-	b := mustCBOR(hello{protocolVersion, 1})
+	b := mustCBOR(hello{protocolVersion})
 	return append([]byte{0, 0, 0, byte(len(b))}, b...)
 }
 

@@ -99,8 +99,7 @@ func (p *process) greet(ctx context.Context) error {
 	defer cancel()
 	stop := deadlineOn(ctx, p.conn, 0)
 	defer stop()
-	_, err := greet(p.conn)
-	return err
+	return greet(p.conn)
 }
 
 // deadlineOn lets reading from conn fail some time after ctx has ended. The caller calls stop when it has read.
@@ -126,9 +125,7 @@ func (p *process) close() {
 	p.stop.Do(func() {
 		p.conn.Close()
 		if !p.wait(exitTime) {
-			unix.Kill(-p.cmd.Process.Pid, unix.SIGKILL) // its group, and so what it may have started
-			p.cmd.Process.Kill()
-			p.wait(reapTime)
+			p.killGroup()
 		}
 	})
 }
@@ -136,10 +133,19 @@ func (p *process) close() {
 // kill ends the process without mercy.
 func (p *process) kill() {
 	p.stop.Do(func() {
-		p.cmd.Process.Kill()
+		p.killGroup()
 		p.conn.Close()
-		p.wait(reapTime)
 	})
+}
+
+// killGroup kills the process and what it may have started, and waits for its end.
+func (p *process) killGroup() {
+	select {
+	case <-p.exited: // the number may be another's by now
+	default:
+		unix.Kill(-p.cmd.Process.Pid, unix.SIGKILL)
+		p.wait(reapTime)
+	}
 }
 
 func (p *process) wait(d time.Duration) bool {

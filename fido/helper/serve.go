@@ -31,7 +31,7 @@ func Serve(ctx context.Context, conn net.Conn, d Driver) error {
 	hangUp := context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer hangUp()
 	s := &session{conn: conn, driver: d}
-	_, err := greet(conn)
+	err := greet(conn)
 	if err == nil {
 		err = s.serve(ctx)
 	}

@@ -44,7 +44,7 @@ func serve(t *testing.T) *served {
 
 func (s *served) greet(t *testing.T) {
 	t.Helper()
-	if _, err := greet(s.Conn); err != nil {
+	if err := greet(s.Conn); err != nil {
 		t.Fatal(err)
 	}
 	s.SetDeadline(time.Now().Add(patience))
