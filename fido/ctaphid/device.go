@@ -35,11 +35,17 @@ type Device struct {
 	// MaxChannels is the number of channels that are valid at once; 0 means 64. Then the least recently used one is
 	// recycled, and its host is told ERR_INVALID_CHANNEL.
 	MaxChannels int
+	// Link, where it is not nil, gives what stands between the Device and the Conn that it serves: a recorder, or
+	// something that loses packets.
+	Link func(Conn) Conn
 }
 
 // Serve answers what the hosts send over c until ctx is done, and returns the error of ctx, or until c fails, and
 // returns that error. It cancels the Handler and waits for it before it returns.
 func (d *Device) Serve(ctx context.Context, c Conn) error {
+	if d.Link != nil {
+		c = d.Link(c)
+	}
 	s := &session{
 		Device:  d,
 		conn:    c,

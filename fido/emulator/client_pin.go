@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"slices"
+	"time"
 	"unicode/utf8"
 
 	"fob/fido/ctap"
@@ -23,13 +24,14 @@ const (
 
 // pinState is what the key knows of PINs and tokens until it loses power.
 type pinState struct {
+	now           func() time.Time
 	mismatches    int
 	keyAgreements map[ctap.PINProtocol]*ecdh.PrivateKey
 	token         *token
 }
 
-func newPINState() pinState {
-	p := pinState{keyAgreements: map[ctap.PINProtocol]*ecdh.PrivateKey{}}
+func newPINState(now func() time.Time) pinState {
+	p := pinState{now: now, keyAgreements: map[ctap.PINProtocol]*ecdh.PrivateKey{}}
 	p.regenerate(ctap.PINProtocolOne)
 	p.regenerate(ctap.PINProtocolTwo)
 	return p
@@ -372,7 +374,7 @@ func (a *Authenticator) issueToken(req *ctap.ClientPINRequest, permissions ctap.
 func (a *Authenticator) answerToken(req *ctap.ClientPINRequest, secret *ctap.SharedSecret, permissions ctap.Permission,
 	rpID string, present bool) (ctap.Response, error) {
 
-	a.pin.token = newToken(req.PINUVAuthProtocol, permissions, rpID)
+	a.pin.token = newToken(req.PINUVAuthProtocol, permissions, rpID, a.now())
 	a.pin.token.present = present
 	encrypted, err := secret.Encrypt(a.pin.token.secret)
 	if err != nil {

@@ -2,7 +2,6 @@ package emulator
 
 import (
 	"bytes"
-	"time"
 
 	"fob/fido/ctap"
 )
@@ -85,7 +84,7 @@ func (a *Authenticator) enumerateRPsGetNextRP(r *request, before pending) (ctap.
 
 // rpResponse tells of the first of rps and keeps the others for the next command.
 func (a *Authenticator) rpResponse(r *request, rps []*Credential, total uint) ctap.Response {
-	a.pending = pending{channel: r.channel, last: time.Now(), rps: rps[1:]}
+	a.pending = pending{channel: r.channel, last: a.now(), rps: rps[1:]}
 	c := rps[0]
 	return (&ctap.CredentialManagementResponse{
 		RP:       &ctap.PublicKeyCredentialRpEntity{ID: c.RPID, Name: c.RPName},
@@ -141,7 +140,7 @@ func (a *Authenticator) enumerateCredentialsGetNext(r *request, before pending) 
 
 // credentialResponse tells of the first credential and keeps the others for the next command.
 func (a *Authenticator) credentialResponse(r *request, list []*Credential, total uint) (ctap.Response, error) {
-	a.pending = pending{channel: r.channel, last: time.Now(), credentials: list[1:]}
+	a.pending = pending{channel: r.channel, last: a.now(), credentials: list[1:]}
 	c := list[0]
 	public, err := c.publicKey()
 	if err != nil {

@@ -28,8 +28,11 @@ type Options struct {
 	Presence Presence // nil for Approve
 	// Attestation is how CTAP2 credentials are attested; empty for SelfAttestation.
 	Attestation Attestation
-	File        *StateFile   // nil to keep the state in memory
-	Log         *slog.Logger // nil for none; gets commands and status codes, never a secret
+	File        *StateFile // nil to keep the state in memory
+	// Now is the key's clock, by which tokens expire and the window for a reset closes; nil for time.Now. How long the key
+	// waits for a touch is real time, whatever Now says.
+	Now func() time.Time
+	Log *slog.Logger // nil for none; gets commands and status codes, never a secret
 }
 
 // Authenticator is an emulated key. It serves one request at a time, whatever the number of its transports.
@@ -39,6 +42,7 @@ type Authenticator struct {
 	attestation Attestation
 	file        *StateFile
 	log         *slog.Logger
+	now         func() time.Time
 
 	turn chan struct{} // holds a value while nobody is being served; guards everything below
 
@@ -66,7 +70,7 @@ const pendingTimeout = 30 * time.Second
 
 // goesOn reports whether a command of this channel may go on with what is pending.
 func (p *pending) goesOn(r *request) bool {
-	return p.channel == r.channel && time.Since(p.last) <= pendingTimeout
+	return p.channel == r.channel && r.now.Sub(p.last) <= pendingTimeout
 }
 
 // ErrOtherProfile is a state file of a key of another profile than was asked for.
@@ -83,11 +87,15 @@ func New(o Options) (*Authenticator, error) {
 		attestation: o.Attestation,
 		file:        o.File,
 		log:         o.Log,
+		now:         o.Now,
 		turn:        make(chan struct{}, 1),
 		state:       newState(name),
 	}
 	if a.presence == nil {
 		a.presence = Approve
+	}
+	if a.now == nil {
+		a.now = time.Now
 	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
@@ -119,9 +127,9 @@ func (a *Authenticator) PowerCycle() {
 
 func (a *Authenticator) powerUp() {
 	a.forgetTouch()
-	a.poweredUp = time.Now()
+	a.poweredUp = a.now()
 	a.pending, a.blobs, a.enrolling = pending{}, blobWrite{}, nil
-	a.pin = newPINState()
+	a.pin = newPINState(a.now)
 }
 
 // ServeCTAP implements ctap.Handler.
@@ -135,7 +143,7 @@ func (a *Authenticator) ServeCTAP(ctx context.Context, req ctap.Request, keepali
 	if ctx.Err() != nil { // while it waited for its turn
 		return fail(ctap.ErrKeepaliveCancel)
 	}
-	resp, err := a.serve(&request{ctx, req.Transport, req.Channel, keepalive}, req)
+	resp, err := a.serve(&request{ctx, req.Transport, req.Channel, keepalive, a.now()}, req)
 	if err != nil {
 		resp = fail(err)
 	}
@@ -151,6 +159,7 @@ type request struct {
 	transport ctap.Transport
 	channel   uint32
 	keepalive func(ctap.KeepaliveStatus)
+	now       time.Time // when it began
 }
 
 func (a *Authenticator) serve(r *request, req ctap.Request) (ctap.Response, error) {
@@ -256,7 +265,7 @@ func (a *Authenticator) selection(r *request) (ctap.Response, error) {
 
 // reset implements authenticatorReset (§6.6).
 func (a *Authenticator) reset(r *request) (ctap.Response, error) {
-	if r.transport != ctap.TransportNFC && time.Since(a.poweredUp) > resetWindow {
+	if r.transport != ctap.TransportNFC && r.now.Sub(a.poweredUp) > resetWindow {
 		return nil, ctap.ErrNotAllowed
 	}
 	if err := a.awaitPresence(r, PresenceRequest{Command: ctap.CommandReset}); err != nil {
@@ -265,7 +274,7 @@ func (a *Authenticator) reset(r *request) (ctap.Response, error) {
 	if err := a.update((*state).reset); err != nil {
 		return nil, err
 	}
-	a.pin, a.blobs, a.enrolling = newPINState(), blobWrite{}, nil
+	a.pin, a.blobs, a.enrolling = newPINState(a.now), blobWrite{}, nil
 	return ctap.Response{byte(ctap.StatusOK)}, nil
 }
 

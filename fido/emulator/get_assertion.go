@@ -2,7 +2,6 @@ package emulator
 
 import (
 	"crypto/sha256"
-	"time"
 
 	"fob/fido/ctap"
 )
@@ -128,7 +127,7 @@ func (a *Authenticator) assertNext(r *request, n *nextAssertion, count int) (cta
 		return nil, err
 	}
 	if n.credentials = n.credentials[1:]; len(n.credentials) > 0 {
-		a.pending = pending{channel: r.channel, last: time.Now(), assertion: n}
+		a.pending = pending{channel: r.channel, last: a.now(), assertion: n}
 	}
 	return resp.Encode(), nil
 }

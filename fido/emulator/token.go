@@ -26,21 +26,21 @@ type token struct {
 	used        bool
 }
 
-func newToken(protocol ctap.PINProtocol, permissions ctap.Permission, rpID string) *token {
+func newToken(protocol ctap.PINProtocol, permissions ctap.Permission, rpID string, now time.Time) *token {
 	t := &token{
 		protocol:    protocol,
 		secret:      make([]byte, tokenSecretBytes),
 		permissions: permissions,
 		rpID:        rpID,
 		verified:    true,
-		issued:      time.Now(),
+		issued:      now,
 	}
 	rand.Read(t.secret)
 	return t
 }
 
-func (t *token) expired() bool {
-	age := time.Since(t.issued)
+func (t *token) expired(now time.Time) bool {
+	age := now.Sub(t.issued)
 	return age > tokenLifetime || (!t.used && age > tokenFirstUse)
 }
 
@@ -51,7 +51,7 @@ func (p *pinState) check(protocol ctap.PINProtocol, message, param []byte, permi
 	if t == nil || t.protocol != protocol || !protocol.Verify(t.secret, message, param) {
 		return nil, ctap.ErrPINAuthInvalid
 	}
-	if t.expired() {
+	if t.expired(p.now()) {
 		p.token = nil
 		return nil, ctap.ErrPINAuthInvalid
 	}
@@ -77,7 +77,7 @@ func (p *pinState) authorize(protocol ctap.PINProtocol, message, param []byte, p
 
 // presentByToken reports whether the person touched the key to get the token in use, a moment ago.
 func (p *pinState) presentByToken() bool {
-	return p.token != nil && p.token.present && time.Since(p.token.issued) <= tokenPresence
+	return p.token != nil && p.token.present && p.now().Sub(p.token.issued) <= tokenPresence
 }
 
 // requireToken refuses a request that needs a pinUvAuthParam and has none, or one of no protocol that we speak.

@@ -84,8 +84,8 @@ func (k *Key) device() ctaphid.Device {
 	if !k.U2F {
 		caps |= ctaphid.CapNMSG
 	}
-	return ctaphid.Device{Version: [3]byte{0, 1, 0}, Capabilities: caps, Wink: k.wink}
+	return ctaphid.Device{Version: [3]byte{0, 1, 0}, Capabilities: caps, Wink: k.wink, Link: k.link}
 }
 
 // wink is all that a key without a light can do.
-func (k *Key) wink() { k.log.Info("wink", "path", k.Path()) }
+func (k *Key) wink() { k.log.Info("wink") }

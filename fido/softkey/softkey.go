@@ -5,8 +5,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
+	"sync"
+	"time"
 
 	"fob/fido"
+	"fob/fido/ctap"
+	"fob/fido/ctaphid"
 	"fob/fido/emulator"
 )
 
@@ -16,30 +21,59 @@ type Options struct {
 	Presence emulator.Presence // nil for emulator.Approve
 	// Attestation is how CTAP2 credentials are attested; empty for emulator.SelfAttestation.
 	Attestation emulator.Attestation
-	State       string       // path of a state file; empty to keep the state in memory
-	PIN         fido.PIN     // nil to leave the PIN as it is; the caller wipes it
-	Log         *slog.Logger // nil for none
-	Place       Place        // where to plug it in; nil for PTY
+	State       string           // path of a state file; empty to keep the state in memory
+	PIN         fido.PIN         // nil to leave the PIN as it is; the caller wipes it
+	Log         *slog.Logger     // nil for none
+	Now         func() time.Time // the key's clock; nil for time.Now
+	Place       Place            // where to plug it in; nil for PTY
+
+	// Wrap, where it is not nil, gives what stands between the endpoint and the key, and sees each request. It should be
+	// a ctap.PowerCycler that hands PowerCycle on.
+	Wrap func(ctap.Handler) ctap.Handler
+	// Link, where it is not nil, gives what stands between the host and the key, and sees each packet. Cards have none.
+	Link func(ctaphid.Conn) ctaphid.Conn
 }
 
-// Key is an emulated key that is plugged in.
+// Errors of Insert and Remove.
+var (
+	ErrRemoved  = errors.New("the emulated key is not plugged in")
+	ErrInserted = errors.New("the emulated key is plugged in already")
+)
+
+// Key is an emulated key, which is plugged in until Close, but between Remove and Insert.
 type Key struct {
 	*emulator.Authenticator
-	file     *emulator.StateFile
-	endpoint Endpoint
-	log      *slog.Logger
-	cancel   context.CancelFunc
-	lost     chan struct{} // closed when the key is not served any more
-	err      error         // why
+	file    *emulator.StateFile
+	handler ctap.Handler
+	place   Place
+	link    func(ctaphid.Conn) ctaphid.Conn
+	log     *slog.Logger
+	lost    chan struct{} // closed when the key can't be served any more
+
+	mu     sync.Mutex // guards the fields below, and is held while the key is plugged in or out
+	socket *socket    // what it is plugged into; nil while it is removed
+	closed bool
+	err    error // why it was lost
+}
+
+// socket is one stay of a key at an endpoint.
+type socket struct {
+	Endpoint
+	cancel context.CancelFunc
+	done   chan struct{}
+	err    error // of Serve, once done is closed
 }
 
 // Plug plugs a key in until Close is called. ctx is for the plugging in alone. A state file that another program uses
 // gives emulator.ErrStateInUse, a PIN that is too short or too long ctap.ErrPINPolicyViolation, a PIN for a key that
 // takes none ctap.ErrInvalidCommand; other errors are those of the Place.
 func Plug(ctx context.Context, o Options) (key *Key, err error) {
-	k := &Key{lost: make(chan struct{}), log: o.Log}
+	k := &Key{place: o.Place, link: o.Link, log: o.Log, lost: make(chan struct{})}
 	if k.log == nil {
 		k.log = slog.New(slog.DiscardHandler)
+	}
+	if k.place == nil {
+		k.place = PTY
 	}
 	defer func() {
 		if err != nil {
@@ -52,7 +86,7 @@ func Plug(ctx context.Context, o Options) (key *Key, err error) {
 		}
 	}
 	k.Authenticator, err = emulator.New(emulator.Options{
-		Profile: o.Profile, Presence: o.Presence, Attestation: o.Attestation, File: k.file, Log: o.Log})
+		Profile: o.Profile, Presence: o.Presence, Attestation: o.Attestation, File: k.file, Log: o.Log, Now: o.Now})
 	if err != nil {
 		return nil, err
 	}
@@ -61,52 +95,128 @@ func Plug(ctx context.Context, o Options) (key *Key, err error) {
 			return nil, err
 		}
 	}
-	place := o.Place
-	if place == nil {
-		place = PTY
+	k.handler = k.Authenticator
+	if o.Wrap != nil {
+		k.handler = o.Wrap(k.Authenticator)
 	}
-	if k.endpoint, err = place(ctx, k); err != nil {
+	if err = k.insert(ctx); err != nil {
 		return nil, err
 	}
-	serving, cancel := context.WithCancel(context.Background())
-	k.cancel = cancel
-	go func() {
-		defer close(k.lost)
-		k.err = k.endpoint.Serve(serving, k.Authenticator)
-	}()
 	return k, nil
 }
 
-// Lost is closed when nobody can reach the key any more: after Close, or when what it was plugged into went away.
+// Insert plugs the key in again after Remove, where it was before. At a pseudo-terminal its path may be another one.
+// The errors are ErrInserted, os.ErrClosed after Close, and those of Plug.
+func (k *Key) Insert(ctx context.Context) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case k.closed:
+		return os.ErrClosed
+	case k.socket != nil:
+		return ErrInserted
+	}
+	k.PowerCycle()
+	return k.insert(ctx)
+}
+
+// insert makes an endpoint and serves it, in a goroutine that Remove, Close or the loss of the endpoint ends.
+func (k *Key) insert(ctx context.Context) error {
+	e, err := k.place(ctx, k)
+	if err != nil {
+		return err
+	}
+	serving, cancel := context.WithCancel(context.Background())
+	s := &socket{Endpoint: e, cancel: cancel, done: make(chan struct{})}
+	k.socket = s
+	go func() {
+		s.err = s.Serve(serving, k.handler)
+		close(s.done)
+		if serving.Err() == nil {
+			k.lose(s)
+		}
+	}()
+	return nil
+}
+
+// lose notes that what the key was plugged into went away.
+func (k *Key) lose(s *socket) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.socket == s { // nobody has taken it out meanwhile
+		k.close()
+	}
+}
+
+// Remove takes the key out, as a person does who pulls it: requests in progress end, and the path is gone. ErrRemoved is
+// a key that is out already, os.ErrClosed one after Close.
+func (k *Key) Remove() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case k.closed:
+		return os.ErrClosed
+	case k.socket == nil:
+		return ErrRemoved
+	}
+	return k.remove()
+}
+
+func (k *Key) remove() error {
+	s := k.socket
+	k.socket = nil
+	s.cancel()
+	<-s.done
+	k.PowerCycle() // a U2F request may still wait for a touch
+	err := s.err
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return errors.Join(err, s.Close())
+}
+
+// Lost is closed when nobody can reach the key any more: after Close, or when what it was plugged into went away. Remove
+// does not close it.
 func (k *Key) Lost() <-chan struct{} { return k.lost }
 
-// Path is where other programs find the key, such as /dev/pts/3.
-func (k *Key) Path() string { return k.endpoint.Path() }
+// Path is where other programs find the key, such as /dev/pts/3; empty while it is removed.
+func (k *Key) Path() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.socket == nil {
+		return ""
+	}
+	return k.socket.Path()
+}
 
 // Info describes the key to a fido.Source; the ID is for the source to give.
 func (k *Key) Info() fido.DeviceInfo {
 	return fido.DeviceInfo{Path: k.Path(), Manufacturer: "fob", Product: "fob emulated key", Emulated: true}
 }
 
-// Close unplugs the key and returns when nothing of it is left. The error is why it was lost before, if it was.
+// Close unplugs the key for good and returns when nothing of it is left. The error is why it was lost before, if it was.
 func (k *Key) Close() error {
-	k.cancel()
-	<-k.lost
-	k.PowerCycle() // a U2F request may still wait for a touch
-	err := k.err
-	if errors.Is(err, context.Canceled) {
-		err = nil
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.closed {
+		k.close()
 	}
-	return errors.Join(err, k.release())
+	return k.err
 }
 
+func (k *Key) close() {
+	k.closed = true
+	if k.socket != nil {
+		k.err = errors.Join(k.err, k.remove())
+	}
+	k.err = errors.Join(k.err, k.release())
+	close(k.lost)
+}
+
+// release lets other programs use the state file.
 func (k *Key) release() error {
-	var errs []error
-	if k.endpoint != nil {
-		errs = append(errs, k.endpoint.Close())
+	if k.file == nil {
+		return nil
 	}
-	if k.file != nil {
-		errs = append(errs, k.file.Close())
-	}
-	return errors.Join(errs...)
+	return k.file.Close()
 }
