@@ -3,6 +3,7 @@ module fob
 go 1.26.0
 
 require (
+	filippo.io/mldsa v1.0.0
 	github.com/fxamacker/cbor/v2 v2.10.0
 	github.com/go-webauthn/webauthn v0.18.2
 	github.com/keys-pub/go-libfido2 v1.5.4-0.20230628025503-281619cff413

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -196,12 +197,11 @@ func (a *app) save(record *relyingparty.Record, path string, force bool) error {
 }
 
 func parseAlgorithms(names []string) ([]ctap.Algorithm, error) {
-	known := map[string]ctap.Algorithm{"es256": ctap.ES256, "eddsa": ctap.EdDSA, "es384": ctap.ES384}
 	var list []ctap.Algorithm
 	for _, n := range names {
-		alg, ok := known[strings.ToLower(n)]
-		if !ok {
-			return nil, program.Usage(fmt.Errorf("--algorithm %q is none of es256, eddsa, es384", n))
+		alg, err := ctap.ParseAlgorithm(n)
+		if err != nil || !slices.Contains(relyingparty.Algorithms, alg) {
+			return nil, program.Usage(fmt.Errorf("--algorithm %q is none of es256, eddsa, es384, rs256", n))
 		}
 		list = append(list, alg)
 	}

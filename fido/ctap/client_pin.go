@@ -24,6 +24,7 @@ const (
 	PermissionBioEnrollment              Permission = 0x08 // be
 	PermissionLargeBlobWrite             Permission = 0x10 // lbw
 	PermissionAuthenticatorConfiguration Permission = 0x20 // acfg
+	PermissionPersistentReadOnly         Permission = 0x40 // pcmr: persistentCredentialManagementReadOnly
 )
 
 // ClientPINRequest holds the parameters of authenticatorClientPIN (§6.5.5).

@@ -4,27 +4,33 @@ package ctap
 const (
 	VersionFIDO20 = "FIDO_2_0"
 	VersionFIDO21 = "FIDO_2_1"
+	VersionFIDO22 = "FIDO_2_2"
 
 	VersionFIDO21Pre = "FIDO_2_1_PRE" // has the preview of credential management or of bio enrollment
 )
 
 // Option IDs of authenticatorGetInfo (§6.4). An ID that is absent from the map means that the authenticator can't.
 const (
-	OptionRK                          = "rk"                          // keeps discoverable credentials
-	OptionUP                          = "up"                          // can test user presence; true when absent
-	OptionUV                          = "uv"                          // built-in user verification; true once it is set up
-	OptionPlat                        = "plat"                        // attached to the platform; false when absent
-	OptionClientPIN                   = "clientPin"                   // takes a PIN; true once it is set
-	OptionPINUVAuthToken              = "pinUvAuthToken"              // gives tokens with permissions
-	OptionMakeCredUVNotRqd            = "makeCredUvNotRqd"            // makes non-discoverable credentials without user verification
-	OptionAlwaysUV                    = "alwaysUv"                    // every ceremony needs user verification
-	OptionBioEnroll                   = "bioEnroll"                   // has authenticatorBioEnrollment; true once a finger is enrolled
-	OptionUserVerificationMgmtPreview = "userVerificationMgmtPreview" // has its preview, command 0x40
-	OptionCredMgmt                    = "credMgmt"                    // has authenticatorCredentialManagement
-	OptionCredentialMgmtPreview       = "credentialMgmtPreview"       // has its preview, command 0x41
-	OptionLargeBlobs                  = "largeBlobs"                  // has authenticatorLargeBlobs
-	OptionAuthnrCfg                   = "authnrCfg"                   // has authenticatorConfig
-	OptionSetMinPINLen                = "setMinPINLength"             // has its subcommand setMinPINLength
+	OptionRK                             = "rk"                             // keeps discoverable credentials
+	OptionUP                             = "up"                             // can test user presence; true when absent
+	OptionUV                             = "uv"                             // built-in user verification; true once it is set up
+	OptionPlat                           = "plat"                           // attached to the platform; false when absent
+	OptionClientPIN                      = "clientPin"                      // takes a PIN; true once it is set
+	OptionPINUVAuthToken                 = "pinUvAuthToken"                 // gives tokens with permissions
+	OptionMakeCredUVNotRqd               = "makeCredUvNotRqd"               // makes non-discoverable credentials without user verification
+	OptionAlwaysUV                       = "alwaysUv"                       // every ceremony needs user verification
+	OptionBioEnroll                      = "bioEnroll"                      // has authenticatorBioEnrollment; true once a finger is enrolled
+	OptionUserVerificationMgmtPreview    = "userVerificationMgmtPreview"    // has its preview, command 0x40
+	OptionCredMgmt                       = "credMgmt"                       // has authenticatorCredentialManagement
+	OptionCredentialMgmtPreview          = "credentialMgmtPreview"          // has its preview, command 0x41
+	OptionLargeBlobs                     = "largeBlobs"                     // has authenticatorLargeBlobs
+	OptionAuthnrCfg                      = "authnrCfg"                      // has authenticatorConfig
+	OptionEP                             = "ep"                             // can attest for an enterprise; true once enabled
+	OptionNoMcGaPermissionsWithClientPIN = "noMcGaPermissionsWithClientPin" // a PIN gives no token for ceremonies
+	OptionPerCredMgmtRO                  = "perCredMgmtRO"                  // gives persistent read-only tokens (pcmr)
+	OptionUVBioEnroll                    = "uvBioEnroll"                    // a finger authorizes authenticatorBioEnrollment
+	OptionUVAcfg                         = "uvAcfg"                         // a finger authorizes authenticatorConfig
+	OptionSetMinPINLen                   = "setMinPINLength"                // has its subcommand setMinPINLength
 )
 
 // AAGUID tells the model of an authenticator.
@@ -53,6 +59,10 @@ type GetInfoResponse struct {
 	UVModality               uint                            `cbor:"18,keyasint,omitzero"` // FIDO Registry §3.1
 	RemainingDiscoverable    *uint                           `cbor:"20,keyasint,omitzero"`
 	AttestationFormats       []string                        `cbor:"22,keyasint,omitzero"`
+	UVCountSinceLastPINEntry *uint                           `cbor:"23,keyasint,omitzero"`
+	EncIdentifier            Bytes                           `cbor:"25,keyasint,omitzero"` // see DecryptMember
+	MaxPINLength             uint                            `cbor:"29,keyasint,omitzero"` // in Unicode code points
+	EncCredStoreState        Bytes                           `cbor:"30,keyasint,omitzero"`
 }
 
 // ParseGetInfoResponse decodes the answer, without its status byte.

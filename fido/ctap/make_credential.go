@@ -6,28 +6,35 @@ const (
 	FormatNone   = "none"
 )
 
+// Values of enterpriseAttestation (§6.1.2 step 9, §7.1).
+const (
+	VendorFacilitated uint = 1 // for the relying parties that the vendor wrote into the authenticator
+	PlatformManaged   uint = 2 // for those that the platform's administrator chose
+)
+
 // MakeCredentialRequest holds the parameters of authenticatorMakeCredential (§6.1). A required member that is nil was
 // missing; PINUVAuthParam that is present but empty asks for selection by touch (§6.1.2 step 1).
 type MakeCredentialRequest struct {
-	ClientDataHash        Bytes                           `cbor:"1,keyasint,omitzero"`
-	RP                    *PublicKeyCredentialRpEntity    `cbor:"2,keyasint,omitzero"`
-	User                  *PublicKeyCredentialUserEntity  `cbor:"3,keyasint,omitzero"`
-	PubKeyCredParams      []PublicKeyCredentialParameters `cbor:"4,keyasint,omitzero"`
-	ExcludeList           []PublicKeyCredentialDescriptor `cbor:"5,keyasint,omitzero"`
-	Extensions            map[string]RawMessage           `cbor:"6,keyasint,omitzero"`
-	Options               Options                         `cbor:"7,keyasint,omitzero"`
-	PINUVAuthParam        *Bytes                          `cbor:"8,keyasint,omitzero"`
-	PINUVAuthProtocol     PINProtocol                     `cbor:"9,keyasint,omitzero"`
-	EnterpriseAttestation uint                            `cbor:"10,keyasint,omitzero"`
+	ClientDataHash               Bytes                           `cbor:"1,keyasint,omitzero"`
+	RP                           *PublicKeyCredentialRpEntity    `cbor:"2,keyasint,omitzero"`
+	User                         *PublicKeyCredentialUserEntity  `cbor:"3,keyasint,omitzero"`
+	PubKeyCredParams             []PublicKeyCredentialParameters `cbor:"4,keyasint,omitzero"`
+	ExcludeList                  []PublicKeyCredentialDescriptor `cbor:"5,keyasint,omitzero"`
+	Extensions                   map[string]RawMessage           `cbor:"6,keyasint,omitzero"`
+	Options                      Options                         `cbor:"7,keyasint,omitzero"`
+	PINUVAuthParam               *Bytes                          `cbor:"8,keyasint,omitzero"`
+	PINUVAuthProtocol            PINProtocol                     `cbor:"9,keyasint,omitzero"`
+	EnterpriseAttestation        *uint                           `cbor:"10,keyasint,omitzero"`
+	AttestationFormatsPreference []string                        `cbor:"11,keyasint,omitzero"`
 }
 
 // MakeCredentialResponse is the answer to authenticatorMakeCredential (§6.1.2).
 type MakeCredentialResponse struct {
-	Format   string     `cbor:"1,keyasint"`
-	AuthData Bytes      `cbor:"2,keyasint"`
-	AttStmt  RawMessage `cbor:"3,keyasint"`
-
-	LargeBlobKey Bytes `cbor:"5,keyasint,omitzero"`
+	Format                string     `cbor:"1,keyasint"`
+	AuthData              Bytes      `cbor:"2,keyasint"`
+	AttStmt               RawMessage `cbor:"3,keyasint"`
+	EnterpriseAttestation bool       `cbor:"4,keyasint,omitzero"` // epAtt: the statement is one for an enterprise
+	LargeBlobKey          Bytes      `cbor:"5,keyasint,omitzero"`
 }
 
 // PackedAttestationStatement is attStmt of the format "packed" (WebAuthn §8.2); without X5C it is self attestation.

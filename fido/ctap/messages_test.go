@@ -2,15 +2,20 @@ package ctap
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"encoding/hex"
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
+
+	"filippo.io/mldsa"
 )
 
 func unhex(t testing.TB, s string) []byte {
@@ -102,7 +107,16 @@ func TestCOSEKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, pub := range []interface{ Equal(x any) bool }{equalKey{&ec.PublicKey}, equalKey{&ec384.PublicKey}, equalKey{edPub}} {
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ml, err := mldsa.GenerateKey(mldsa.MLDSA44())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pub := range []interface{ Equal(x any) bool }{equalKey{&ec.PublicKey}, equalKey{&ec384.PublicKey}, equalKey{edPub},
+		equalKey{&rsaKey.PublicKey}, equalKey{ml.PublicKey()}} {
 		b, err := MarshalCOSEKey(pub.(equalKey).key)
 		if err != nil {
 			t.Fatal(err)
@@ -125,6 +139,42 @@ func TestCOSEKeys(t *testing.T) {
 	other := ec2(Algorithm(-36), crvP256, point)
 	if _, _, err := ParseCOSEKey(mustMarshal(other)); !errors.Is(err, ErrUnsupportedAlgorithm) {
 		t.Errorf("an algorithm that we don't know: %v", err)
+	}
+	n := rsaKey.N.Bytes()
+	for name, k := range map[string]coseRSAKey{
+		"a leading zero":     {coseHeader{ktyRSA, RS256}, append([]byte{0}, n...), []byte{1, 0, 1}},
+		"an even exponent":   {coseHeader{ktyRSA, RS256}, n, []byte{1, 0, 0}},
+		"an exponent of 1":   {coseHeader{ktyRSA, RS256}, n, []byte{1}},
+		"a long exponent":    {coseHeader{ktyRSA, RS256}, n, []byte{1, 0, 0, 0, 1}},
+		"1024 bits":          {coseHeader{ktyRSA, RS256}, n[:128], []byte{1, 0, 1}},
+		"8192 bits":          {coseHeader{ktyRSA, RS256}, bytes.Repeat([]byte{0xff}, 1024), []byte{1, 0, 1}},
+		"a modulus of zeros": {coseHeader{ktyRSA, RS256}, make([]byte, 256), []byte{1, 0, 1}},
+	} {
+		if _, _, err := ParseCOSEKey(mustMarshal(k)); !errors.Is(err, ErrInvalidParameter) {
+			t.Errorf("RSA, %s: %v", name, err)
+		}
+	}
+	short := coseAKPKey{coseHeader{ktyAKP, MLDSA44}, ml.PublicKey().Bytes()[1:]}
+	if _, _, err := ParseCOSEKey(mustMarshal(short)); !errors.Is(err, ErrInvalidParameter) {
+		t.Errorf("a short ML-DSA key: %v", err)
+	}
+	bigger, err := mldsa.GenerateKey(mldsa.MLDSA65())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := MarshalCOSEKey(bigger.PublicKey()); !errors.Is(err, ErrUnsupportedAlgorithm) {
+		t.Errorf("ML-DSA-65: %v", err)
+	}
+}
+
+func TestParseAlgorithm(t *testing.T) {
+	for _, a := range Algorithms {
+		if got, err := ParseAlgorithm(strings.ToLower(a.String())); err != nil || got != a {
+			t.Errorf("%v: %v, %v", a, got, err)
+		}
+	}
+	if _, err := ParseAlgorithm("es512"); err == nil || !strings.Contains(err.Error(), "ML-DSA-44") {
+		t.Errorf("es512: %v", err)
 	}
 }
 
@@ -291,7 +341,9 @@ func FuzzAuthenticatorData(f *testing.F) {
 }
 
 func FuzzCOSEKey(f *testing.F) {
-	f.Add(mustMarshal(coseKey{Kty: ktyOKP, Alg: EdDSA, Crv: crvEd25519, X: make([]byte, 32)}))
+	f.Add(mustMarshal(coseCurveKey{coseHeader: coseHeader{ktyOKP, EdDSA}, Crv: crvEd25519, X: make([]byte, 32)}))
+	f.Add(mustMarshal(coseRSAKey{coseHeader{ktyRSA, RS256}, bytes.Repeat([]byte{0xff}, 256), []byte{1, 0, 1}}))
+	f.Add(mustMarshal(coseAKPKey{coseHeader{ktyAKP, MLDSA44}, make([]byte, mldsa.MLDSA44PublicKeySize)}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		pub, _, err := ParseCOSEKey(b)
 		if err != nil {
@@ -301,7 +353,7 @@ func FuzzCOSEKey(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if again, _, err := ParseCOSEKey(encoded); err != nil || !reflect.DeepEqual(again, pub) {
+		if again, _, err := ParseCOSEKey(encoded); err != nil || !again.(interface{ Equal(crypto.PublicKey) bool }).Equal(pub) {
 			t.Fatalf("%x: %v, %v", b, again, err)
 		}
 	})

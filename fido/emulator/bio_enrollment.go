@@ -226,14 +226,18 @@ func (a *Authenticator) verifyFinger(r *request, p PresenceRequest) error {
 		return ctap.ErrUVBlocked
 	}
 	p.Fingerprint = true
-	err := a.askPerson(r, p)
+	return a.judgeFinger(a.askPerson(r, p))
+}
+
+// judgeFinger counts the finger that a Presence has shown.
+func (a *Authenticator) judgeFinger(err error) error {
 	switch {
 	case err == nil:
-		return a.update(func(s *state) { s.UVMisses = 0 })
+		return a.update(func(s *state) { s.UVMisses, s.UVSincePIN = 0, s.UVSincePIN+1 })
 	case !errors.Is(err, ErrNoMatch):
 		return err
 	}
-	if err := a.update(func(s *state) { s.UVMisses++ }); err != nil {
+	if err := a.update(func(s *state) { s.UVMisses, s.UVSincePIN = s.UVMisses+1, s.UVSincePIN+1 }); err != nil {
 		return err
 	}
 	if a.state.uvRetries() == 0 {

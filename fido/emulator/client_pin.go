@@ -182,7 +182,7 @@ func (a *Authenticator) verifyPINHash(protocol ctap.PINProtocol, secret *ctap.Sh
 	hash, err := secret.Decrypt(pinHashEnc)
 	if err == nil && subtle.ConstantTimeCompare(hash, a.state.PINHash) == 1 {
 		a.pin.mismatches = 0
-		return a.update(func(s *state) { s.PINRetries, s.UVMisses = maxPINRetries, 0 })
+		return a.update(func(s *state) { s.PINRetries, s.UVMisses, s.UVSincePIN = maxPINRetries, 0, 0 })
 	}
 	a.pin.regenerate(protocol)
 	a.pin.mismatches++
@@ -232,6 +232,7 @@ func (a *Authenticator) keepPIN(pin []byte) error {
 	err := a.update(func(s *state) {
 		s.PINHash, s.PINLength = hashPIN(pin), uint(utf8.RuneCount(pin))
 		s.PINRetries, s.ForcePINChange = maxPINRetries, false
+		s.newPersistentToken()
 	})
 	if err == nil {
 		a.pin.mismatches, a.pin.token = 0, nil
@@ -271,7 +272,11 @@ func (a *Authenticator) getPINToken(req *ctap.ClientPINRequest) (ctap.Response, 
 	if req.Permissions != nil || req.RPID != nil {
 		return nil, ctap.ErrInvalidParameter
 	}
-	return a.issueToken(req, ctap.PermissionMakeCredential|ctap.PermissionGetAssertion, "")
+	permissions := ctap.PermissionMakeCredential | ctap.PermissionGetAssertion
+	if a.NoMcGaPermissionsWithClientPIN { // step 14
+		permissions = 0
+	}
+	return a.issueToken(req, permissions, "")
 }
 
 // getTokenWithPermissions implements §6.5.5.7.2, getPinUvAuthTokenUsingPinWithPermissions.
@@ -279,7 +284,7 @@ func (a *Authenticator) getTokenWithPermissions(req *ctap.ClientPINRequest) (cta
 	if req.PINHashEnc == nil {
 		return nil, ctap.ErrMissingParameter
 	}
-	permissions, rpID, err := a.permissionsAsked(req)
+	permissions, rpID, err := a.permissionsAsked(req, true)
 	if err != nil {
 		return nil, err
 	}
@@ -288,7 +293,7 @@ func (a *Authenticator) getTokenWithPermissions(req *ctap.ClientPINRequest) (cta
 
 // getTokenUsingUV implements §6.5.5.7.3, getPinUvAuthTokenUsingUvWithPermissions.
 func (a *Authenticator) getTokenUsingUV(r *request, req *ctap.ClientPINRequest) (ctap.Response, error) {
-	permissions, rpID, err := a.permissionsAsked(req)
+	permissions, rpID, err := a.permissionsAsked(req, false)
 	if err != nil {
 		return nil, err
 	}
@@ -307,9 +312,10 @@ func (a *Authenticator) getTokenUsingUV(r *request, req *ctap.ClientPINRequest) 
 }
 
 // permissionsAsked checks the permissions that a token is asked for, and the RP ID that it is for.
-func (a *Authenticator) permissionsAsked(req *ctap.ClientPINRequest) (ctap.Permission, string, error) {
+func (a *Authenticator) permissionsAsked(req *ctap.ClientPINRequest, byPIN bool) (ctap.Permission, string, error) {
 	const known = ctap.PermissionMakeCredential | ctap.PermissionGetAssertion | ctap.PermissionCredentialManagement |
-		ctap.PermissionBioEnrollment | ctap.PermissionLargeBlobWrite | ctap.PermissionAuthenticatorConfiguration
+		ctap.PermissionBioEnrollment | ctap.PermissionLargeBlobWrite | ctap.PermissionAuthenticatorConfiguration |
+		ctap.PermissionPersistentReadOnly
 	const forRP = ctap.PermissionMakeCredential | ctap.PermissionGetAssertion
 	if req.KeyAgreement == nil || req.Permissions == nil {
 		return 0, "", ctap.ErrMissingParameter
@@ -325,7 +331,8 @@ func (a *Authenticator) permissionsAsked(req *ctap.ClientPINRequest) (ctap.Permi
 	switch {
 	case *req.Permissions == 0:
 		return 0, "", ctap.ErrInvalidParameter
-	case permissions&^a.permissions() != 0:
+	case permissions&^a.permissions(byPIN) != 0,
+		permissions&ctap.PermissionPersistentReadOnly != 0 && permissions != ctap.PermissionPersistentReadOnly: // step 4
 		return 0, "", ctap.ErrUnauthorizedPerm
 	case permissions&forRP != 0 && rpID == "":
 		return 0, "", ctap.ErrMissingParameter
@@ -333,9 +340,15 @@ func (a *Authenticator) permissionsAsked(req *ctap.ClientPINRequest) (ctap.Permi
 	return permissions, rpID, nil
 }
 
-// permissions are those that a token of this key can have.
-func (a *Authenticator) permissions() ctap.Permission {
-	p := ctap.PermissionMakeCredential | ctap.PermissionGetAssertion
+// permissions are those that a token of this key can have, when it is given for a PIN or else for a finger.
+func (a *Authenticator) permissions(byPIN bool) ctap.Permission {
+	var p ctap.Permission
+	if !byPIN || !a.NoMcGaPermissionsWithClientPIN {
+		p |= ctap.PermissionMakeCredential | ctap.PermissionGetAssertion
+	}
+	if a.PersistentToken {
+		p |= ctap.PermissionPersistentReadOnly
+	}
 	if a.CredentialManagement {
 		p |= ctap.PermissionCredentialManagement
 	}
@@ -374,9 +387,27 @@ func (a *Authenticator) issueToken(req *ctap.ClientPINRequest, permissions ctap.
 func (a *Authenticator) answerToken(req *ctap.ClientPINRequest, secret *ctap.SharedSecret, permissions ctap.Permission,
 	rpID string, present bool) (ctap.Response, error) {
 
+	if permissions == ctap.PermissionPersistentReadOnly {
+		return a.answerPersistentToken(secret)
+	}
 	a.pin.token = newToken(req.PINUVAuthProtocol, permissions, rpID, a.now())
 	a.pin.token.present = present
 	encrypted, err := secret.Encrypt(a.pin.token.secret)
+	if err != nil {
+		return nil, err
+	}
+	return (&ctap.ClientPINResponse{PINUVAuthToken: encrypted}).Encode(), nil
+}
+
+// answerPersistentToken sends the token that outlives power-ups, and may read what credentials there are (§6.5.5.7.2
+// step 12).
+func (a *Authenticator) answerPersistentToken(secret *ctap.SharedSecret) (ctap.Response, error) {
+	if !a.state.ReadOnlyGranted {
+		if err := a.update(func(s *state) { s.ReadOnlyGranted = true }); err != nil {
+			return nil, err
+		}
+	}
+	encrypted, err := secret.Encrypt(a.state.PersistentToken)
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,11 @@ func (a *Authenticator) config(parameters []byte) (ctap.Response, error) {
 	switch req.Subcommand {
 	case 0:
 		return nil, ctap.ErrMissingParameter
+	case ctap.SubcommandEnableEnterpriseAttestation:
+		if !a.EnterpriseAttestation {
+			return nil, ctap.ErrInvalidSubcommand
+		}
+		change = a.enableEnterpriseAttestation
 	case ctap.SubcommandToggleAlwaysUV:
 		change = a.toggleAlwaysUV
 	case ctap.SubcommandSetMinPINLength:
@@ -37,6 +42,14 @@ func (a *Authenticator) config(parameters []byte) (ctap.Response, error) {
 		return nil, err
 	}
 	return ctap.Response{byte(ctap.StatusOK)}, nil
+}
+
+// enableEnterpriseAttestation implements §6.11.1. What is enabled stays so, until a reset.
+func (a *Authenticator) enableEnterpriseAttestation(*ctap.ConfigRequest) error {
+	if a.state.EnterpriseEnabled {
+		return nil
+	}
+	return a.update(func(s *state) { s.EnterpriseEnabled = true })
 }
 
 // toggleAlwaysUV implements §6.11.2.

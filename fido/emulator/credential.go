@@ -10,19 +10,31 @@ import (
 	"crypto/elliptic"
 	"crypto/hmac"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/binary"
+	"math/big"
+
+	"filippo.io/mldsa"
 
 	"fob/fido/ctap"
 )
 
-// secretSize is the length of a private key, in bytes: a P-256 or P-384 scalar, or an Ed25519 seed.
-var secretSize = map[ctap.Algorithm]int{ctap.ES256: 32, ctap.EdDSA: ed25519.SeedSize, ctap.ES384: 48}
+// secretSize is the length of a private key, in bytes: a P-256 or P-384 scalar, the seed of Ed25519 or ML-DSA, or the two
+// primes of RSA.
+var secretSize = map[ctap.Algorithm]int{
+	ctap.ES256: 32, ctap.EdDSA: ed25519.SeedSize, ctap.ES384: 48, ctap.MLDSA44: mldsa.PrivateKeySize, ctap.RS256: 2 * rsaPrimeSize,
+}
 
 const (
+	rsaPrimeSize = 128 // bytes; RS256 keys have 2048 bits, as those of the TPMs that WebAuthn has it for
+	rsaExponent  = 65537
+
 	nonceSize  = 12                     // of AES-GCM
 	wrapMargin = nonceSize + 2 + 1 + 16 // nonce, algorithm, traits and tag around a private key
+
+	rs256IDLength = wrapMargin + 2*rsaPrimeSize // the longest of IDs
 )
 
 // Credential is a public key credential source (WebAuthn §4). Discoverable ones are kept in the state; the others
@@ -41,6 +53,7 @@ type Credential struct {
 	ThirdPartyPayment bool             `json:"thirdPartyPayment,omitempty"`
 	CredBlob          []byte           `json:"credBlob,omitempty"`
 	LargeBlobKey      []byte           `json:"largeBlobKey,omitempty"`
+	SignCount         uint32           `json:"signCount,omitempty"` // where each credential has its own
 
 	discoverable bool
 	key          crypto.Signer // nil until signer was called
@@ -53,8 +66,13 @@ func newCredential(alg ctap.Algorithm) *Credential {
 	case ctap.ES256, ctap.ES384:
 		key := must(ecdsa.GenerateKey(curve(alg), rand.Reader))
 		c.PrivateKey, c.key = must(key.Bytes()), key
-	case ctap.EdDSA:
+	case ctap.EdDSA, ctap.MLDSA44:
 		rand.Read(c.PrivateKey)
+	case ctap.RS256:
+		key := must(rsa.GenerateKey(rand.Reader, 16*rsaPrimeSize))
+		key.Primes[0].FillBytes(c.PrivateKey[:rsaPrimeSize])
+		key.Primes[1].FillBytes(c.PrivateKey[rsaPrimeSize:])
+		c.key = key
 	}
 	return c
 }
@@ -82,9 +100,30 @@ func (c *Credential) parsePrivateKey() (crypto.Signer, error) {
 		return key, nil
 	case ctap.EdDSA:
 		return ed25519.NewKeyFromSeed(c.PrivateKey), nil
+	case ctap.MLDSA44:
+		return mldsa.NewPrivateKey(mldsa.MLDSA44(), c.PrivateKey)
 	default:
+		return rsaKey(c.PrivateKey)
+	}
+}
+
+// rsaKey makes a key of its two primes.
+func rsaKey(primes []byte) (crypto.Signer, error) {
+	one := big.NewInt(1)
+	p, q := new(big.Int).SetBytes(primes[:rsaPrimeSize]), new(big.Int).SetBytes(primes[rsaPrimeSize:])
+	phi := new(big.Int).Mul(new(big.Int).Sub(p, one), new(big.Int).Sub(q, one))
+	d := new(big.Int).ModInverse(big.NewInt(rsaExponent), phi)
+	if p.Sign() == 0 || q.Sign() == 0 || d == nil {
 		return nil, ctap.ErrInvalidCredential
 	}
+	key := &rsa.PrivateKey{
+		PublicKey: rsa.PublicKey{N: new(big.Int).Mul(p, q), E: rsaExponent}, D: d, Primes: []*big.Int{p, q},
+	}
+	key.Precompute()
+	if err := key.Validate(); err != nil {
+		return nil, ctap.ErrInvalidCredential
+	}
+	return key, nil
 }
 
 // curve is that of an algorithm of ECDSA.
@@ -129,17 +168,42 @@ func (c *Credential) credRandom(verified bool) []byte {
 // sign signs authData || clientDataHash (WebAuthn §6.3.3 step 11).
 func sign(key crypto.Signer, authData, clientDataHash []byte) ([]byte, error) {
 	message := append(append([]byte(nil), authData...), clientDataHash...)
-	switch key := key.(type) {
-	case ed25519.PrivateKey:
+	switch k := key.(type) {
+	case ed25519.PrivateKey, *mldsa.PrivateKey: // which hash for themselves
 		return key.Sign(rand.Reader, message, crypto.Hash(0))
 	case *ecdsa.PrivateKey:
-		if key.Curve == elliptic.P384() {
+		if k.Curve == elliptic.P384() {
 			digest := sha512.Sum384(message)
 			return key.Sign(rand.Reader, digest[:], crypto.SHA384)
 		}
 	}
 	digest := sha256.Sum256(message)
 	return key.Sign(rand.Reader, digest[:], crypto.SHA256)
+}
+
+// count gives the next value of the signature counter for c, once it and another change are durable (§6.1.2 step 15,
+// WebAuthn §6.1.1).
+func (a *Authenticator) count(c *Credential, change func(*state)) (uint32, error) {
+	own := a.SignCounter == CounterPerCredential && c.discoverable
+	next := *c
+	next.SignCount++
+	err := a.update(func(s *state) {
+		change(s)
+		switch {
+		case own:
+			s.replace(next)
+		case a.SignCounter != NoCounter:
+			s.SignCount++
+		}
+	})
+	switch {
+	case err != nil || a.SignCounter == NoCounter:
+		return 0, err
+	case own:
+		return next.SignCount, nil
+	default:
+		return a.state.SignCount, nil
+	}
 }
 
 // Traits of a credential that is not discoverable, in its ID. The two lowest bits are its credProtect level.

@@ -40,6 +40,9 @@ func (a *Authenticator) authorizeManagement(req *ctap.CredentialManagementReques
 	if err := a.requireToken(req.PINUVAuthProtocol, req.PINUVAuthParam); err != nil {
 		return err
 	}
+	if a.readsByPersistentToken(req) {
+		return nil
+	}
 	t, err := a.pin.check(req.PINUVAuthProtocol, req.AuthMessage(), req.PINUVAuthParam, ctap.PermissionCredentialManagement)
 	if err != nil {
 		return err
@@ -48,6 +51,17 @@ func (a *Authenticator) authorizeManagement(req *ctap.CredentialManagementReques
 		return ctap.ErrPINAuthInvalid
 	}
 	return nil
+}
+
+// readsByPersistentToken reports whether a request that changes nothing came with the persistentPinUvAuthToken (pcmr).
+func (a *Authenticator) readsByPersistentToken(req *ctap.CredentialManagementRequest) bool {
+	switch req.Subcommand {
+	case ctap.SubcommandGetCredsMetadata, ctap.SubcommandEnumerateRPsBegin, ctap.SubcommandEnumerateCredentialsBegin:
+	default:
+		return false
+	}
+	return a.PersistentToken && a.state.ReadOnlyGranted &&
+		req.PINUVAuthProtocol.Verify(a.state.PersistentToken, req.AuthMessage(), req.PINUVAuthParam)
 }
 
 // getCredsMetadata implements §6.8.2.
@@ -215,7 +229,11 @@ func (a *Authenticator) updateUserInformation(req *ctap.CredentialManagementRequ
 	}
 	changed := *c
 	changed.UserName, changed.UserDisplayName = truncate(params.User.Name), truncate(params.User.DisplayName)
-	if err := a.update(func(s *state) { s.replace(changed) }); err != nil {
+	err = a.update(func(s *state) {
+		s.replace(changed)
+		s.credentialsChanged()
+	})
+	if err != nil {
 		return nil, err
 	}
 	return ctap.Response{byte(ctap.StatusOK)}, nil

@@ -10,7 +10,7 @@ import (
 // TestUnwrapRemembers holds what is kept of credential IDs to the rules for those that are not: another RP gets nothing,
 // a reset ends them all, and there is no end to their number.
 func TestUnwrapRemembers(t *testing.T) {
-	s := newState(DefaultProfile)
+	s := newState(&fido21)
 	ids := make([][]byte, 2*maxUnwrapped+1)
 	keys := make([][]byte, len(ids))
 	for i := range ids {
@@ -31,7 +31,7 @@ func TestUnwrapRemembers(t *testing.T) {
 			t.Fatalf("%d credentials are kept", len(s.unwrapped))
 		}
 	}
-	if s = newState(DefaultProfile); s.unwrap(ids[0], rpIDHash("example.com"), "example.com") != nil {
+	if s = newState(&fido21); s.unwrap(ids[0], rpIDHash("example.com"), "example.com") != nil {
 		t.Error("the credential outlives a reset")
 	}
 }

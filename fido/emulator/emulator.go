@@ -26,9 +26,14 @@ const (
 type Options struct {
 	Profile  *Profile // nil for that of the state file, or the default one
 	Presence Presence // nil for Approve
-	// Attestation is how CTAP2 credentials are attested; empty for SelfAttestation.
+	// Algorithms are those that the key has instead of its profile's, the preferred one first; nil for the profile's. This
+	// is how to get ML-DSA-44, which no profile has.
+	Algorithms []ctap.Algorithm
+	// Attestation is how CTAP2 credentials are attested where the platform has no preference; empty for SelfAttestation.
 	Attestation Attestation
-	File        *StateFile // nil to keep the state in memory
+	// EnterpriseRPIDs are the relying parties that vendor-facilitated enterprise attestation is for (§7.1.1).
+	EnterpriseRPIDs []string
+	File            *StateFile // nil to keep the state in memory
 	// Now is the key's clock, by which tokens expire and the window for a reset closes; nil for time.Now. How long the key
 	// waits for a touch is real time, whatever Now says.
 	Now func() time.Time
@@ -40,6 +45,7 @@ type Authenticator struct {
 	*Profile
 	presence    Presence
 	attestation Attestation
+	enterprise  []string // RP IDs
 	file        *StateFile
 	log         *slog.Logger
 	now         func() time.Time
@@ -78,18 +84,19 @@ var ErrOtherProfile = errors.New("the state file is of a key with another profil
 
 // New makes an emulated key, powered up. With a StateFile it has the credentials, PIN and counter that the file holds.
 func New(o Options) (*Authenticator, error) {
-	name := DefaultProfile
-	if o.Profile != nil {
-		name = o.Profile.Name
+	profile := o.Profile
+	if profile == nil {
+		profile = must(LookupProfile(DefaultProfile))
 	}
 	a := &Authenticator{
 		presence:    o.Presence,
 		attestation: o.Attestation,
+		enterprise:  o.EnterpriseRPIDs,
 		file:        o.File,
 		log:         o.Log,
 		now:         o.Now,
 		turn:        make(chan struct{}, 1),
-		state:       newState(name),
+		state:       newState(profile),
 	}
 	if a.presence == nil {
 		a.presence = Approve
@@ -105,13 +112,19 @@ func New(o Options) (*Authenticator, error) {
 			return nil, err
 		}
 	}
-	if o.Profile != nil && a.state.Profile != name {
-		return nil, fmt.Errorf("%w: %s, not %s", ErrOtherProfile, a.state.Profile, name)
+	if o.Profile != nil && a.state.Profile != profile.Name {
+		return nil, fmt.Errorf("%w: %s, not %s", ErrOtherProfile, a.state.Profile, profile.Name)
 	}
-	var err error
-	if a.Profile, err = LookupProfile(a.state.Profile); err != nil {
-		return nil, err
+	if a.state.Profile != profile.Name {
+		var err error
+		if profile, err = LookupProfile(a.state.Profile); err != nil {
+			return nil, err
+		}
 	}
+	if o.Algorithms != nil {
+		profile = profile.with(o.Algorithms)
+	}
+	a.Profile = profile
 	a.powerUp()
 	a.turn <- struct{}{}
 	return a, nil
@@ -199,12 +212,13 @@ func (a *Authenticator) serve(r *request, req ctap.Request) (ctap.Response, erro
 	case ctap.CommandReset:
 		return a.reset(r)
 	case ctap.CommandBioEnrollment, ctap.CommandBioEnrollmentPreview:
-		if a.MaxFingerprints == 0 {
+		if a.MaxFingerprints == 0 || command == ctap.CommandBioEnrollmentPreview && !a.BioEnrollmentPreview {
 			return nil, ctap.ErrInvalidCommand
 		}
 		return a.bioEnrollment(r, parameters)
 	case ctap.CommandCredentialManagement, ctap.CommandCredentialManagementPreview:
-		if !a.CredentialManagement {
+		if command == ctap.CommandCredentialManagement && !a.CredentialManagement ||
+			command == ctap.CommandCredentialManagementPreview && !a.CredentialManagementPreview {
 			return nil, ctap.ErrInvalidCommand
 		}
 		return a.credentialManagement(r, parameters, before)
@@ -271,7 +285,7 @@ func (a *Authenticator) reset(r *request) (ctap.Response, error) {
 	if err := a.awaitPresence(r, PresenceRequest{Command: ctap.CommandReset}); err != nil {
 		return nil, err
 	}
-	if err := a.update((*state).reset); err != nil {
+	if err := a.update(func(s *state) { s.reset(a.Profile) }); err != nil {
 		return nil, err
 	}
 	a.pin, a.blobs, a.enrolling = newPINState(a.now), blobWrite{}, nil

@@ -13,10 +13,10 @@ import (
 )
 
 func TestRegisterAndSignIn(t *testing.T) {
-	for _, alg := range profiles[DefaultProfile].Algorithms {
+	for _, alg := range ctap.Algorithms {
 		for _, kind := range []string{"discoverable", "non-discoverable"} {
 			t.Run(alg.String()+" "+kind, func(t *testing.T) {
-				p := newPlatform(t, Options{})
+				p := newPlatform(t, Options{Algorithms: ctap.Algorithms})
 				change := []func(*ctap.MakeCredentialRequest){withAlgorithm(alg)}
 				if kind == "discoverable" {
 					change = append(change, discoverable)
@@ -345,7 +345,7 @@ func TestMakeCredentialErrors(t *testing.T) {
 		{"up true", func(r *ctap.MakeCredentialRequest) { r.Options.UP = &yes }, nil},
 		{"uv without built-in UV", func(r *ctap.MakeCredentialRequest) { r.Options.UV = &yes }, ctap.ErrInvalidOption},
 		{"uv false", func(r *ctap.MakeCredentialRequest) { r.Options.UV = &no }, nil},
-		{"enterprise attestation", func(r *ctap.MakeCredentialRequest) { r.EnterpriseAttestation = 1 }, ctap.ErrInvalidParameter},
+		{"enterprise attestation", asksFor(ctap.VendorFacilitated), ctap.ErrInvalidParameter},
 		{"empty exclude list", func(r *ctap.MakeCredentialRequest) {
 			r.ExcludeList = []ctap.PublicKeyCredentialDescriptor{}
 		}, ctap.ErrInvalidParameter},
@@ -354,13 +354,13 @@ func TestMakeCredentialErrors(t *testing.T) {
 		}, ctap.ErrMissingParameter},
 		{"long exclude list", func(r *ctap.MakeCredentialRequest) {
 			d := ctap.PublicKeyCredentialDescriptor{Type: ctap.TypePublicKey, ID: []byte{1}}
-			for range profiles[DefaultProfile].MaxCredentialsInList + 1 {
+			for range fido21.MaxCredentialsInList + 1 {
 				r.ExcludeList = append(r.ExcludeList, d)
 			}
 		}, ctap.ErrLimitExceeded},
 		{"empty pinUvAuthParam", func(r *ctap.MakeCredentialRequest) { r.PINUVAuthParam = &empty }, ctap.ErrPINNotSet},
 		{"too large", func(r *ctap.MakeCredentialRequest) {
-			r.RP.Name = strings.Repeat("x", int(profiles[DefaultProfile].MaxMsgSize))
+			r.RP.Name = strings.Repeat("x", int(fido21.MaxMsgSize))
 		}, ctap.ErrRequestTooLarge},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -537,7 +537,7 @@ func TestReset(t *testing.T) {
 
 func TestKeyStoreFull(t *testing.T) {
 	p := newPlatform(t, Options{})
-	for i := range profiles[DefaultProfile].MaxDiscoverable {
+	for i := range fido21.MaxDiscoverable {
 		_, err := p.makeCredential(credentialRequest(discoverable, forUser(string(rune('a'+rune(i))))))
 		p.must(err)
 	}

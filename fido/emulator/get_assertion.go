@@ -133,7 +133,7 @@ func (a *Authenticator) assertNext(r *request, n *nextAssertion, count int) (cta
 }
 
 // assert counts, durably, and then signs (step 13).
-func (a *Authenticator) assert(c *Credential, n *nextAssertion, count int) (*ctap.GetAssertionResponse, error) {
+func (a *Authenticator) assert(c *Credential, n *nextAssertion, found int) (*ctap.GetAssertionResponse, error) {
 	key, err := c.signer()
 	if err != nil {
 		return nil, err
@@ -142,13 +142,14 @@ func (a *Authenticator) assert(c *Credential, n *nextAssertion, count int) (*cta
 	if err != nil {
 		return nil, err
 	}
-	if err := a.update(func(s *state) { s.SignCount++ }); err != nil {
+	count, err := a.count(c, func(*state) {})
+	if err != nil {
 		return nil, err
 	}
 	authData := (&ctap.AuthenticatorData{
 		RPIDHash:   sha256.Sum256([]byte(c.RPID)),
 		Flags:      n.flags,
-		SignCount:  a.state.SignCount,
+		SignCount:  count,
 		Extensions: outputs,
 	}).Encode()
 	sig, err := sign(key, authData, n.request.ClientDataHash)
@@ -157,10 +158,10 @@ func (a *Authenticator) assert(c *Credential, n *nextAssertion, count int) (*cta
 	}
 	resp := &ctap.GetAssertionResponse{Credential: *c.descriptor(), AuthData: authData, Signature: sig}
 	if c.discoverable { // names only to a verified user who has to choose
-		resp.User = c.user(n.flags&ctap.FlagUV != 0 && count != 1)
+		resp.User = c.user(n.flags&ctap.FlagUV != 0 && found != 1)
 	}
-	if count > 1 {
-		resp.NumberOfCredentials = uint(count)
+	if found > 1 {
+		resp.NumberOfCredentials = uint(found)
 	}
 	if ctap.True(n.extensions.LargeBlobKey) { // outside the authenticator data (§12.3)
 		resp.LargeBlobKey = c.LargeBlobKey

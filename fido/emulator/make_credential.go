@@ -144,8 +144,11 @@ func (a *Authenticator) checkMakeCredentialOptions(req *ctap.MakeCredentialReque
 	case a.state.protected() && !withToken && !ctap.True(req.Options.UV) && !a.state.AlwaysUV &&
 		(rk || !a.MakeCredUVNotRqd): // steps 7, 8
 		return a.verificationMissing()
-	case req.EnterpriseAttestation != 0: // step 9
+	case req.EnterpriseAttestation != nil && !a.state.EnterpriseEnabled: // step 9
 		return ctap.ErrInvalidParameter
+	case req.EnterpriseAttestation != nil && *req.EnterpriseAttestation != ctap.VendorFacilitated &&
+		*req.EnterpriseAttestation != ctap.PlatformManaged:
+		return ctap.ErrInvalidOption
 	case withToken && !a.state.protected(): // no token can have been issued
 		return ctap.ErrPINAuthInvalid
 	}
@@ -174,8 +177,7 @@ func (a *Authenticator) create(req *ctap.MakeCredentialRequest, alg ctap.Algorit
 	if err != nil {
 		return nil, err
 	}
-	err = a.update(func(s *state) {
-		s.SignCount++
+	count, err := a.count(c, func(s *state) {
 		if c.discoverable {
 			s.add(c)
 		}
@@ -183,11 +185,13 @@ func (a *Authenticator) create(req *ctap.MakeCredentialRequest, alg ctap.Algorit
 	if err != nil {
 		return nil, err
 	}
-	return a.attest(c, flags, outputs, req.ClientDataHash)
+	return a.attest(c, a.chooseAttestation(req), flags, count, outputs, req.ClientDataHash)
 }
 
 // attest answers with the authenticator data and the attestation of it.
-func (a *Authenticator) attest(c *Credential, flags ctap.Flags, outputs ctap.RawMessage, clientDataHash []byte) (ctap.Response, error) {
+func (a *Authenticator) attest(c *Credential, how Attestation, flags ctap.Flags, count uint32, outputs ctap.RawMessage,
+	clientDataHash []byte) (ctap.Response, error) {
+
 	cose, err := c.publicKey()
 	if err != nil {
 		return nil, err
@@ -195,16 +199,17 @@ func (a *Authenticator) attest(c *Credential, flags ctap.Flags, outputs ctap.Raw
 	authData := (&ctap.AuthenticatorData{
 		RPIDHash:   sha256.Sum256([]byte(c.RPID)),
 		Flags:      flags,
-		SignCount:  a.state.SignCount,
+		SignCount:  count,
 		Attested:   &ctap.AttestedCredentialData{AAGUID: a.AAGUID, CredentialID: c.ID, PublicKey: cose},
 		Extensions: outputs,
 	}).Encode()
-	statement, err := a.statement(c, authData, clientDataHash)
+	format, statement, err := a.statement(how, c, authData, clientDataHash)
 	if err != nil {
 		return nil, err
 	}
 	return (&ctap.MakeCredentialResponse{
-		Format: ctap.FormatPacked, AuthData: authData, AttStmt: statement, LargeBlobKey: c.LargeBlobKey,
+		Format: format, AuthData: authData, AttStmt: statement, LargeBlobKey: c.LargeBlobKey,
+		EnterpriseAttestation: how == enterpriseAttestation,
 	}).Encode(), nil
 }
 

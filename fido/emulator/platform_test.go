@@ -8,10 +8,13 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/sha512"
 	"errors"
 	"testing"
+
+	"filippo.io/mldsa"
 
 	"fob/fido/ctap"
 )
@@ -100,6 +103,10 @@ func withAlgorithm(alg ctap.Algorithm) func(*ctap.MakeCredentialRequest) {
 	return func(r *ctap.MakeCredentialRequest) { r.PubKeyCredParams[0].Alg = alg }
 }
 
+func asksFor(enterprise uint) func(*ctap.MakeCredentialRequest) {
+	return func(r *ctap.MakeCredentialRequest) { r.EnterpriseAttestation = &enterprise }
+}
+
 func forUser(name string) func(*ctap.MakeCredentialRequest) {
 	return func(r *ctap.MakeCredentialRequest) {
 		r.User = &ctap.PublicKeyCredentialUserEntity{ID: []byte(name), Name: name, DisplayName: name}
@@ -149,6 +156,11 @@ func verify(pub crypto.PublicKey, authData, sig []byte) bool {
 		return ecdsa.VerifyASN1(pub, digest[:], sig)
 	case ed25519.PublicKey:
 		return ed25519.Verify(pub, message, sig)
+	case *mldsa.PublicKey:
+		return mldsa.Verify(pub, message, sig, nil) == nil
+	case *rsa.PublicKey:
+		digest := sha256.Sum256(message)
+		return rsa.VerifyPKCS1v15(pub, crypto.SHA256, digest[:], sig) == nil
 	}
 	return false
 }

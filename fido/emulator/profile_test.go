@@ -10,11 +10,14 @@ import (
 
 // TestProfilesKeepTheirWord: what getInfo of a profile does not claim, the key refuses.
 func TestProfilesKeepTheirWord(t *testing.T) {
-	for name := range profiles {
+	for _, name := range ProfileNames() {
 		t.Run(name, func(t *testing.T) {
 			profile, err := LookupProfile(name)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if profile.Summary == "" || profile.AAGUID == (ctap.AAGUID{}) {
+				t.Errorf("summary %q, AAGUID %x", profile.Summary, profile.AAGUID)
 			}
 			p := newPlatform(t, Options{Profile: profile})
 			if !profile.CTAP2() {
@@ -28,12 +31,21 @@ func TestProfilesKeepTheirWord(t *testing.T) {
 				ctap.CommandCredentialManagement: ctap.OptionCredMgmt,
 				ctap.CommandLargeBlobs:           ctap.OptionLargeBlobs,
 				ctap.CommandConfig:               ctap.OptionAuthnrCfg,
+				ctap.CommandBioEnrollment:        ctap.OptionBioEnroll,
+
+				ctap.CommandCredentialManagementPreview: ctap.OptionCredentialMgmtPreview,
+				ctap.CommandBioEnrollmentPreview:        ctap.OptionUserVerificationMgmtPreview,
 			} {
 				_, has := info.Options[option]
 				_, err := p.send([]byte{byte(command), 0xa0})
 				if (err == ctap.ErrInvalidCommand) == has {
 					t.Errorf("option %s %v, command %#x: %v", option, has, command, err)
 				}
+			}
+			if profile.AlwaysUV {
+				_, err := p.makeCredential(credentialRequest(discoverable))
+				p.wants(err, ctap.ErrPUATRequired)
+				return
 			}
 			_, err = p.makeCredential(credentialRequest(discoverable))
 			if want := info.Options[ctap.OptionRK]; (err == nil) != want {

@@ -29,25 +29,47 @@ type state struct {
 	MinPINLengthRPIDs []string `json:"minPinLengthRpIds,omitempty"`
 	ForcePINChange    bool     `json:"forcePinChange,omitempty"`
 	AlwaysUV          bool     `json:"alwaysUv,omitempty"`
+	EnterpriseEnabled bool     `json:"enterpriseEnabled,omitempty"`
 
-	Batch *batch `json:"attestation,omitempty"` // survives a reset
+	UVSincePIN      uint     `json:"uvSincePin,omitempty"`      // times that a finger was tried since the PIN was last right
+	PersistentToken []byte   `json:"persistentToken"`           // persistentPinUvAuthToken, which each PIN change replaces
+	ReadOnlyGranted bool     `json:"readOnlyGranted,omitempty"` // it has the permission pcmr
+	DeviceID        [16]byte `json:"deviceId"`                  // what encIdentifier tells
+	CredStoreState  [16]byte `json:"credStoreState"`            // what encCredStoreState tells
+
+	Batch      *batch `json:"attestation,omitempty"`           // survives a reset, as does
+	Enterprise *batch `json:"enterpriseAttestation,omitempty"` // which names this very key
 
 	unwrapped map[string]*Credential // non-discoverable ones that were used, by credential ID and RP ID
 }
 
-const stateVersion = 2
+const stateVersion = 3
 
-func newState(profile string) state {
-	s := state{Version: stateVersion, Profile: profile, WrappingKey: make([]byte, 32), PINRetries: maxPINRetries}
+func newState(p *Profile) state {
+	s := state{
+		Version: stateVersion, Profile: p.Name, WrappingKey: make([]byte, 32), PINRetries: maxPINRetries, AlwaysUV: p.AlwaysUV,
+	}
 	rand.Read(s.WrappingKey)
+	rand.Read(s.DeviceID[:])
+	s.credentialsChanged()
+	s.newPersistentToken()
 	return s
 }
 
-// reset forgets everything but what model the key is.
-func (s *state) reset() {
-	batch := s.Batch
-	*s = newState(s.Profile)
-	s.Batch = batch
+// reset forgets everything but what the key was made with.
+func (s *state) reset(p *Profile) {
+	batch, enterprise := s.Batch, s.Enterprise
+	*s = newState(p)
+	s.Batch, s.Enterprise = batch, enterprise
+}
+
+// credentialsChanged makes a new state of the credential store, by which platforms see that there is news.
+func (s *state) credentialsChanged() { rand.Read(s.CredStoreState[:]) }
+
+// newPersistentToken ends what was granted to whoever has the token before (§6.5.3, resetPersistentPinUvAuthToken).
+func (s *state) newPersistentToken() {
+	s.PersistentToken, s.ReadOnlyGranted = make([]byte, tokenSecretBytes), false
+	rand.Read(s.PersistentToken)
 }
 
 func (s *state) hasPIN() bool { return len(s.PINHash) > 0 }
@@ -119,11 +141,13 @@ func (s *state) discoverable(rpID string, visible func(*Credential) bool) []*Cre
 // add keeps a discoverable credential, in place of one for the same account (§6.1.2 step 17).
 func (s *state) add(c *Credential) {
 	s.Credentials = append(s.without(func(old *Credential) bool { return old.sameAccount(c) }), *c)
+	s.credentialsChanged()
 }
 
 // remove forgets a discoverable credential.
 func (s *state) remove(id []byte) {
 	s.Credentials = s.without(func(c *Credential) bool { return bytes.Equal(c.ID, id) })
+	s.credentialsChanged()
 }
 
 // replace puts c in the place of the credential with its ID.

@@ -93,11 +93,16 @@ func (s *state) check() error {
 		return fmt.Errorf("%w: version %d is not %d", ErrStateInvalid, s.Version, stateVersion)
 	case err != nil:
 		return fmt.Errorf("%w: %w", ErrStateInvalid, err)
-	case len(s.WrappingKey) != 32, s.PINRetries > maxPINRetries, s.hasPIN() && len(s.PINHash) != pinHashSize,
+	case len(s.WrappingKey) != 32, len(s.PersistentToken) != tokenSecretBytes, s.PINRetries > maxPINRetries, s.hasPIN() && len(s.PINHash) != pinHashSize,
 		uint(len(s.Credentials)) > profile.MaxDiscoverable, uint(len(s.LargeBlobs)) > profile.MaxLargeBlobArray,
 		s.LargeBlobs != nil && ctap.CheckLargeBlobArray(s.LargeBlobs) != nil, s.MinPINLength > maxPINLength,
 		uint(len(s.Fingerprints)) > profile.MaxFingerprints:
 		return fmt.Errorf("%w: a value is out of range", ErrStateInvalid)
+	}
+	for _, b := range []*batch{s.Batch, s.Enterprise} {
+		if b != nil && b.check() != nil {
+			return fmt.Errorf("%w: attestation key", ErrStateInvalid)
+		}
 	}
 	for i := range s.Credentials {
 		c := &s.Credentials[i]

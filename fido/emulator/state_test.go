@@ -89,7 +89,7 @@ func TestStateFileThatIsNone(t *testing.T) {
 }
 
 func FuzzParseState(f *testing.F) {
-	s := newState(DefaultProfile)
+	s := newState(&fido21)
 	c := newCredential(ctap.ES256)
 	c.ID, c.RPID = []byte{1}, "example.com"
 	s.add(c)

@@ -47,7 +47,7 @@ func (a *Authenticator) serveU2F(r *request, payload []byte) ([]byte, error) {
 		return nil, err
 	case !a.U2F:
 		return nil, ctap.U2FInstructionNotSupported
-	case a.state.AlwaysUV: // U2F can't verify the user (§7.2.4 of CTAP)
+	case a.state.AlwaysUV && a.state.uvRetries() == 0, a.state.AlwaysUV && !a.state.hasFinger(): // §7.2.4 of CTAP
 		return nil, ctap.U2FCommandNotAllowed
 	}
 	switch req.Instruction {
@@ -131,10 +131,11 @@ func (a *Authenticator) u2fAuthenticate(r *request, req *ctap.U2FRequest) ([]byt
 	if err != nil {
 		return nil, err
 	}
-	if err := a.update(func(s *state) { s.SignCount++ }); err != nil {
+	count, err := a.count(c, func(*state) {})
+	if err != nil {
 		return nil, err
 	}
-	out := binary.BigEndian.AppendUint32([]byte{flags}, a.state.SignCount)
+	out := binary.BigEndian.AppendUint32([]byte{flags}, count)
 	digest := sha256.Sum256(append(append(append([]byte(nil), p.Application[:]...), out...), p.Challenge[:]...))
 	sig, err := signer.Sign(rand.Reader, digest[:], crypto.SHA256)
 	if err != nil {
@@ -145,7 +146,8 @@ func (a *Authenticator) u2fAuthenticate(r *request, req *ctap.U2FRequest) ([]byt
 
 // u2fTouched reports whether the key was touched for this request, now or since it was first made.
 func (a *Authenticator) u2fTouched(r *request, p PresenceRequest) bool {
-	if r.transport == ctap.TransportNFC { // the tap is the touch
+	p.Fingerprint = a.state.AlwaysUV
+	if r.transport == ctap.TransportNFC && !p.Fingerprint { // the tap is the touch
 		return true
 	}
 	if a.touch != nil && a.touch.request != p {
@@ -161,6 +163,9 @@ func (a *Authenticator) u2fTouched(r *request, p PresenceRequest) bool {
 	case err := <-a.touch.done:
 		a.touch.done <- err
 		a.forgetTouch()
+		if p.Fingerprint {
+			err = a.judgeFinger(err)
+		}
 		return err == nil
 	case <-grace.C:
 		return false

@@ -243,3 +243,32 @@ func TestBasicAttestation(t *testing.T) {
 		t.Error("a reset made another model of the key")
 	}
 }
+
+// TestU2FAlwaysUV: a key with a sensor does alwaysUv for U2F by it; one without refuses U2F.
+func TestU2FAlwaysUV(t *testing.T) {
+	profile, err := LookupProfile("like-yubikey-bio")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := func() error { return nil }
+	p := newPlatform(t, Options{Profile: profile, Presence: func(_ context.Context, r PresenceRequest) error {
+		if !r.Fingerprint {
+			t.Errorf("a touch was enough: %+v", r)
+		}
+		return shown()
+	}})
+	register := u2fRegister()
+	_, err = p.u2f(register)
+	p.wants(err, ctap.U2FCommandNotAllowed) // no finger is enrolled
+	p.must(p.setPIN(ctap.PINProtocolTwo, "1234"))
+	p.enrol(p.tokenFor("1234", ctap.PermissionBioEnrollment, ""))
+	_, err = p.u2f(register)
+	p.must(err)
+	shown = func() error { return ErrNoMatch }
+	for range maxUVRetries {
+		_, err = p.u2f(register)
+		p.wants(err, ctap.U2FConditionsNotSatisfied)
+	}
+	_, err = p.u2f(register)
+	p.wants(err, ctap.U2FCommandNotAllowed) // the sensor is blocked
+}

@@ -46,7 +46,7 @@ func (a *Authenticator) verifyUser(r *request, v *verification) (ctap.Flags, err
 // verificationMissing is the answer to a request that needs user verification and has none: the PIN is asked for where
 // there is one.
 func (a *Authenticator) verificationMissing() error {
-	if a.state.hasPIN() {
+	if a.state.hasPIN() && !a.NoMcGaPermissionsWithClientPIN {
 		return ctap.ErrPUATRequired
 	}
 	return ctap.ErrOperationDenied

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-webauthn/webauthn/protocol"
@@ -129,13 +130,16 @@ func (rp *RelyingParty) newRecord(session *Session, c *server.Credential) *Recor
 	return record
 }
 
+// Algorithms are those that a registration may ask for: what go-webauthn verifies.
+var Algorithms = []ctap.Algorithm{ctap.ES256, ctap.EdDSA, ctap.ES384, ctap.RS256}
+
 func credentialParameters(algorithms []ctap.Algorithm) ([]protocol.CredentialParameter, error) {
 	if len(algorithms) == 0 {
 		algorithms = []ctap.Algorithm{ctap.ES256, ctap.EdDSA, ctap.ES384}
 	}
 	var parameters []protocol.CredentialParameter
 	for _, alg := range algorithms {
-		if !alg.Known() {
+		if !slices.Contains(Algorithms, alg) {
 			return nil, fmt.Errorf("%w: %v", ctap.ErrUnsupportedAlgorithm, alg)
 		}
 		parameters = append(parameters, protocol.CredentialParameter{

@@ -77,14 +77,18 @@ func UDP(addr string) Place {
 
 // device is what a key of this profile tells over CTAPHID.
 func (k *Key) device() ctaphid.Device {
-	caps := ctaphid.CapWink
+	caps := ctaphid.CapWink // which follows from Wink; here it keeps caps from being 0
 	if k.CTAP2() {
 		caps |= ctaphid.CapCBOR
 	}
 	if !k.U2F {
 		caps |= ctaphid.CapNMSG
 	}
-	return ctaphid.Device{Version: [3]byte{0, 1, 0}, Capabilities: caps, Wink: k.wink, Link: k.link}
+	d := ctaphid.Device{Version: k.DeviceVersion, Capabilities: caps, Link: k.link}
+	if !k.NoWink {
+		d.Wink = k.wink
+	}
+	return d
 }
 
 // wink is all that a key without a light can do.

@@ -102,7 +102,7 @@ func (c credential) verify(t *testing.T, assertion string, flags ...string) run 
 
 // TestCredAndAssert registers and signs in, in every way that the tools have.
 func TestCredAndAssert(t *testing.T) {
-	for _, alg := range []string{"es256", "eddsa", "es384"} {
+	for _, alg := range []string{"es256", "eddsa", "es384", "rs256"} {
 		for _, resident := range []bool{false, true} {
 			for _, pin := range []string{"", pin} {
 				o := credentialOptions{alg, resident, pin}
@@ -188,6 +188,7 @@ func TestWrongPIN(t *testing.T) {
 // TestRefusals are requests that the key can't fulfil. (The tools have no exclude list.)
 func TestRefusals(t *testing.T) {
 	key := plugWithPIN(t)
+	es256Only := plug(t, softkey.Options{Profile: profile(t, "fido2.0")})
 	withoutU2F := plug(t, softkey.Options{Profile: profile(t, "no-pin")})
 	c := makeCredential(t, key, alice, credentialOptions{})
 	input := file(t, lines(clientDataHash("register"), rpID, alice, encode([]byte(alice))))
@@ -196,7 +197,7 @@ func TestRefusals(t *testing.T) {
 		command []string
 		want    string
 	}{
-		{[]string{"fido2-cred", "-M", "-i", input, key.Path(), "rs256"}, "FIDO_ERR_UNSUPPORTED_ALGORITHM"},
+		{[]string{"fido2-cred", "-M", "-i", input, es256Only.Path(), "rs256"}, "FIDO_ERR_UNSUPPORTED_ALGORITHM"},
 		{[]string{"fido2-cred", "-M", "-q", "-r", "-i", input, key.Path()}, "FIDO_ERR_PIN_REQUIRED"},
 		{[]string{"fido2-cred", "-M", "-q", "-v", "-i", input, key.Path()}, "FIDO_ERR_PIN_REQUIRED"},
 		{[]string{"fido2-cred", "-M", "-u", "-i", input, withoutU2F.Path()}, "FIDO_ERR_RX"},

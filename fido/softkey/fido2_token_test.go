@@ -35,8 +35,8 @@ func wantInfo(t *testing.T, key *softkey.Key, want map[string]string) {
 
 // Options of getInfo, in the order of canonical CBOR.
 const (
-	withoutPIN = "rk, up, noplat, noalwaysUv, credMgmt, authnrCfg, noclientPin, largeBlobs, pinUvAuthToken, setMinPINLength, makeCredUvNotRqd, credentialMgmtPreview"
-	withPIN    = "rk, up, noplat, noalwaysUv, credMgmt, authnrCfg, clientPin, largeBlobs, pinUvAuthToken, setMinPINLength, makeCredUvNotRqd, credentialMgmtPreview"
+	withoutPIN = "noep, rk, up, noplat, noalwaysUv, credMgmt, authnrCfg, noclientPin, largeBlobs, pinUvAuthToken, setMinPINLength, makeCredUvNotRqd, credentialMgmtPreview"
+	withPIN    = "noep, rk, up, noplat, noalwaysUv, credMgmt, authnrCfg, clientPin, largeBlobs, pinUvAuthToken, setMinPINLength, makeCredUvNotRqd, credentialMgmtPreview"
 )
 
 func TestTokenInfo(t *testing.T) {
@@ -47,12 +47,12 @@ func TestTokenInfo(t *testing.T) {
 		"version strings":     "U2F_V2, FIDO_2_0, FIDO_2_1_PRE, FIDO_2_1",
 		"extension strings":   "credBlob, credProtect, hmac-secret, hmac-secret-mc, largeBlobKey, minPinLength, thirdPartyPayment",
 		"transport strings":   "usb",
-		"algorithms":          "es256 (public-key), eddsa (public-key), es384 (public-key)",
+		"algorithms":          "es256 (public-key), eddsa (public-key), es384 (public-key), rs256 (public-key)",
 		"aaguid":              "d396e0337ac2eae2b28caca9555fbca0",
 		"options":             withoutPIN,
 		"maxmsgsiz":           "4096",
 		"maxcredcntlst":       "32",
-		"maxcredlen":          "128",
+		"maxcredlen":          "287",
 		"remaining rk(s)":     "100",
 		"minpinlen":           "4",
 		"pin protocols":       "2, 1",

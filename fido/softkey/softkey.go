@@ -19,13 +19,18 @@ import (
 type Options struct {
 	Profile  *emulator.Profile // nil for that of the state file, or the default one
 	Presence emulator.Presence // nil for emulator.Approve
+	// Algorithms are those of the key instead of its profile's; nil for the profile's.
+	Algorithms []ctap.Algorithm
 	// Attestation is how CTAP2 credentials are attested; empty for emulator.SelfAttestation.
 	Attestation emulator.Attestation
-	State       string           // path of a state file; empty to keep the state in memory
-	PIN         fido.PIN         // nil to leave the PIN as it is; the caller wipes it
-	Log         *slog.Logger     // nil for none
-	Now         func() time.Time // the key's clock; nil for time.Now
-	Place       Place            // where to plug it in; nil for PTY
+	// EnterpriseRPIDs are the relying parties that vendor-facilitated enterprise attestation is for.
+	EnterpriseRPIDs []string
+
+	State string           // path of a state file; empty to keep the state in memory
+	PIN   fido.PIN         // nil to leave the PIN as it is; the caller wipes it
+	Log   *slog.Logger     // nil for none
+	Now   func() time.Time // the key's clock; nil for time.Now
+	Place Place            // where to plug it in; nil for PTY
 
 	// Wrap, where it is not nil, gives what stands between the endpoint and the key, and sees each request. It should be
 	// a ctap.PowerCycler that hands PowerCycle on.
@@ -86,7 +91,8 @@ func Plug(ctx context.Context, o Options) (key *Key, err error) {
 		}
 	}
 	k.Authenticator, err = emulator.New(emulator.Options{
-		Profile: o.Profile, Presence: o.Presence, Attestation: o.Attestation, File: k.file, Log: o.Log, Now: o.Now})
+		Profile: o.Profile, Presence: o.Presence, Algorithms: o.Algorithms, Attestation: o.Attestation,
+		EnterpriseRPIDs: o.EnterpriseRPIDs, File: k.file, Log: o.Log, Now: o.Now})
 	if err != nil {
 		return nil, err
 	}

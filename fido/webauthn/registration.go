@@ -1,9 +1,10 @@
 package webauthn
 
 import (
-	"crypto/x509"
 	"fmt"
 	"slices"
+
+	"filippo.io/mldsa/x509"
 
 	"fob/fido/ctap"
 )
@@ -90,6 +91,7 @@ func (r *Registration) checkAttested(a *ctap.AttestedCredentialData) (ctap.Algor
 	if err != nil {
 		return 0, nil, &AuthenticatorResponseError{member + ".credentialPublicKey", err}
 	}
+	// mldsa's knows ML-DSA besides what the standard library knows.
 	spki, err := x509.MarshalPKIXPublicKey(public)
 	if err != nil {
 		return 0, nil, &AuthenticatorResponseError{member + ".credentialPublicKey", err}

@@ -19,7 +19,7 @@ const origin = "https://login.example.com"
 func registration(t *testing.T, changes ...string) *Registration {
 	t.Helper()
 	changes = append([]string{"rp", `{"id":"example.com","name":"Example"}`,
-		"pubKeyCredParams", `[{"type":"public-key","alg":-7},{"type":"public-key","alg":-8},{"type":"public-key","alg":-257}]`,
+		"pubKeyCredParams", `[{"type":"public-key","alg":-7},{"type":"public-key","alg":-8},{"type":"public-key","alg":-258}]`,
 	}, changes...)
 	options, err := ParseCreationOptions([]byte(creation(changes...)))
 	if err != nil {
@@ -166,16 +166,16 @@ func TestConveyance(t *testing.T) {
 func TestRegistrationUnknownAlgorithm(t *testing.T) {
 	r := registration(t)
 	key := newSoftKey(t, ctap.ES256)
-	rsa, err := ctap.Marshal(map[int]any{1: 3, 3: -257, -1: bytes.Repeat([]byte{0xff}, 256), -2: []byte{1, 0, 1}})
+	rs384, err := ctap.Marshal(map[int]any{1: 3, 3: -258, -1: bytes.Repeat([]byte{0xff}, 256), -2: []byte{1, 0, 1}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	key.data.Attested.PublicKey = rsa
+	key.data.Attested.PublicKey = rs384
 	response, err := r.Finish(key.makeCredential(r), nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if response.Response.PublicKey != nil || response.Response.PublicKeyAlgorithm != -257 {
+	if response.Response.PublicKey != nil || response.Response.PublicKeyAlgorithm != -258 {
 		t.Errorf("%+v", response.Response)
 	}
 }

@@ -17,18 +17,22 @@ import (
 
 // Emulator holds the flags that describe an emulated key.
 type Emulator struct {
-	Attestation string
-	Profile     string
-	Touch       string
-	PIN         string // a fixture: a key without hardware has no secret to guard
-	PINFD       int
-	State       string
+	Algorithms   []string
+	Attestation  string
+	EnterpriseRP []string
+	Profile      string
+	Touch        string
+	PIN          string // a fixture: a key without hardware has no secret to guard
+	PINFD        int
+	State        string
 }
 
 // Flags defines the flags, their names with a prefix.
 func (e *Emulator) Flags(f *pflag.FlagSet, prefix string) {
-	f.StringVar(&e.Profile, prefix+"profile", "", "`MODEL` of the emulated key: fido2.0, fido2.1, fingerprint, no-pin, u2f (default that of the state file, or fido2.1)")
-	f.StringVar(&e.Attestation, prefix+"attestation", "self", "how the emulated key attests credentials: `self` or basic")
+	f.StringVar(&e.Profile, prefix+"profile", "", "`MODEL` of the emulated key, one of those that 'fob emulate --help' lists (default that of the state file, or fido2.1)")
+	f.StringVar(&e.Attestation, prefix+"attestation", "self", "how the emulated key attests credentials: `self`, basic or none")
+	f.StringSliceVar(&e.EnterpriseRP, prefix+"enterprise-rp", nil, "`RPID` that enterprise attestation by the vendor's list is for; may be repeated")
+	f.StringSliceVar(&e.Algorithms, prefix+"algorithms", nil, "`LIST` of algorithms instead of the model's: es256, eddsa, es384, rs256, ml-dsa-44")
 	f.StringVar(&e.Touch, prefix+"touch", "auto", "`POLICY` of who touches the emulated key: auto, deny, never, delay=2s (or any duration), ask")
 	f.StringVar(&e.PIN, prefix+"pin", "", "give the emulated key this `PIN`; other programs can see it, so use one for tests")
 	f.IntVar(&e.PINFD, prefix+"pin-fd", -1, "read the emulated key's PIN from file descriptor `N`")
@@ -40,7 +44,7 @@ func (e *Emulator) Flags(f *pflag.FlagSet, prefix string) {
 func (e *Emulator) Plug(ctx context.Context, place softkey.Place, terminal io.Reader, questions io.Writer,
 	log *slog.Logger) (*softkey.Key, error) {
 
-	o := softkey.Options{State: e.State, Log: log, Place: place}
+	o := softkey.Options{State: e.State, EnterpriseRPIDs: e.EnterpriseRP, Log: log, Place: place}
 	var err error
 	if e.Profile != "" {
 		if o.Profile, err = emulator.LookupProfile(e.Profile); err != nil {
@@ -49,6 +53,13 @@ func (e *Emulator) Plug(ctx context.Context, place softkey.Place, terminal io.Re
 	}
 	if o.Attestation, err = emulator.ParseAttestation(e.Attestation); err != nil {
 		return nil, Usage(err)
+	}
+	for _, name := range e.Algorithms {
+		alg, err := ctap.ParseAlgorithm(name)
+		if err != nil {
+			return nil, Usage(err)
+		}
+		o.Algorithms = append(o.Algorithms, alg)
 	}
 	if e.Touch == "ask" {
 		o.Presence = emulator.NewAsker(questions, terminal).Touch

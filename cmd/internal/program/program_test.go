@@ -94,7 +94,7 @@ func TestReadPIN(t *testing.T) {
 func TestEmulatorFlags(t *testing.T) {
 	for _, e := range []Emulator{
 		{Touch: "", PINFD: -1},
-		{Touch: "auto", PINFD: -1, Attestation: "none"},
+		{Touch: "auto", PINFD: -1, Attestation: "anonca"},
 		{Touch: "auto", PINFD: -1, Profile: "fido9"},
 		{Touch: "auto", PINFD: -1, Profile: "u2f", PIN: "1234"},
 		{Touch: "maybe", PINFD: -1},
