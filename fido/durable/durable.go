@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,6 +32,27 @@ func Replace(path string, content []byte) error {
 // Create is Replace for a file that must not exist yet; fs.ErrExist when it does.
 func Create(path string, content []byte) error {
 	return write(path, content, unix.RENAME_NOREPLACE)
+}
+
+// RemoveLeftovers removes what writers of path that were killed have left beside it. Nobody else may be writing it.
+func RemoveLeftovers(path string) error {
+	dir, prefix := filepath.Dir(path), "."+filepath.Base(path)+"."
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if rest, ok := strings.CutPrefix(e.Name(), prefix); ok && e.Type().IsRegular() && isNumber(rest) {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
+		}
+	}
+	return err
+}
+
+// isNumber reports whether s is what os.CreateTemp puts in the place of a star.
+func isNumber(s string) bool {
+	_, err := strconv.ParseUint(s, 10, 64)
+	return err == nil
 }
 
 func write(path string, content []byte, renameFlags uint) (err error) {

@@ -95,3 +95,26 @@ func TestLock(t *testing.T) {
 	}
 	f.Close()
 }
+
+// TestRemoveLeftovers removes the temporary files of one path alone.
+func TestRemoveLeftovers(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "key.json")
+	for _, name := range []string{"key.json", ".key.json.123", ".key.json.bak", ".key.json.1.2", ".other.json.123", "key.json.lock"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, ".key.json.456"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := RemoveLeftovers(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(filepath.Join(dir, ".key.json.123")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("left: %v", err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 6 {
+		t.Errorf("%v, %v", entries, err)
+	}
+}

@@ -34,6 +34,7 @@ type Options struct {
 	// EnterpriseRPIDs are the relying parties that vendor-facilitated enterprise attestation is for (§7.1.1).
 	EnterpriseRPIDs []string
 	File            *StateFile // nil to keep the state in memory
+	Fixture         []byte     // what Export gave, for a key that begins with that state; a File must not exist then
 	// Now is the key's clock, by which tokens expire and the window for a reset closes; nil for time.Now. How long the key
 	// waits for a touch is real time, whatever Now says.
 	Now func() time.Time
@@ -107,10 +108,8 @@ func New(o Options) (*Authenticator, error) {
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
-	if a.file != nil {
-		if err := a.file.load(&a.state); err != nil {
-			return nil, err
-		}
+	if err := a.loadState(&o); err != nil {
+		return nil, err
 	}
 	if o.Profile != nil && a.state.Profile != profile.Name {
 		return nil, fmt.Errorf("%w: %s, not %s", ErrOtherProfile, a.state.Profile, profile.Name)
@@ -128,6 +127,26 @@ func New(o Options) (*Authenticator, error) {
 	a.powerUp()
 	a.turn <- struct{}{}
 	return a, nil
+}
+
+// loadState begins with the fixture, what the file holds, or else the state of a new key.
+func (a *Authenticator) loadState(o *Options) error {
+	if o.Fixture != nil {
+		s, err := parseState(o.Fixture)
+		if err != nil {
+			return err
+		}
+		a.state = *s
+	}
+	if a.file == nil {
+		return nil
+	}
+	if o.Fixture != nil {
+		if err := a.file.mustNotExist(); err != nil {
+			return err
+		}
+	}
+	return a.file.load(&a.state)
 }
 
 // PowerCycle does what unplugging the key and plugging it in again does: it lifts the block after three wrong PINs,

@@ -38,8 +38,9 @@ func (a *Authenticator) getInfo() ctap.Response {
 		info.MaxPINLength = maxPINLength
 	}
 	if a.PersistentToken {
-		info.EncIdentifier = ctap.EncryptMember(a.state.PersistentToken, ctap.LabelIdentifier, a.state.DeviceID)
-		info.EncCredStoreState = ctap.EncryptMember(a.state.PersistentToken, ctap.LabelCredStoreState, a.state.CredStoreState)
+		info.EncIdentifier = ctap.EncryptMember(a.state.PersistentToken, ctap.LabelIdentifier, [16]byte(a.state.DeviceID))
+		info.EncCredStoreState = ctap.EncryptMember(a.state.PersistentToken, ctap.LabelCredStoreState,
+			[16]byte(a.state.CredStoreState))
 	}
 	if a.MaxFingerprints > 0 {
 		info.UVModality, info.PreferredUVAttempts = uvModality, maxUVRetries

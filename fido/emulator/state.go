@@ -31,11 +31,11 @@ type state struct {
 	AlwaysUV          bool     `json:"alwaysUv,omitempty"`
 	EnterpriseEnabled bool     `json:"enterpriseEnabled,omitempty"`
 
-	UVSincePIN      uint     `json:"uvSincePin,omitempty"`      // times that a finger was tried since the PIN was last right
-	PersistentToken []byte   `json:"persistentToken"`           // persistentPinUvAuthToken, which each PIN change replaces
-	ReadOnlyGranted bool     `json:"readOnlyGranted,omitempty"` // it has the permission pcmr
-	DeviceID        [16]byte `json:"deviceId"`                  // what encIdentifier tells
-	CredStoreState  [16]byte `json:"credStoreState"`            // what encCredStoreState tells
+	UVSincePIN      uint   `json:"uvSincePin,omitempty"`      // times that a finger was tried since the PIN was last right
+	PersistentToken []byte `json:"persistentToken"`           // persistentPinUvAuthToken, which each PIN change replaces
+	ReadOnlyGranted bool   `json:"readOnlyGranted,omitempty"` // it has the permission pcmr
+	DeviceID        []byte `json:"deviceId"`                  // 16 bytes that encIdentifier tells
+	CredStoreState  []byte `json:"credStoreState"`            // 16 bytes that encCredStoreState tells
 
 	Batch      *batch `json:"attestation,omitempty"`           // survives a reset, as does
 	Enterprise *batch `json:"enterpriseAttestation,omitempty"` // which names this very key
@@ -50,7 +50,8 @@ func newState(p *Profile) state {
 		Version: stateVersion, Profile: p.Name, WrappingKey: make([]byte, 32), PINRetries: maxPINRetries, AlwaysUV: p.AlwaysUV,
 	}
 	rand.Read(s.WrappingKey)
-	rand.Read(s.DeviceID[:])
+	s.DeviceID = make([]byte, 16)
+	rand.Read(s.DeviceID)
 	s.credentialsChanged()
 	s.newPersistentToken()
 	return s
@@ -64,7 +65,10 @@ func (s *state) reset(p *Profile) {
 }
 
 // credentialsChanged makes a new state of the credential store, by which platforms see that there is news.
-func (s *state) credentialsChanged() { rand.Read(s.CredStoreState[:]) }
+func (s *state) credentialsChanged() {
+	s.CredStoreState = make([]byte, 16)
+	rand.Read(s.CredStoreState)
+}
 
 // newPersistentToken ends what was granted to whoever has the token before (§6.5.3, resetPersistentPinUvAuthToken).
 func (s *state) newPersistentToken() {

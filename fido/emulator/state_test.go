@@ -13,7 +13,7 @@ import (
 
 func openState(t *testing.T, path string) *StateFile {
 	t.Helper()
-	f, err := OpenStateFile(path)
+	f, err := OpenStateFile(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func TestStateFile(t *testing.T) {
 	_, before, err := p.getAssertion(assertionRequest(wrapped))
 	p.must(err)
 
-	if _, err := OpenStateFile(path); !errors.Is(err, ErrStateInUse) {
+	if _, err := OpenStateFile(path, nil); !errors.Is(err, ErrStateInUse) {
 		t.Errorf("a second program: %v", err)
 	}
 	p.must(f.Close())

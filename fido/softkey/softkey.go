@@ -26,11 +26,13 @@ type Options struct {
 	// EnterpriseRPIDs are the relying parties that vendor-facilitated enterprise attestation is for.
 	EnterpriseRPIDs []string
 
-	State string           // path of a state file; empty to keep the state in memory
-	PIN   fido.PIN         // nil to leave the PIN as it is; the caller wipes it
-	Log   *slog.Logger     // nil for none
-	Now   func() time.Time // the key's clock; nil for time.Now
-	Place Place            // where to plug it in; nil for PTY
+	State      string              // path of a state file; empty to keep the state in memory
+	Passphrase emulator.Passphrase // of an encrypted state file, nil for one in the clear; the caller wipes it
+	Fixture    []byte              // what Export gave: a key in memory, or a new State, begins with it
+	PIN        fido.PIN            // nil to leave the PIN as it is; the caller wipes it
+	Log        *slog.Logger        // nil for none
+	Now        func() time.Time    // the key's clock; nil for time.Now
+	Place      Place               // where to plug it in; nil for PTY
 
 	// Wrap, where it is not nil, gives what stands between the endpoint and the key, and sees each request. It should be
 	// a ctap.PowerCycler that hands PowerCycle on.
@@ -86,13 +88,13 @@ func Plug(ctx context.Context, o Options) (key *Key, err error) {
 		}
 	}()
 	if o.State != "" {
-		if k.file, err = emulator.OpenStateFile(o.State); err != nil {
+		if k.file, err = emulator.OpenStateFile(o.State, o.Passphrase); err != nil {
 			return nil, err
 		}
 	}
 	k.Authenticator, err = emulator.New(emulator.Options{
 		Profile: o.Profile, Presence: o.Presence, Algorithms: o.Algorithms, Attestation: o.Attestation,
-		EnterpriseRPIDs: o.EnterpriseRPIDs, File: k.file, Log: o.Log, Now: o.Now})
+		EnterpriseRPIDs: o.EnterpriseRPIDs, File: k.file, Fixture: o.Fixture, Log: o.Log, Now: o.Now})
 	if err != nil {
 		return nil, err
 	}
