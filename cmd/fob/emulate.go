@@ -73,7 +73,10 @@ tests alone. At a pseudo-terminal, the default, it needs no privileges.
 
 When the key is ready, one line of JSON says where other programs find it:
     {"id":"…","endpoint":"pty","path":"/dev/pts/N"}
-for 'fobd --device /dev/pts/N', 'fido2-token -I /dev/pts/N', 'ssh-keygen -O device=/dev/pts/N' and so on.`,
+for 'fobd --device /dev/pts/N', 'fido2-token -I /dev/pts/N', 'ssh-keygen -O device=/dev/pts/N' and so on.
+
+Models for --profile:
+` + program.Models(),
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			log := slog.New(slog.DiscardHandler)
@@ -86,6 +89,7 @@ for 'fobd --device /dev/pts/N', 'fido2-token -I /dev/pts/N', 'ssh-keygen -O devi
 	e.Flags(c.Flags(), "")
 	p.flags(c.Flags())
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "log each command and its status code")
+	c.AddCommand(a.emulateExport(), a.emulateImport())
 	return c
 }
 
@@ -101,7 +105,7 @@ func (a *app) runEmulate(ctx context.Context, e *program.Emulator, p *place, log
 		return program.Usage(err)
 	}
 	if err != nil {
-		return err
+		return stateError(err)
 	}
 	ready := struct {
 		ID       string `json:"id"`

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
+	"text/tabwriter"
 
 	"github.com/spf13/pflag"
 
@@ -25,6 +27,7 @@ type Emulator struct {
 	PIN          string // a fixture: a key without hardware has no secret to guard
 	PINFD        int
 	State        string
+	PassphraseFD int
 }
 
 // Flags defines the flags, their names with a prefix.
@@ -36,7 +39,23 @@ func (e *Emulator) Flags(f *pflag.FlagSet, prefix string) {
 	f.StringVar(&e.Touch, prefix+"touch", "auto", "`POLICY` of who touches the emulated key: auto, deny, never, delay=2s (or any duration), ask")
 	f.StringVar(&e.PIN, prefix+"pin", "", "give the emulated key this `PIN`; other programs can see it, so use one for tests")
 	f.IntVar(&e.PINFD, prefix+"pin-fd", -1, "read the emulated key's PIN from file descriptor `N`")
-	f.StringVar(&e.State, prefix+"state", "", "keep the emulated key in `FILE`, which then holds its private keys in the clear")
+	f.StringVar(&e.State, prefix+"state", "", "keep the emulated key in `FILE`, with its private keys in the clear unless there is a passphrase")
+	f.IntVar(&e.PassphraseFD, prefix+"state-passphrase-fd", -1, "encrypt the state file; read the passphrase from file descriptor `N`")
+}
+
+// Models lists the models of emulated keys for a person, a line each.
+func Models() string {
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	for _, name := range emulator.ProfileNames() {
+		p, err := emulator.LookupProfile(name)
+		if err != nil {
+			panic(err) // the name is one of theirs
+		}
+		fmt.Fprintf(w, "    %s\t%s\n", name, p.Summary)
+	}
+	w.Flush()
+	return text.String()
 }
 
 // Plug plugs the key in at a place, nil for a pseudo-terminal. terminal answers questions when Touch is "ask"; the
@@ -76,6 +95,15 @@ func (e *Emulator) Plug(ctx context.Context, place softkey.Place, terminal io.Re
 			return nil, err
 		}
 		defer o.PIN.Wipe()
+	}
+	if e.PassphraseFD >= 0 {
+		if e.State == "" {
+			return nil, Usage(errors.New("a passphrase is for a state file"))
+		}
+		if o.Passphrase, err = ReadPassphrase(ctx, e.PassphraseFD); err != nil {
+			return nil, err
+		}
+		defer o.Passphrase.Wipe()
 	}
 	key, err := softkey.Plug(ctx, o)
 	if errors.Is(err, ctap.ErrInvalidCommand) {

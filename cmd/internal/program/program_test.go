@@ -93,15 +93,15 @@ func TestReadPIN(t *testing.T) {
 
 func TestEmulatorFlags(t *testing.T) {
 	for _, e := range []Emulator{
-		{Touch: "", PINFD: -1},
-		{Touch: "auto", PINFD: -1, Attestation: "anonca"},
-		{Touch: "auto", PINFD: -1, Profile: "fido9"},
-		{Touch: "auto", PINFD: -1, Profile: "u2f", PIN: "1234"},
-		{Touch: "maybe", PINFD: -1},
-		{Touch: "delay=", PINFD: -1},
+		{Touch: "", PINFD: -1, PassphraseFD: -1},
+		{Touch: "auto", PINFD: -1, PassphraseFD: -1, Attestation: "anonca"},
+		{Touch: "auto", PINFD: -1, PassphraseFD: -1, Profile: "fido9"},
+		{Touch: "auto", PINFD: -1, PassphraseFD: -1, Profile: "u2f", PIN: "1234"},
+		{Touch: "maybe", PINFD: -1, PassphraseFD: -1},
+		{Touch: "delay=", PINFD: -1, PassphraseFD: -1},
 		{Touch: "auto", PIN: "1234", PINFD: 0},
-		{Touch: "auto", PIN: "123", PINFD: -1},
-		{Touch: "auto", PIN: strings.Repeat("1", fido.MaxPINLength+1), PINFD: -1},
+		{Touch: "auto", PIN: "123", PINFD: -1, PassphraseFD: -1},
+		{Touch: "auto", PIN: strings.Repeat("1", fido.MaxPINLength+1), PINFD: -1, PassphraseFD: -1},
 	} {
 		if e.Attestation == "" {
 			e.Attestation = "self"
