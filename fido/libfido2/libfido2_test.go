@@ -27,7 +27,7 @@ func (f *finger) presence(ctx context.Context, _ emulator.PresenceRequest) error
 	}
 }
 
-func newKey(t *testing.T, o emulator.Options) *emulator.Authenticator {
+func newKey(t testing.TB, o emulator.Options) *emulator.Authenticator {
 	t.Helper()
 	a, err := emulator.New(o)
 	if err != nil {
@@ -49,7 +49,7 @@ func signIn(allow ...[]byte) *fido.GetAssertionRequest {
 	return &fido.GetAssertionRequest{RPID: "example.com", ClientDataHash: clientDataHash[:], AllowList: allow}
 }
 
-func register(t *testing.T, d *Device, r *fido.MakeCredentialRequest) *ctap.AttestedCredentialData {
+func register(t testing.TB, d *Device, r *fido.MakeCredentialRequest) *ctap.AttestedCredentialData {
 	t.Helper()
 	c, err := d.MakeCredential(t.Context(), r)
 	if err != nil {

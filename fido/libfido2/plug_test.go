@@ -20,7 +20,7 @@ import (
 // patience ends tests that would hang; nothing waits for it when all is well.
 const patience = 30 * time.Second
 
-func openPTY(t *testing.T) *endpoint.PTY {
+func openPTY(t testing.TB) *endpoint.PTY {
 	t.Helper()
 	pty, err := endpoint.OpenPTY()
 	if err != nil {
@@ -31,11 +31,11 @@ func openPTY(t *testing.T) *endpoint.PTY {
 }
 
 // plug makes a device of a handler. unplug takes it away and waits for its end.
-func plug(t *testing.T, h ctap.Handler) (path string, unplug func()) {
+func plug(t testing.TB, h ctap.Handler) (path string, unplug func()) {
 	return plugDevice(t, ctaphid.Device{}, h)
 }
 
-func plugDevice(t *testing.T, d ctaphid.Device, h ctap.Handler) (path string, unplug func()) {
+func plugDevice(t testing.TB, d ctaphid.Device, h ctap.Handler) (path string, unplug func()) {
 	t.Helper()
 	pty := openPTY(t)
 	pty.Device = d
@@ -57,7 +57,7 @@ func plugDevice(t *testing.T, d ctaphid.Device, h ctap.Handler) (path string, un
 // neighbour is another program that has the device open, and knows nothing of libfido2's lock.
 type neighbour struct{ *os.File }
 
-func openNeighbour(t *testing.T, path string) neighbour {
+func openNeighbour(t testing.TB, path string) neighbour {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -93,7 +93,7 @@ func (n neighbour) send(t *testing.T, m ctaphid.Message) {
 	}
 }
 
-func open(t *testing.T, path string) *Device {
+func open(t testing.TB, path string) *Device {
 	t.Helper()
 	d, err := Open(path)
 	if err != nil {

@@ -1,6 +1,6 @@
 // Command ratios reads the output of "go test -bench" and prints what fob costs beside its baselines: a benchmark X/fob is
 // paired with X/baseline, the least that must be done for the same result, measured in the same run. It fails when a
-// benchmark failed or there is none.
+// benchmark failed or there is none. What a benchmark measured besides, such as KiB/key, follows below.
 package main
 
 import (
@@ -42,6 +42,7 @@ type result struct {
 	name  string // package and benchmark, without what go test adds
 	total float64
 	runs  float64
+	notes []string // what else was measured, of the first run
 }
 
 // perSecond is how many operations there are in a second.
@@ -75,7 +76,7 @@ func parse(r io.Reader) (results []*result, failures []string, err error) {
 		if failed(line) {
 			failures = append(failures, line)
 		}
-		name, ns, ok := parseResult(line)
+		name, ns, notes, ok := parseResult(line)
 		if !ok {
 			continue
 		}
@@ -83,7 +84,7 @@ func parse(r io.Reader) (results []*result, failures []string, err error) {
 		i := slices.IndexFunc(results, func(r *result) bool { return r.name == name })
 		if i < 0 {
 			i = len(results)
-			results = append(results, &result{name: name})
+			results = append(results, &result{name: name, notes: notes})
 		}
 		results[i].total += ns
 		results[i].runs++
@@ -96,18 +97,24 @@ func failed(line string) bool {
 		strings.HasPrefix(line, "panic:")
 }
 
-// parseResult reads a line such as "BenchmarkX/fob-8 	 100 	 9.5 ns/op 	 0 B/op".
-func parseResult(line string) (name string, ns float64, ok bool) {
+// parseResult reads a line such as "BenchmarkX/fob-8 	 100 	 9.5 ns/op 	 0 B/op	 7 KiB/key". Units that go test knows
+// itself are no notes.
+func parseResult(line string) (name string, ns float64, notes []string, ok bool) {
 	fields := strings.Fields(line)
 	unit := slices.Index(fields, "ns/op")
 	if unit < 3 || !strings.HasPrefix(fields[0], "Benchmark") {
-		return "", 0, false
+		return "", 0, nil, false
 	}
 	ns, err := strconv.ParseFloat(fields[unit-1], 64)
 	if err != nil || !(ns > 0) {
-		return "", 0, false
+		return "", 0, nil, false
 	}
-	return withoutProcs(strings.TrimPrefix(fields[0], "Benchmark")), ns, true
+	for i := 2; i+1 < len(fields); i += 2 {
+		if unit := fields[i+1]; !slices.Contains([]string{"ns/op", "B/op", "allocs/op", "MB/s"}, unit) {
+			notes = append(notes, fields[i]+" "+unit)
+		}
+	}
+	return withoutProcs(strings.TrimPrefix(fields[0], "Benchmark")), ns, notes, true
 }
 
 // withoutProcs removes the number of processors that go test appends where it is not 1.
@@ -169,6 +176,11 @@ func table(w io.Writer, results []*result) error {
 	}
 	if len(all) > 0 {
 		b.WriteString("ratio: operations per second, of fob to its baseline\n")
+	}
+	for _, r := range results {
+		if len(r.notes) > 0 {
+			fmt.Fprintf(&b, "%s: %s\n", strings.TrimSuffix(r.name, "/fob"), strings.Join(r.notes, ", "))
+		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

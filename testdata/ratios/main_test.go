@@ -21,7 +21,7 @@ ok  	fob/fido/emulator	14.539s
 pkg: fob/ipc/varlink
 BenchmarkRoundTrip/baseline	   1000	     9.5 ns/op
 BenchmarkRoundTrip/fob	   1000	     38 ns/op
-BenchmarkFrame-16	   1000	     1000 ns/op
+BenchmarkFrame-16	   1000	     1000 ns/op	  12.50 KiB/key	  3.000 threads	  7 B/op
 PASS
 ok  	fob/ipc/varlink	14.539s
 `
@@ -33,6 +33,7 @@ fido/emulator GetAssertion/allow-list        60000       16667           30000  
 ipc/varlink RoundTrip                           38    26315789              10      105263158   0.25
 ipc/varlink Frame                             1000     1000000
 ratio: operations per second, of fob to its baseline
+ipc/varlink Frame: 12.50 KiB/key, 3.000 threads
 `
 
 func TestTable(t *testing.T) {
