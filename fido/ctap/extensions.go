@@ -5,8 +5,8 @@ const (
 	ExtensionCredProtect       = "credProtect"       // §12.1
 	ExtensionCredBlob          = "credBlob"          // §12.2
 	ExtensionLargeBlobKey      = "largeBlobKey"      // §12.3
-	ExtensionMinPINLength      = "minPinLength"      // §12.4
-	ExtensionHMACSecret        = "hmac-secret"       // §12.5
+	ExtensionMinPINLength      = "minPinLength"      // §12.5
+	ExtensionHMACSecret        = "hmac-secret"       // §12.7
 	ExtensionHMACSecretMC      = "hmac-secret-mc"    // §12.8
 	ExtensionThirdPartyPayment = "thirdPartyPayment" // §12.9
 )
@@ -21,7 +21,7 @@ const (
 )
 
 // HMACSecretInput is the input of the extension hmac-secret at getAssertion, and of hmac-secret-mc at makeCredential
-// (§12.5, §12.8).
+// (§12.7, §12.8).
 type HMACSecretInput struct {
 	KeyAgreement      *KeyAgreement `cbor:"1,keyasint,omitzero"`
 	SaltEnc           Bytes         `cbor:"2,keyasint,omitzero"` // one or two salts of 32 bytes, encrypted

@@ -39,79 +39,142 @@ type enrollment struct {
 	remaining uint // samples
 }
 
-// bioEnrollment implements authenticatorBioEnrollment (§6.7).
+// bioEnrollment implements authenticatorBioEnrollment (§6.7). getModality, sensor information and cancelling need no
+// token; the others begin with the same steps.
 func (a *Authenticator) bioEnrollment(r *request, parameters []byte) (ctap.Response, error) {
 	req, err := ctap.ParseBioEnrollmentRequest(parameters)
+	if err != nil {
+		return nil, err
+	}
+	params, err := paramsOf(req.SubcommandParams, req.Params)
 	switch {
 	case err != nil:
 		return nil, err
-	case ctap.True(req.GetModality):
+	case ctap.True(req.GetModality): // §6.7.2
 		return (&ctap.BioEnrollmentResponse{Modality: ctap.ModalityFingerprint}).Encode(), nil
-	case req.Subcommand == 0:
-		return nil, ctap.ErrMissingParameter
-	case req.Modality != ctap.ModalityFingerprint:
-		return nil, ctap.ErrInvalidParameter
 	}
 	switch req.Subcommand {
-	case ctap.SubcommandGetFingerprintSensorInfo:
-		return (&ctap.BioEnrollmentResponse{
-			FingerprintKind:                    ctap.FingerprintKindTouch,
-			MaxCaptureSamplesRequiredForEnroll: samplesPerFinger,
-			MaxTemplateFriendlyName:            maxFingerNameLength,
-		}).Encode(), nil
-	case ctap.SubcommandCancelCurrentEnrollment:
-		a.enrolling = nil
-		return ctap.Response{byte(ctap.StatusOK)}, nil
+	case 0:
+		return nil, ctap.ErrMissingParameter
+	case ctap.SubcommandGetFingerprintSensorInfo: // §6.7.3
+		return a.fingerprintSensorInfo(req)
+	case ctap.SubcommandCancelCurrentEnrollment: // §6.7.5
+		return a.cancelCurrentEnrollment(req)
+	case ctap.SubcommandEnrollBegin, ctap.SubcommandEnrollCaptureNextSample, ctap.SubcommandEnumerateEnrollments,
+		ctap.SubcommandSetFriendlyName, ctap.SubcommandRemoveEnrollment:
+	default: // §8.1
+		return nil, ctap.ErrInvalidSubcommand
 	}
-	if err := a.requireToken(req.PINUVAuthProtocol, req.PINUVAuthParam); err != nil {
-		return nil, err
-	}
-	_, err = a.pin.check(req.PINUVAuthProtocol, req.AuthMessage(), req.PINUVAuthParam, ctap.PermissionBioEnrollment)
-	if err != nil {
+	if err := a.authorizeBioEnrollment(req, params); err != nil {
 		return nil, err
 	}
 	switch req.Subcommand {
 	case ctap.SubcommandEnrollBegin:
-		return a.enrollBegin(r, req)
+		return a.enrollBegin(r, params)
 	case ctap.SubcommandEnrollCaptureNextSample:
-		return a.enrollCaptureNextSample(r, req)
+		return a.enrollCaptureNextSample(r, params)
 	case ctap.SubcommandEnumerateEnrollments:
 		return a.enumerateEnrollments()
 	case ctap.SubcommandSetFriendlyName:
-		return a.setFriendlyName(req)
-	case ctap.SubcommandRemoveEnrollment:
-		return a.removeEnrollment(req)
+		return a.setFriendlyName(params)
 	default:
-		return nil, ctap.ErrInvalidSubcommand
+		return a.removeEnrollment(params)
 	}
 }
 
-// enrollBegin implements §6.7.4.
-func (a *Authenticator) enrollBegin(r *request, req *ctap.BioEnrollmentRequest) (ctap.Response, error) {
-	params := new(ctap.BioEnrollmentParams)
-	if req.SubcommandParams != nil {
-		var err error
-		if params, err = req.Params(); err != nil {
-			return nil, err
+// paramsOf decodes subCommandParams with parse. Those that are absent are empty: what they lack is refused by the step that
+// asks for it.
+func paramsOf[T any](encoded ctap.RawMessage, parse func() (*T, error)) (*T, error) {
+	if encoded == nil {
+		return new(T), nil
+	}
+	return parse()
+}
+
+// checkModality refuses what is not a fingerprint. The specification makes the modality mandatory, and is silent on one that
+// the sensor does not have.
+func checkModality(req *ctap.BioEnrollmentRequest) error {
+	switch req.Modality {
+	case 0:
+		return ctap.ErrMissingParameter
+	case ctap.ModalityFingerprint:
+		return nil
+	default:
+		return ctap.ErrInvalidParameter
+	}
+}
+
+func (a *Authenticator) fingerprintSensorInfo(req *ctap.BioEnrollmentRequest) (ctap.Response, error) {
+	if err := checkModality(req); err != nil {
+		return nil, err
+	}
+	return (&ctap.BioEnrollmentResponse{
+		FingerprintKind:                    ctap.FingerprintKindTouch,
+		MaxCaptureSamplesRequiredForEnroll: samplesPerFinger,
+		MaxTemplateFriendlyName:            maxFingerNameLength,
+	}).Encode(), nil
+}
+
+func (a *Authenticator) cancelCurrentEnrollment(req *ctap.BioEnrollmentRequest) (ctap.Response, error) {
+	if err := checkModality(req); err != nil {
+		return nil, err
+	}
+	a.enrolling = nil
+	return ctap.Response{byte(ctap.StatusOK)}, nil
+}
+
+// authorizeBioEnrollment does the first five steps of §6.7.4 and §6.7.6 to §6.7.8, which are the same but for the name that
+// is measured before the token (§6.7.7 step 4).
+func (a *Authenticator) authorizeBioEnrollment(req *ctap.BioEnrollmentRequest, params *ctap.BioEnrollmentParams) error {
+	if req.PINUVAuthParam == nil { // step 1
+		return ctap.ErrPUATRequired
+	}
+	if err := checkModality(req); err != nil { // step 2
+		return err
+	}
+	if err := checkTemplate(req.Subcommand, params); err != nil { // step 2
+		return err
+	}
+	if err := a.checkProtocol(req.PINUVAuthProtocol); err != nil { // steps 2, 3
+		return err
+	}
+	if params.FriendlyName != nil && len(*params.FriendlyName) > maxFingerNameLength {
+		return ctap.ErrInvalidLength
+	}
+	_, err := a.pin.check(req.PINUVAuthProtocol, req.AuthMessage(), req.PINUVAuthParam, ctap.PermissionBioEnrollment)
+	return err // steps 4, 5
+}
+
+// checkTemplate refuses a subcommand without the parameters that it must have.
+func checkTemplate(s ctap.BioEnrollmentSubcommand, params *ctap.BioEnrollmentParams) error {
+	switch s {
+	case ctap.SubcommandEnrollBegin, ctap.SubcommandEnumerateEnrollments:
+		return nil
+	case ctap.SubcommandSetFriendlyName:
+		if params.FriendlyName == nil {
+			return ctap.ErrMissingParameter
 		}
 	}
-	if uint(len(a.state.Fingerprints)) >= a.MaxFingerprints {
-		return nil, ctap.ErrFPDatabaseFull
+	if params.TemplateID == nil {
+		return ctap.ErrMissingParameter
 	}
-	a.enrolling = &enrollment{id: make([]byte, 16), remaining: samplesPerFinger}
-	rand.Read(a.enrolling.id)
-	return a.capture(r, params.TimeoutMilliseconds, a.enrolling.id)
+	return nil
 }
 
-// enrollCaptureNextSample implements the second command of §6.7.4.
-func (a *Authenticator) enrollCaptureNextSample(r *request, req *ctap.BioEnrollmentRequest) (ctap.Response, error) {
-	params, err := req.Params()
-	switch {
-	case err != nil:
-		return nil, err
-	case params.TemplateID == nil:
-		return nil, ctap.ErrMissingParameter
-	case a.enrolling == nil || !bytes.Equal(a.enrolling.id, params.TemplateID):
+// enrollBegin does §6.7.4 steps 6 to 10 of enrollBegin. It ends an enrollment that was not finished.
+func (a *Authenticator) enrollBegin(r *request, params *ctap.BioEnrollmentParams) (ctap.Response, error) {
+	if uint(len(a.state.Fingerprints)) >= a.MaxFingerprints { // step 6
+		return nil, ctap.ErrFPDatabaseFull
+	}
+	a.enrolling = &enrollment{id: make([]byte, 16), remaining: samplesPerFinger} // steps 7, 8
+	rand.Read(a.enrolling.id)
+	return a.capture(r, params.TimeoutMilliseconds, a.enrolling.id) // steps 9, 10
+}
+
+// enrollCaptureNextSample does the last steps of enrollCaptureNextSample (§6.7.4). There is space, as enrollBegin found it and
+// one finger at a time is enrolled. The specification is silent on a template that is not being enrolled.
+func (a *Authenticator) enrollCaptureNextSample(r *request, params *ctap.BioEnrollmentParams) (ctap.Response, error) {
+	if a.enrolling == nil || !bytes.Equal(a.enrolling.id, params.TemplateID) {
 		return nil, ctap.ErrInvalidParameter
 	}
 	return a.capture(r, params.TimeoutMilliseconds, nil)
@@ -163,7 +226,7 @@ func (a *Authenticator) sample(r *request, milliseconds uint) (ctap.SampleStatus
 	}
 }
 
-// enumerateEnrollments implements §6.7.6.
+// enumerateEnrollments does §6.7.6 from step 6.
 func (a *Authenticator) enumerateEnrollments() (ctap.Response, error) {
 	if len(a.state.Fingerprints) == 0 {
 		return nil, ctap.ErrInvalidOption
@@ -175,38 +238,23 @@ func (a *Authenticator) enumerateEnrollments() (ctap.Response, error) {
 	return resp.Encode(), nil
 }
 
-// setFriendlyName implements §6.7.7.
-func (a *Authenticator) setFriendlyName(req *ctap.BioEnrollmentRequest) (ctap.Response, error) {
-	params, err := req.Params()
-	switch {
-	case err != nil:
-		return nil, err
-	case params.TemplateID == nil || params.FriendlyName == nil:
-		return nil, ctap.ErrMissingParameter
-	case len(*params.FriendlyName) > maxFingerNameLength:
-		return nil, ctap.ErrInvalidLength
-	}
+// setFriendlyName does §6.7.7 from step 7.
+func (a *Authenticator) setFriendlyName(params *ctap.BioEnrollmentParams) (ctap.Response, error) {
 	return a.changeFingers(params.TemplateID, func(list []Fingerprint, i int) []Fingerprint {
 		list[i].Name = *params.FriendlyName
 		return list
 	})
 }
 
-// removeEnrollment implements §6.7.8.
-func (a *Authenticator) removeEnrollment(req *ctap.BioEnrollmentRequest) (ctap.Response, error) {
-	params, err := req.Params()
-	switch {
-	case err != nil:
-		return nil, err
-	case params.TemplateID == nil:
-		return nil, ctap.ErrMissingParameter
-	}
+// removeEnrollment does §6.7.8 from step 6.
+func (a *Authenticator) removeEnrollment(params *ctap.BioEnrollmentParams) (ctap.Response, error) {
 	return a.changeFingers(params.TemplateID, func(list []Fingerprint, i int) []Fingerprint {
 		return slices.Delete(list, i, i+1)
 	})
 }
 
-// changeFingers applies change to a copy of the list, at the place of the finger with this ID.
+// changeFingers applies change to a copy of the list, at the place of the finger with this ID; ErrInvalidOption where there
+// is none.
 func (a *Authenticator) changeFingers(id []byte, change func([]Fingerprint, int) []Fingerprint) (ctap.Response, error) {
 	i := slices.IndexFunc(a.state.Fingerprints, func(f Fingerprint) bool { return bytes.Equal(f.ID, id) })
 	if i < 0 {

@@ -157,7 +157,7 @@ func (c *Credential) user(named bool) *ctap.PublicKeyCredentialUserEntity {
 	return u
 }
 
-// credRandom is the secret behind hmac-secret: one for a verified user, another for others (§12.5). It comes from the
+// credRandom is the secret behind hmac-secret: one for a verified user, another for others (§12.7). It comes from the
 // private key, and so dies with it.
 func (c *Credential) credRandom(verified bool) []byte {
 	mac := hmac.New(sha256.New, c.PrivateKey)

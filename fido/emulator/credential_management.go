@@ -6,9 +6,14 @@ import (
 	"fob/fido/ctap"
 )
 
-// credentialManagement implements authenticatorCredentialManagement (§6.8).
+// credentialManagement implements authenticatorCredentialManagement (§6.8). What continues an enumeration needs no token; the
+// others begin with the same steps.
 func (a *Authenticator) credentialManagement(r *request, parameters []byte, before pending) (ctap.Response, error) {
 	req, err := ctap.ParseCredentialManagementRequest(parameters)
+	if err != nil {
+		return nil, err
+	}
+	params, err := paramsOf(req.SubcommandParams, req.Params)
 	if err != nil {
 		return nil, err
 	}
@@ -16,41 +21,66 @@ func (a *Authenticator) credentialManagement(r *request, parameters []byte, befo
 	case 0:
 		return nil, ctap.ErrMissingParameter
 	case ctap.SubcommandGetCredsMetadata:
-		return a.getCredsMetadata(req)
+		return a.getCredsMetadata(req, params)
 	case ctap.SubcommandEnumerateRPsBegin:
-		return a.enumerateRPsBegin(r, req)
+		return a.enumerateRPsBegin(r, req, params)
 	case ctap.SubcommandEnumerateRPsGetNextRP:
 		return a.enumerateRPsGetNextRP(r, before)
 	case ctap.SubcommandEnumerateCredentialsBegin:
-		return a.enumerateCredentialsBegin(r, req)
+		return a.enumerateCredentialsBegin(r, req, params)
 	case ctap.SubcommandEnumerateCredentialsGetNextCredential:
 		return a.enumerateCredentialsGetNext(r, before)
 	case ctap.SubcommandDeleteCredential:
-		return a.deleteCredential(req)
+		return a.deleteCredential(req, params)
 	case ctap.SubcommandUpdateUserInformation:
-		return a.updateUserInformation(req)
-	default:
+		return a.updateUserInformation(req, params)
+	default: // §8.1
 		return nil, ctap.ErrInvalidSubcommand
 	}
 }
 
-// authorizeManagement checks the pinUvAuthParam of a request. admits says whether a token that is bound to an RP ID
-// will do; nil when none will.
-func (a *Authenticator) authorizeManagement(req *ctap.CredentialManagementRequest, admits func(rpID string) bool) error {
-	if err := a.requireToken(req.PINUVAuthProtocol, req.PINUVAuthParam); err != nil {
-		return err
+// authorizeManagement does steps 1 to 6 of §6.8.2 to §6.8.6 and gives the token. admits says whether a token that is bound to
+// an RP ID will do; nil when none will.
+func (a *Authenticator) authorizeManagement(req *ctap.CredentialManagementRequest, params *ctap.CredentialManagementParams,
+	admits func(rpID string) bool) (*token, error) {
+
+	if req.PINUVAuthParam == nil { // step 1
+		return nil, ctap.ErrPUATRequired
+	}
+	if missesParams(req.Subcommand, params) { // step 2
+		return nil, ctap.ErrMissingParameter
+	}
+	if err := a.checkProtocol(req.PINUVAuthProtocol); err != nil { // steps 2, 3
+		return nil, err
 	}
 	if a.readsByPersistentToken(req) {
 		return nil
 	}
 	t, err := a.pin.check(req.PINUVAuthProtocol, req.AuthMessage(), req.PINUVAuthParam, ctap.PermissionCredentialManagement)
-	if err != nil {
-		return err
+	if err != nil { // steps 4, 5
+		return nil, err
 	}
-	if t.rpID != "" && (admits == nil || !admits(t.rpID)) {
-		return ctap.ErrPINAuthInvalid
+	if t.rpID != "" && (admits == nil || !admits(t.rpID)) { // step 6
+		return nil, ctap.ErrPINAuthInvalid
 	}
-	return nil
+	return t, nil
+}
+
+// missesParams reports whether a subcommand comes without the parameters that it must have.
+func missesParams(s ctap.CredentialManagementSubcommand, params *ctap.CredentialManagementParams) bool {
+	switch s {
+	case ctap.SubcommandEnumerateCredentialsBegin:
+		return params.RPIDHash == nil
+	case ctap.SubcommandUpdateUserInformation:
+		if params.User == nil || params.User.ID == nil {
+			return true
+		}
+		fallthrough
+	case ctap.SubcommandDeleteCredential:
+		return params.CredentialID == nil || params.CredentialID.ID == nil
+	default:
+		return false
+	}
 }
 
 // readsByPersistentToken reports whether a request that changes nothing came with the persistentPinUvAuthToken (pcmr).
@@ -65,8 +95,8 @@ func (a *Authenticator) readsByPersistentToken(req *ctap.CredentialManagementReq
 }
 
 // getCredsMetadata implements §6.8.2.
-func (a *Authenticator) getCredsMetadata(req *ctap.CredentialManagementRequest) (ctap.Response, error) {
-	if err := a.authorizeManagement(req, nil); err != nil {
+func (a *Authenticator) getCredsMetadata(req *ctap.CredentialManagementRequest, params *ctap.CredentialManagementParams) (ctap.Response, error) {
+	if _, err := a.authorizeManagement(req, params, nil); err != nil {
 		return nil, err
 	}
 	existing := uint(len(a.state.Credentials))
@@ -77,29 +107,36 @@ func (a *Authenticator) getCredsMetadata(req *ctap.CredentialManagementRequest) 
 	}).Encode(), nil
 }
 
-// enumerateRPsBegin implements §6.8.3.
-func (a *Authenticator) enumerateRPsBegin(r *request, req *ctap.CredentialManagementRequest) (ctap.Response, error) {
-	if err := a.authorizeManagement(req, nil); err != nil {
+// enumerateRPsBegin implements the first subcommand of §6.8.3.
+func (a *Authenticator) enumerateRPsBegin(r *request, req *ctap.CredentialManagementRequest,
+	params *ctap.CredentialManagementParams) (ctap.Response, error) {
+
+	t, err := a.authorizeManagement(req, params, nil)
+	if err != nil {
 		return nil, err
 	}
 	rps := a.state.onePerRP()
-	if len(rps) == 0 {
+	if len(rps) == 0 { // step 7
 		return nil, ctap.ErrNoCredentials
 	}
-	return a.rpResponse(r, rps, uint(len(rps))), nil
+	a.pending = pending{channel: r.channel, token: t, rps: rps}
+	return a.nextRP(uint(len(rps))), nil
 }
 
+// enumerateRPsGetNextRP implements the second subcommand of §6.8.3.
 func (a *Authenticator) enumerateRPsGetNextRP(r *request, before pending) (ctap.Response, error) {
 	if len(before.rps) == 0 || !before.goesOn(r) {
 		return nil, ctap.ErrNotAllowed
 	}
-	return a.rpResponse(r, before.rps, 0), nil
+	a.pending = before
+	return a.nextRP(0), nil
 }
 
-// rpResponse tells of the first of rps and keeps the others for the next command.
-func (a *Authenticator) rpResponse(r *request, rps []*Credential, total uint) ctap.Response {
-	a.pending = pending{channel: r.channel, last: a.now(), rps: rps[1:]}
-	c := rps[0]
+// nextRP tells of the first RP that is pending and keeps the others for the next command. total is their number in the first
+// answer, else 0.
+func (a *Authenticator) nextRP(total uint) ctap.Response {
+	c := a.pending.rps[0]
+	a.pending.rps, a.pending.last = a.pending.rps[1:], a.now()
 	return (&ctap.CredentialManagementResponse{
 		RP:       &ctap.PublicKeyCredentialRpEntity{ID: c.RPID, Name: c.RPName},
 		RPIDHash: rpIDHash(c.RPID),
@@ -120,17 +157,14 @@ func (s *state) onePerRP() []*Credential {
 	return list
 }
 
-// enumerateCredentialsBegin implements §6.8.4.
-func (a *Authenticator) enumerateCredentialsBegin(r *request, req *ctap.CredentialManagementRequest) (ctap.Response, error) {
-	params, err := req.Params()
-	if err != nil {
-		return nil, err
-	}
-	if params.RPIDHash == nil {
-		return nil, ctap.ErrMissingParameter
-	}
+// enumerateCredentialsBegin implements the first subcommand of §6.8.4. A token that is bound to this RP will do, as CTAP 2.1
+// has it; libfido2 asks for such a token.
+func (a *Authenticator) enumerateCredentialsBegin(r *request, req *ctap.CredentialManagementRequest,
+	params *ctap.CredentialManagementParams) (ctap.Response, error) {
+
 	sameRP := func(rpID string) bool { return bytes.Equal(rpIDHash(rpID), params.RPIDHash) }
-	if err := a.authorizeManagement(req, sameRP); err != nil {
+	t, err := a.authorizeManagement(req, params, sameRP)
+	if err != nil {
 		return nil, err
 	}
 	var found []*Credential
@@ -139,23 +173,27 @@ func (a *Authenticator) enumerateCredentialsBegin(r *request, req *ctap.Credenti
 			found = append(found, c)
 		}
 	}
-	if len(found) == 0 {
+	if len(found) == 0 { // step 7
 		return nil, ctap.ErrNoCredentials
 	}
-	return a.credentialResponse(r, found, uint(len(found)))
+	a.pending = pending{channel: r.channel, token: t, credentials: found}
+	return a.nextCredential(uint(len(found)))
 }
 
+// enumerateCredentialsGetNext implements the second subcommand of §6.8.4.
 func (a *Authenticator) enumerateCredentialsGetNext(r *request, before pending) (ctap.Response, error) {
 	if len(before.credentials) == 0 || !before.goesOn(r) {
 		return nil, ctap.ErrNotAllowed
 	}
-	return a.credentialResponse(r, before.credentials, 0)
+	a.pending = before
+	return a.nextCredential(0)
 }
 
-// credentialResponse tells of the first credential and keeps the others for the next command.
-func (a *Authenticator) credentialResponse(r *request, list []*Credential, total uint) (ctap.Response, error) {
-	a.pending = pending{channel: r.channel, last: a.now(), credentials: list[1:]}
-	c := list[0]
+// nextCredential tells of the first credential that is pending and keeps the others for the next command. total is their
+// number in the first answer, else 0.
+func (a *Authenticator) nextCredential(total uint) (ctap.Response, error) {
+	c := a.pending.credentials[0]
+	a.pending.credentials, a.pending.last = a.pending.credentials[1:], a.now()
 	public, err := c.publicKey()
 	if err != nil {
 		return nil, err
@@ -174,19 +212,18 @@ func (a *Authenticator) credentialResponse(r *request, list []*Credential, total
 	return resp.Encode(), nil
 }
 
-// named gives the discoverable credential that a request names, after checking that its token may manage it.
+// named gives the discoverable credential that a request names, when its token may manage it. A bound token does not learn
+// whether a credential of another RP exists (§6.8.5 and §6.8.6 steps 6, 7).
 func (a *Authenticator) named(req *ctap.CredentialManagementRequest, params *ctap.CredentialManagementParams) (*Credential, error) {
-	if params.CredentialID == nil || params.CredentialID.ID == nil {
-		return nil, ctap.ErrMissingParameter
-	}
 	var found *Credential
 	for i := range a.state.Credentials {
-		if c := &a.state.Credentials[i]; bytes.Equal(c.ID, params.CredentialID.ID) {
+		c := &a.state.Credentials[i]
+		if params.CredentialID != nil && bytes.Equal(c.ID, params.CredentialID.ID) {
 			found = c
 		}
 	}
 	itsRP := func(rpID string) bool { return found != nil && found.RPID == rpID }
-	if err := a.authorizeManagement(req, itsRP); err != nil {
+	if _, err := a.authorizeManagement(req, params, itsRP); err != nil {
 		return nil, err
 	}
 	if found == nil {
@@ -196,11 +233,7 @@ func (a *Authenticator) named(req *ctap.CredentialManagementRequest, params *cta
 }
 
 // deleteCredential implements §6.8.5.
-func (a *Authenticator) deleteCredential(req *ctap.CredentialManagementRequest) (ctap.Response, error) {
-	params, err := req.Params()
-	if err != nil {
-		return nil, err
-	}
+func (a *Authenticator) deleteCredential(req *ctap.CredentialManagementRequest, params *ctap.CredentialManagementParams) (ctap.Response, error) {
 	c, err := a.named(req, params)
 	if err != nil {
 		return nil, err
@@ -211,15 +244,8 @@ func (a *Authenticator) deleteCredential(req *ctap.CredentialManagementRequest) 
 	return ctap.Response{byte(ctap.StatusOK)}, nil
 }
 
-// updateUserInformation implements §6.8.6: the names change, the user ID stays.
-func (a *Authenticator) updateUserInformation(req *ctap.CredentialManagementRequest) (ctap.Response, error) {
-	params, err := req.Params()
-	if err != nil {
-		return nil, err
-	}
-	if params.User == nil || params.User.ID == nil {
-		return nil, ctap.ErrMissingParameter
-	}
+// updateUserInformation implements §6.8.6: names change, or go where none are given; the user ID stays.
+func (a *Authenticator) updateUserInformation(req *ctap.CredentialManagementRequest, params *ctap.CredentialManagementParams) (ctap.Response, error) {
 	c, err := a.named(req, params)
 	if err != nil {
 		return nil, err

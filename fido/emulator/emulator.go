@@ -57,7 +57,6 @@ type Authenticator struct {
 	poweredUp time.Time
 	pin       pinState
 	pending   pending
-	blobs     blobWrite
 	enrolling *enrollment
 	touch     *u2fTouch
 }
@@ -67,17 +66,20 @@ type Authenticator struct {
 type pending struct {
 	channel     uint32
 	last        time.Time // of the command before
+	token       *token    // that authorized the first command; nil for none
 	assertion   *nextAssertion
 	rps         []*Credential // one for each RP
 	credentials []*Credential
+	blobs       *blobWrite
 }
 
 // pendingTimeout is how long a platform may take to go on (§6.3).
 const pendingTimeout = 30 * time.Second
 
-// goesOn reports whether a command of this channel may go on with what is pending.
+// goesOn reports whether a command of this channel may go on with what is pending. It may not when the token has expired
+// that stands behind it (§6).
 func (p *pending) goesOn(r *request) bool {
-	return p.channel == r.channel && r.now.Sub(p.last) <= pendingTimeout
+	return p.channel == r.channel && r.now.Sub(p.last) <= pendingTimeout && (p.token == nil || !p.token.expired(r.now))
 }
 
 // ErrOtherProfile is a state file of a key of another profile than was asked for.
@@ -160,7 +162,7 @@ func (a *Authenticator) PowerCycle() {
 func (a *Authenticator) powerUp() {
 	a.forgetTouch()
 	a.poweredUp = a.now()
-	a.pending, a.blobs, a.enrolling = pending{}, blobWrite{}, nil
+	a.pending, a.enrolling = pending{}, nil
 	a.pin = newPINState(a.now)
 }
 
@@ -250,7 +252,7 @@ func (a *Authenticator) serve(r *request, req ctap.Request) (ctap.Response, erro
 		if a.MaxLargeBlobArray == 0 {
 			return nil, ctap.ErrInvalidCommand
 		}
-		return a.largeBlobs(parameters)
+		return a.largeBlobs(r, parameters, before)
 	case ctap.CommandConfig:
 		if !a.Config {
 			return nil, ctap.ErrInvalidCommand
@@ -307,7 +309,7 @@ func (a *Authenticator) reset(r *request) (ctap.Response, error) {
 	if err := a.update(func(s *state) { s.reset(a.Profile) }); err != nil {
 		return nil, err
 	}
-	a.pin, a.blobs, a.enrolling = newPINState(a.now), blobWrite{}, nil
+	a.pin, a.enrolling = newPINState(a.now), nil
 	return ctap.Response{byte(ctap.StatusOK)}, nil
 }
 

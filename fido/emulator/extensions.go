@@ -28,17 +28,20 @@ func extensionInputs[T any](a *Authenticator, extensions map[string]ctap.RawMess
 	return inputs, ctap.Unmarshal(b, inputs)
 }
 
-// checkMakeCredentialExtensions refuses inputs that make no sense, before the person is asked.
+// checkMakeCredentialExtensions refuses inputs that make no sense. §12.1 says nothing of a level that it does not define.
 func (a *Authenticator) checkMakeCredentialExtensions(in *ctap.MakeCredentialExtensionInputs, rk bool) error {
 	switch {
-	case in.CredProtect > ctap.UserVerificationRequired: // §12.1
+	case in.CredProtect > ctap.UserVerificationRequired:
 		return ctap.ErrInvalidOption
 	case ctap.False(in.LargeBlobKey), ctap.True(in.LargeBlobKey) && !rk: // §12.3
 		return ctap.ErrInvalidOption
 	case in.HMACSecretMC != nil && !ctap.True(in.HMACSecret): // §12.8
-		return ctap.ErrInvalidOption
+		return ctap.ErrMissingParameter
+	case in.HMACSecretMC != nil:
+		return a.checkHMACSecret(in.HMACSecretMC)
+	default:
+		return nil
 	}
-	return nil
 }
 
 // applyExtensions makes a new credential what the extensions ask for.
@@ -58,20 +61,20 @@ func (a *Authenticator) applyExtensions(c *Credential, in *ctap.MakeCredentialEx
 	}
 }
 
-// makeCredentialOutputs answers the extensions of makeCredential.
+// makeCredentialOutputs answers the extensions of makeCredential. thirdPartyPayment has no output there (§12.9).
 func (a *Authenticator) makeCredentialOutputs(c *Credential, in *ctap.MakeCredentialExtensionInputs, flags ctap.Flags) (ctap.RawMessage, error) {
 	var out ctap.MakeCredentialExtensionOutputs
 	if in.CredProtect != 0 {
 		out.CredProtect = c.CredProtect
 	}
-	if in.HMACSecret != nil {
+	if c.HMACSecret {
 		out.HMACSecret = &c.HMACSecret
 	}
 	if in.CredBlob != nil { // stored or not is an answer, never an error (§12.2)
 		stored := c.CredBlob != nil
 		out.CredBlob = &stored
 	}
-	if ctap.True(in.MinPINLength) && slices.Contains(a.state.MinPINLengthRPIDs, c.RPID) { // §12.4
+	if ctap.True(in.MinPINLength) && slices.Contains(a.state.MinPINLengthRPIDs, c.RPID) { // §12.5
 		out.MinPINLength = a.state.minPINLength()
 	}
 	if in.HMACSecretMC != nil {
@@ -109,30 +112,42 @@ func (a *Authenticator) getAssertionOutputs(c *Credential, in *ctap.GetAssertion
 	return b, nil
 }
 
-// checkGetAssertionExtensions refuses inputs that make no sense, before the person is asked.
+// checkGetAssertionExtensions refuses inputs that make no sense.
 func (a *Authenticator) checkGetAssertionExtensions(in *ctap.GetAssertionExtensionInputs, up bool) error {
-	switch {
-	case ctap.False(in.LargeBlobKey): // §12.3
+	if in.HMACSecret != nil {
+		if err := a.checkHMACSecret(in.HMACSecret); err != nil {
+			return err
+		}
+		if !up { // §12.7 step 2
+			return ctap.ErrUnsupportedOption
+		}
+	}
+	if ctap.False(in.LargeBlobKey) { // §12.3
 		return ctap.ErrInvalidOption
-	case in.HMACSecret != nil && !up: // §12.5
-		return ctap.ErrUnsupportedOption
 	}
 	return nil
 }
 
-// hmacSecret computes HMAC-SHA-256(CredRandom, salt) for one or two salts (§12.5). saltAuth is checked before anything
-// is decrypted.
-func (a *Authenticator) hmacSecret(c *Credential, in *ctap.HMACSecretInput, flags ctap.Flags) ([]byte, error) {
-	protocol := in.PINUVAuthProtocol
-	if protocol == 0 {
-		protocol = ctap.PINProtocolOne
-	}
+// checkHMACSecret refuses salts without what is needed to read them, or under a protocol that we don't speak (§12.7 step 1).
+func (a *Authenticator) checkHMACSecret(in *ctap.HMACSecretInput) error {
 	if in.KeyAgreement == nil || in.SaltEnc == nil || in.SaltAuth == nil {
-		return nil, ctap.ErrMissingParameter
+		return ctap.ErrMissingParameter
 	}
-	if err := a.checkProtocol(protocol); err != nil {
-		return nil, err
+	return a.checkProtocol(saltProtocol(in))
+}
+
+// saltProtocol is the protocol of the salts: one, where none is named (§12.7 step 1).
+func saltProtocol(in *ctap.HMACSecretInput) ctap.PINProtocol {
+	if in.PINUVAuthProtocol == 0 {
+		return ctap.PINProtocolOne
 	}
+	return in.PINUVAuthProtocol
+}
+
+// hmacSecret computes HMAC-SHA-256(CredRandom, salt) for one or two salts (§12.7 from step 4). saltAuth is checked before
+// anything is decrypted.
+func (a *Authenticator) hmacSecret(c *Credential, in *ctap.HMACSecretInput, flags ctap.Flags) ([]byte, error) {
+	protocol := saltProtocol(in)
 	secret, err := protocol.SharedSecret(a.pin.keyAgreements[protocol], in.KeyAgreement.PublicKey)
 	if err != nil {
 		return nil, err
@@ -143,7 +158,7 @@ func (a *Authenticator) hmacSecret(c *Credential, in *ctap.HMACSecretInput, flag
 	}
 	salts, err := secret.Decrypt(in.SaltEnc)
 	if err != nil || (len(salts) != 32 && len(salts) != 64) {
-		return nil, ctap.ErrInvalidLength
+		return nil, ctap.ErrInvalidParameter
 	}
 	random := c.credRandom(flags&ctap.FlagUV != 0)
 	defer clear(random)

@@ -221,7 +221,7 @@ func TestHMACSecret(t *testing.T) {
 		p.wants(err, ctap.ErrPINAuthInvalid)
 		in, _ = p.hmacInput(protocol, salt1[:16])
 		_, _, err = p.assertWith("hmac-secret", in, nil, m.registered)
-		p.wants(err, ctap.ErrInvalidLength)
+		p.wants(err, ctap.ErrInvalidParameter)
 		in, _ = p.hmacInput(protocol, salt1)
 		in.KeyAgreement = nil
 		_, _, err = p.assertWith("hmac-secret", in, nil, m.registered)
@@ -249,7 +249,7 @@ func TestHMACSecretMC(t *testing.T) {
 	salt := bytes.Repeat([]byte{7}, 32)
 	in, secret := p.hmacInput(ctap.PINProtocolTwo, salt)
 	_, err := p.make(credentialRequest(asking("hmac-secret-mc", in)))
-	p.wants(err, ctap.ErrInvalidOption) // needs hmac-secret beside it
+	p.wants(err, ctap.ErrMissingParameter) // needs hmac-secret beside it
 	m := p.extended(credentialRequest(asking("hmac-secret", true), asking("hmac-secret-mc", in)))
 	atCreation, err := secret.Decrypt(m.HMACSecretMC)
 	p.must(err)

@@ -319,7 +319,7 @@ func TestMinPINLength(t *testing.T) {
 	yes := true
 	p.wants(p.configure(nil, ctap.SubcommandSetMinPINLength, &ctap.SetMinPINLengthParams{ForceChangePIN: &yes}), ctap.ErrPINNotSet)
 	p.wants(p.configure(nil, ctap.SubcommandSetMinPINLength, nil), ctap.ErrMissingParameter)
-	p.wants(p.configure(nil, 9, nil), ctap.ErrInvalidSubcommand)
+	p.wants(p.configure(nil, 9, nil), ctap.ErrInvalidParameter)
 	p.must(p.setPIN(ctap.PINProtocolTwo, "1234"))
 	config := func(params *ctap.SetMinPINLengthParams) error {
 		return p.configure(p.tokenFor("1234", ctap.PermissionAuthenticatorConfiguration, ""), ctap.SubcommandSetMinPINLength, params)

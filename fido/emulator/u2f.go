@@ -27,7 +27,7 @@ type u2fTouch struct {
 	done      chan error // gets the answer, once
 }
 
-// u2f answers a CTAP1/U2F command (§7.1, §7.2 of CTAP; FIDO U2F Raw Message Formats).
+// u2f answers a CTAP1/U2F command (FIDO U2F Raw Message Formats; what it shares with CTAP2: §10 of CTAP).
 func (a *Authenticator) u2f(r *request, payload []byte) ctap.Response {
 	data, err := a.serveU2F(r, payload)
 	if err == nil {
