@@ -126,16 +126,16 @@ func (a *Authenticator) cancelCurrentEnrollment(req *ctap.BioEnrollmentRequest) 
 // authorizeBioEnrollment does the first five steps of §6.7.4 and §6.7.6 to §6.7.8, which are the same but for the name that
 // is measured before the token (§6.7.7 step 4).
 func (a *Authenticator) authorizeBioEnrollment(req *ctap.BioEnrollmentRequest, params *ctap.BioEnrollmentParams) error {
-	if req.PINUVAuthParam == nil { // step 1
+	switch {
+	case req.PINUVAuthParam == nil: // step 1
 		return ctap.ErrPUATRequired
+	case req.Modality == 0, req.PINUVAuthProtocol == 0, missesTemplate(req.Subcommand, params): // step 2
+		return ctap.ErrMissingParameter
 	}
-	if err := checkModality(req); err != nil { // step 2
+	if err := checkModality(req); err != nil {
 		return err
 	}
-	if err := checkTemplate(req.Subcommand, params); err != nil { // step 2
-		return err
-	}
-	if err := a.checkProtocol(req.PINUVAuthProtocol); err != nil { // steps 2, 3
+	if err := a.checkProtocol(req.PINUVAuthProtocol); err != nil { // step 3
 		return err
 	}
 	if params.FriendlyName != nil && len(*params.FriendlyName) > maxFingerNameLength {
@@ -145,20 +145,16 @@ func (a *Authenticator) authorizeBioEnrollment(req *ctap.BioEnrollmentRequest, p
 	return err // steps 4, 5
 }
 
-// checkTemplate refuses a subcommand without the parameters that it must have.
-func checkTemplate(s ctap.BioEnrollmentSubcommand, params *ctap.BioEnrollmentParams) error {
+// missesTemplate reports whether a subcommand comes without the parameters that it must have.
+func missesTemplate(s ctap.BioEnrollmentSubcommand, params *ctap.BioEnrollmentParams) bool {
 	switch s {
 	case ctap.SubcommandEnrollBegin, ctap.SubcommandEnumerateEnrollments:
-		return nil
+		return false
 	case ctap.SubcommandSetFriendlyName:
-		if params.FriendlyName == nil {
-			return ctap.ErrMissingParameter
-		}
+		return params.TemplateID == nil || params.FriendlyName == nil
+	default:
+		return params.TemplateID == nil
 	}
-	if params.TemplateID == nil {
-		return ctap.ErrMissingParameter
-	}
-	return nil
 }
 
 // enrollBegin does §6.7.4 steps 6 to 10 of enrollBegin. It ends an enrollment that was not finished.
