@@ -82,8 +82,8 @@ func (a *Authenticator) bioEnrollment(r *request, parameters []byte) (ctap.Respo
 	}
 }
 
-// paramsOf decodes subCommandParams with parse. Those that are absent are empty: what they lack is refused by the step that
-// asks for it.
+// paramsOf decodes subCommandParams with parse. Those that are absent are empty: what they lack is refused by the step
+// that asks for it.
 func paramsOf[T any](encoded ctap.RawMessage, parse func() (*T, error)) (*T, error) {
 	if encoded == nil {
 		return new(T), nil
@@ -91,8 +91,8 @@ func paramsOf[T any](encoded ctap.RawMessage, parse func() (*T, error)) (*T, err
 	return parse()
 }
 
-// checkModality refuses what is not a fingerprint. The specification makes the modality mandatory, and is silent on one that
-// the sensor does not have.
+// checkModality refuses what is not a fingerprint. The specification makes the modality mandatory, and is silent on
+// one that the sensor does not have.
 func checkModality(req *ctap.BioEnrollmentRequest) error {
 	switch req.Modality {
 	case 0:
@@ -123,8 +123,8 @@ func (a *Authenticator) cancelCurrentEnrollment(req *ctap.BioEnrollmentRequest) 
 	return ctap.Response{byte(ctap.StatusOK)}, nil
 }
 
-// authorizeBioEnrollment does the first five steps of §6.7.4 and §6.7.6 to §6.7.8, which are the same but for the name that
-// is measured before the token (§6.7.7 step 4).
+// authorizeBioEnrollment does the first five steps of §6.7.4 and §6.7.6 to §6.7.8, which are the same but for the name
+// that is measured before the token (§6.7.7 step 4).
 func (a *Authenticator) authorizeBioEnrollment(req *ctap.BioEnrollmentRequest, params *ctap.BioEnrollmentParams) error {
 	switch {
 	case req.PINUVAuthParam == nil: // step 1
@@ -167,8 +167,8 @@ func (a *Authenticator) enrollBegin(r *request, params *ctap.BioEnrollmentParams
 	return a.capture(r, params.TimeoutMilliseconds, a.enrolling.id) // steps 9, 10
 }
 
-// enrollCaptureNextSample does the last steps of enrollCaptureNextSample (§6.7.4). There is space, as enrollBegin found it and
-// one finger at a time is enrolled. The specification is silent on a template that is not being enrolled.
+// enrollCaptureNextSample does the last steps of enrollCaptureNextSample (§6.7.4). There is space, as enrollBegin
+// found it and one finger at a time is enrolled. The specification is silent on a template that is not being enrolled.
 func (a *Authenticator) enrollCaptureNextSample(r *request, params *ctap.BioEnrollmentParams) (ctap.Response, error) {
 	if a.enrolling == nil || !bytes.Equal(a.enrolling.id, params.TemplateID) {
 		return nil, ctap.ErrInvalidParameter
@@ -195,7 +195,9 @@ func (a *Authenticator) capture(r *request, milliseconds uint, id []byte) (ctap.
 			return nil, err
 		}
 	}
-	return (&ctap.BioEnrollmentResponse{TemplateID: id, LastEnrollSampleStatus: &status, RemainingSamples: &remaining}).Encode(), nil
+	return (&ctap.BioEnrollmentResponse{
+		TemplateID: id, LastEnrollSampleStatus: &status, RemainingSamples: &remaining,
+	}).Encode(), nil
 }
 
 func (a *Authenticator) sample(r *request, milliseconds uint) (ctap.SampleStatus, error) {
@@ -249,8 +251,8 @@ func (a *Authenticator) removeEnrollment(params *ctap.BioEnrollmentParams) (ctap
 	})
 }
 
-// changeFingers applies change to a copy of the list, at the place of the finger with this ID; ErrInvalidOption where there
-// is none.
+// changeFingers applies change to a copy of the list, at the place of the finger with this ID; ErrInvalidOption where
+// there is none.
 func (a *Authenticator) changeFingers(id []byte, change func([]Fingerprint, int) []Fingerprint) (ctap.Response, error) {
 	i := slices.IndexFunc(a.state.Fingerprints, func(f Fingerprint) bool { return bytes.Equal(f.ID, id) })
 	if i < 0 {
@@ -263,8 +265,8 @@ func (a *Authenticator) changeFingers(id []byte, change func([]Fingerprint, int)
 	return ctap.Response{byte(ctap.StatusOK)}, nil
 }
 
-// verifyFinger performs built-in user verification (§6.5.3.1, performBuiltInUv): ErrUVInvalid for a finger that does not
-// match, ErrUVBlocked when that has happened too often. The finger on the sensor is user presence as well.
+// verifyFinger performs built-in user verification (§6.5.3.1, performBuiltInUv): ErrUVInvalid for a finger that does
+// not match, ErrUVBlocked when that has happened too often. The finger on the sensor is user presence as well.
 func (a *Authenticator) verifyFinger(r *request, p PresenceRequest) error {
 	if a.state.uvRetries() == 0 {
 		return ctap.ErrUVBlocked

@@ -17,16 +17,14 @@ func (a *Authenticator) config(parameters []byte) (ctap.Response, error) {
 	case 0: // step 1
 		return nil, ctap.ErrMissingParameter
 	case ctap.SubcommandEnableEnterpriseAttestation:
-		if !a.EnterpriseAttestation {
-			return nil, ctap.ErrInvalidSubcommand
-		}
 		change = a.enableEnterpriseAttestation
 	case ctap.SubcommandToggleAlwaysUV:
 		change = a.toggleAlwaysUV
 	case ctap.SubcommandSetMinPINLength:
 		change = a.setMinPINLength
-	default: // step 2, where §8.1 would have ErrInvalidSubcommand
-		return nil, ctap.ErrInvalidParameter
+	}
+	if change == nil || req.Subcommand == ctap.SubcommandEnableEnterpriseAttestation && !a.EnterpriseAttestation {
+		return nil, ctap.ErrInvalidParameter // step 2, where §8.1 would have ErrInvalidSubcommand
 	}
 	if err := a.authorizeConfig(req); err != nil {
 		return nil, err
@@ -37,8 +35,8 @@ func (a *Authenticator) config(parameters []byte) (ctap.Response, error) {
 	return ctap.Response{byte(ctap.StatusOK)}, nil
 }
 
-// authorizeConfig does steps 3 and 4: what a PIN, a finger or alwaysUv protects needs a token. Without PIN and finger there is
-// none to be had, and so alwaysUv can be turned off without.
+// authorizeConfig does steps 3 and 4: what a PIN, a finger or alwaysUv protects needs a token. Without PIN and finger
+// there is none to be had, and so alwaysUv can be turned off without.
 func (a *Authenticator) authorizeConfig(req *ctap.ConfigRequest) error {
 	if !a.state.protected() && (!a.state.AlwaysUV || req.Subcommand == ctap.SubcommandToggleAlwaysUV) {
 		return nil
@@ -91,8 +89,8 @@ func (a *Authenticator) setMinPINLength(req *ctap.ConfigRequest) error {
 	return err
 }
 
-// checkMinPINLength refuses what setMinPINLength can't do, in the order of its steps. A length that no PIN can have and an RP
-// ID that is none are refused beside them.
+// checkMinPINLength refuses what setMinPINLength can't do, in the order of its steps. A length that no PIN can have
+// and an RP ID that is none are refused beside them.
 func (a *Authenticator) checkMinPINLength(params *ctap.SetMinPINLengthParams, length uint) error {
 	switch {
 	case params.MinPINLengthRPIDs != nil && !a.has(ctap.ExtensionMinPINLength): // step 2

@@ -6,57 +6,63 @@ import (
 	"fob/fido/ctap"
 )
 
-// credentialManagement implements authenticatorCredentialManagement (§6.8). What continues an enumeration needs no token; the
-// others begin with the same steps.
+// management is a request of authenticatorCredentialManagement. Its params are empty where it has none.
+type management struct {
+	*ctap.CredentialManagementRequest
+	params *ctap.CredentialManagementParams
+}
+
+// credentialManagement implements authenticatorCredentialManagement (§6.8). What continues an enumeration needs no
+// token; the others begin with the same steps.
 func (a *Authenticator) credentialManagement(r *request, parameters []byte, before pending) (ctap.Response, error) {
-	req, err := ctap.ParseCredentialManagementRequest(parameters)
+	parsed, err := ctap.ParseCredentialManagementRequest(parameters)
 	if err != nil {
 		return nil, err
 	}
-	params, err := paramsOf(req.SubcommandParams, req.Params)
+	params, err := paramsOf(parsed.SubcommandParams, parsed.Params)
 	if err != nil {
 		return nil, err
 	}
+	req := &management{parsed, params}
 	switch req.Subcommand {
 	case 0:
 		return nil, ctap.ErrMissingParameter
 	case ctap.SubcommandGetCredsMetadata:
-		return a.getCredsMetadata(req, params)
+		return a.getCredsMetadata(req)
 	case ctap.SubcommandEnumerateRPsBegin:
-		return a.enumerateRPsBegin(r, req, params)
+		return a.enumerateRPsBegin(r, req)
 	case ctap.SubcommandEnumerateRPsGetNextRP:
 		return a.enumerateRPsGetNextRP(r, before)
 	case ctap.SubcommandEnumerateCredentialsBegin:
-		return a.enumerateCredentialsBegin(r, req, params)
+		return a.enumerateCredentialsBegin(r, req)
 	case ctap.SubcommandEnumerateCredentialsGetNextCredential:
 		return a.enumerateCredentialsGetNext(r, before)
 	case ctap.SubcommandDeleteCredential:
-		return a.deleteCredential(req, params)
+		return a.deleteCredential(req)
 	case ctap.SubcommandUpdateUserInformation:
-		return a.updateUserInformation(req, params)
+		return a.updateUserInformation(req)
 	default: // §8.1
 		return nil, ctap.ErrInvalidSubcommand
 	}
 }
 
-// authorizeManagement does steps 1 to 6 of §6.8.2 to §6.8.6 and gives the token. admits says whether a token that is bound to
-// an RP ID will do; nil when none will.
-func (a *Authenticator) authorizeManagement(req *ctap.CredentialManagementRequest, params *ctap.CredentialManagementParams,
-	admits func(rpID string) bool) (*token, error) {
-
+// authorizeManagement does steps 1 to 6 of §6.8.2 to §6.8.6 and gives the token, or nil for the persistent one. admits
+// says whether a token that is bound to an RP ID will do; nil when none will.
+func (a *Authenticator) authorizeManagement(req *management, admits func(rpID string) bool) (*token, error) {
 	if req.PINUVAuthParam == nil { // step 1
 		return nil, ctap.ErrPUATRequired
 	}
-	if missesParams(req.Subcommand, params) { // step 2
+	if req.missesParams() { // step 2
 		return nil, ctap.ErrMissingParameter
 	}
 	if err := a.checkProtocol(req.PINUVAuthProtocol); err != nil { // steps 2, 3
 		return nil, err
 	}
 	if a.readsByPersistentToken(req) {
-		return nil
+		return nil, nil
 	}
-	t, err := a.pin.check(req.PINUVAuthProtocol, req.AuthMessage(), req.PINUVAuthParam, ctap.PermissionCredentialManagement)
+	t, err := a.pin.check(req.PINUVAuthProtocol, req.AuthMessage(), req.PINUVAuthParam,
+		ctap.PermissionCredentialManagement)
 	if err != nil { // steps 4, 5
 		return nil, err
 	}
@@ -66,25 +72,23 @@ func (a *Authenticator) authorizeManagement(req *ctap.CredentialManagementReques
 	return t, nil
 }
 
-// missesParams reports whether a subcommand comes without the parameters that it must have.
-func missesParams(s ctap.CredentialManagementSubcommand, params *ctap.CredentialManagementParams) bool {
-	switch s {
+// missesParams reports whether the subcommand comes without the parameters that it must have.
+func (req *management) missesParams() bool {
+	noCredential := req.params.CredentialID == nil || req.params.CredentialID.ID == nil
+	switch req.Subcommand {
 	case ctap.SubcommandEnumerateCredentialsBegin:
-		return params.RPIDHash == nil
-	case ctap.SubcommandUpdateUserInformation:
-		if params.User == nil || params.User.ID == nil {
-			return true
-		}
-		fallthrough
+		return req.params.RPIDHash == nil
 	case ctap.SubcommandDeleteCredential:
-		return params.CredentialID == nil || params.CredentialID.ID == nil
+		return noCredential
+	case ctap.SubcommandUpdateUserInformation:
+		return noCredential || req.params.User == nil || req.params.User.ID == nil
 	default:
 		return false
 	}
 }
 
 // readsByPersistentToken reports whether a request that changes nothing came with the persistentPinUvAuthToken (pcmr).
-func (a *Authenticator) readsByPersistentToken(req *ctap.CredentialManagementRequest) bool {
+func (a *Authenticator) readsByPersistentToken(req *management) bool {
 	switch req.Subcommand {
 	case ctap.SubcommandGetCredsMetadata, ctap.SubcommandEnumerateRPsBegin, ctap.SubcommandEnumerateCredentialsBegin:
 	default:
@@ -95,8 +99,8 @@ func (a *Authenticator) readsByPersistentToken(req *ctap.CredentialManagementReq
 }
 
 // getCredsMetadata implements §6.8.2.
-func (a *Authenticator) getCredsMetadata(req *ctap.CredentialManagementRequest, params *ctap.CredentialManagementParams) (ctap.Response, error) {
-	if _, err := a.authorizeManagement(req, params, nil); err != nil {
+func (a *Authenticator) getCredsMetadata(req *management) (ctap.Response, error) {
+	if _, err := a.authorizeManagement(req, nil); err != nil {
 		return nil, err
 	}
 	existing := uint(len(a.state.Credentials))
@@ -108,10 +112,8 @@ func (a *Authenticator) getCredsMetadata(req *ctap.CredentialManagementRequest, 
 }
 
 // enumerateRPsBegin implements the first subcommand of §6.8.3.
-func (a *Authenticator) enumerateRPsBegin(r *request, req *ctap.CredentialManagementRequest,
-	params *ctap.CredentialManagementParams) (ctap.Response, error) {
-
-	t, err := a.authorizeManagement(req, params, nil)
+func (a *Authenticator) enumerateRPsBegin(r *request, req *management) (ctap.Response, error) {
+	t, err := a.authorizeManagement(req, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -132,8 +134,8 @@ func (a *Authenticator) enumerateRPsGetNextRP(r *request, before pending) (ctap.
 	return a.nextRP(0), nil
 }
 
-// nextRP tells of the first RP that is pending and keeps the others for the next command. total is their number in the first
-// answer, else 0.
+// nextRP tells of the first RP that is pending and keeps the others for the next command. total is their number in the
+// first answer, else 0.
 func (a *Authenticator) nextRP(total uint) ctap.Response {
 	c := a.pending.rps[0]
 	a.pending.rps, a.pending.last = a.pending.rps[1:], a.now()
@@ -157,13 +159,11 @@ func (s *state) onePerRP() []*Credential {
 	return list
 }
 
-// enumerateCredentialsBegin implements the first subcommand of §6.8.4. A token that is bound to this RP will do, as CTAP 2.1
-// has it; libfido2 asks for such a token.
-func (a *Authenticator) enumerateCredentialsBegin(r *request, req *ctap.CredentialManagementRequest,
-	params *ctap.CredentialManagementParams) (ctap.Response, error) {
-
-	sameRP := func(rpID string) bool { return bytes.Equal(rpIDHash(rpID), params.RPIDHash) }
-	t, err := a.authorizeManagement(req, params, sameRP)
+// enumerateCredentialsBegin implements the first subcommand of §6.8.4. A token that is bound to this RP will do, as
+// CTAP 2.1 has it; libfido2 asks for such a token.
+func (a *Authenticator) enumerateCredentialsBegin(r *request, req *management) (ctap.Response, error) {
+	sameRP := func(rpID string) bool { return bytes.Equal(rpIDHash(rpID), req.params.RPIDHash) }
+	t, err := a.authorizeManagement(req, sameRP)
 	if err != nil {
 		return nil, err
 	}
@@ -189,8 +189,8 @@ func (a *Authenticator) enumerateCredentialsGetNext(r *request, before pending) 
 	return a.nextCredential(0)
 }
 
-// nextCredential tells of the first credential that is pending and keeps the others for the next command. total is their
-// number in the first answer, else 0.
+// nextCredential tells of the first credential that is pending and keeps the others for the next command. total is
+// their number in the first answer, else 0.
 func (a *Authenticator) nextCredential(total uint) (ctap.Response, error) {
 	c := a.pending.credentials[0]
 	a.pending.credentials, a.pending.last = a.pending.credentials[1:], a.now()
@@ -212,18 +212,18 @@ func (a *Authenticator) nextCredential(total uint) (ctap.Response, error) {
 	return resp.Encode(), nil
 }
 
-// named gives the discoverable credential that a request names, when its token may manage it. A bound token does not learn
-// whether a credential of another RP exists (§6.8.5 and §6.8.6 steps 6, 7).
-func (a *Authenticator) named(req *ctap.CredentialManagementRequest, params *ctap.CredentialManagementParams) (*Credential, error) {
+// named gives the discoverable credential that a request names, when its token may manage it. A bound token does not
+// learn whether a credential of another RP exists (§6.8.5 and §6.8.6 steps 6, 7).
+func (a *Authenticator) named(req *management) (*Credential, error) {
 	var found *Credential
 	for i := range a.state.Credentials {
 		c := &a.state.Credentials[i]
-		if params.CredentialID != nil && bytes.Equal(c.ID, params.CredentialID.ID) {
+		if req.params.CredentialID != nil && bytes.Equal(c.ID, req.params.CredentialID.ID) {
 			found = c
 		}
 	}
 	itsRP := func(rpID string) bool { return found != nil && found.RPID == rpID }
-	if _, err := a.authorizeManagement(req, params, itsRP); err != nil {
+	if _, err := a.authorizeManagement(req, itsRP); err != nil {
 		return nil, err
 	}
 	if found == nil {
@@ -233,8 +233,8 @@ func (a *Authenticator) named(req *ctap.CredentialManagementRequest, params *cta
 }
 
 // deleteCredential implements §6.8.5.
-func (a *Authenticator) deleteCredential(req *ctap.CredentialManagementRequest, params *ctap.CredentialManagementParams) (ctap.Response, error) {
-	c, err := a.named(req, params)
+func (a *Authenticator) deleteCredential(req *management) (ctap.Response, error) {
+	c, err := a.named(req)
 	if err != nil {
 		return nil, err
 	}
@@ -245,16 +245,16 @@ func (a *Authenticator) deleteCredential(req *ctap.CredentialManagementRequest, 
 }
 
 // updateUserInformation implements §6.8.6: names change, or go where none are given; the user ID stays.
-func (a *Authenticator) updateUserInformation(req *ctap.CredentialManagementRequest, params *ctap.CredentialManagementParams) (ctap.Response, error) {
-	c, err := a.named(req, params)
+func (a *Authenticator) updateUserInformation(req *management) (ctap.Response, error) {
+	c, err := a.named(req)
 	if err != nil {
 		return nil, err
 	}
-	if !bytes.Equal(c.UserID, params.User.ID) {
+	if !bytes.Equal(c.UserID, req.params.User.ID) {
 		return nil, ctap.ErrInvalidParameter
 	}
 	changed := *c
-	changed.UserName, changed.UserDisplayName = truncate(params.User.Name), truncate(params.User.DisplayName)
+	changed.UserName, changed.UserDisplayName = truncate(req.params.User.Name), truncate(req.params.User.DisplayName)
 	err = a.update(func(s *state) {
 		s.replace(changed)
 		s.credentialsChanged()

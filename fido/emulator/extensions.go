@@ -28,7 +28,8 @@ func extensionInputs[T any](a *Authenticator, extensions map[string]ctap.RawMess
 	return inputs, ctap.Unmarshal(b, inputs)
 }
 
-// checkMakeCredentialExtensions refuses inputs that make no sense. §12.1 says nothing of a level that it does not define.
+// checkMakeCredentialExtensions refuses inputs that make no sense. §12.1 says nothing of a level that it does not
+// define.
 func (a *Authenticator) checkMakeCredentialExtensions(in *ctap.MakeCredentialExtensionInputs, rk bool) error {
 	switch {
 	case in.CredProtect > ctap.UserVerificationRequired:
@@ -62,7 +63,9 @@ func (a *Authenticator) applyExtensions(c *Credential, in *ctap.MakeCredentialEx
 }
 
 // makeCredentialOutputs answers the extensions of makeCredential. thirdPartyPayment has no output there (§12.9).
-func (a *Authenticator) makeCredentialOutputs(c *Credential, in *ctap.MakeCredentialExtensionInputs, flags ctap.Flags) (ctap.RawMessage, error) {
+func (a *Authenticator) makeCredentialOutputs(c *Credential, in *ctap.MakeCredentialExtensionInputs,
+	flags ctap.Flags) (ctap.RawMessage, error) {
+
 	var out ctap.MakeCredentialExtensionOutputs
 	if in.CredProtect != 0 {
 		out.CredProtect = c.CredProtect
@@ -91,7 +94,9 @@ func (a *Authenticator) makeCredentialOutputs(c *Credential, in *ctap.MakeCreden
 }
 
 // getAssertionOutputs answers the extensions of getAssertion.
-func (a *Authenticator) getAssertionOutputs(c *Credential, in *ctap.GetAssertionExtensionInputs, flags ctap.Flags) (ctap.RawMessage, error) {
+func (a *Authenticator) getAssertionOutputs(c *Credential, in *ctap.GetAssertionExtensionInputs,
+	flags ctap.Flags) (ctap.RawMessage, error) {
+
 	var out ctap.GetAssertionExtensionOutputs
 	if ctap.True(in.CredBlob) {
 		out.CredBlob = append(ctap.Bytes{}, c.CredBlob...) // empty where there is none (§12.2)
@@ -128,7 +133,8 @@ func (a *Authenticator) checkGetAssertionExtensions(in *ctap.GetAssertionExtensi
 	return nil
 }
 
-// checkHMACSecret refuses salts without what is needed to read them, or under a protocol that we don't speak (§12.7 step 1).
+// checkHMACSecret refuses salts without what is needed to read them, or under a protocol that we don't speak (§12.7
+// step 1).
 func (a *Authenticator) checkHMACSecret(in *ctap.HMACSecretInput) error {
 	if in.KeyAgreement == nil || in.SaltEnc == nil || in.SaltAuth == nil {
 		return ctap.ErrMissingParameter
@@ -144,8 +150,8 @@ func saltProtocol(in *ctap.HMACSecretInput) ctap.PINProtocol {
 	return in.PINUVAuthProtocol
 }
 
-// hmacSecret computes HMAC-SHA-256(CredRandom, salt) for one or two salts (§12.7 from step 4). saltAuth is checked before
-// anything is decrypted.
+// hmacSecret computes HMAC-SHA-256(CredRandom, salt) for one or two salts (§12.7 from step 4). saltAuth is checked
+// before anything is decrypted.
 func (a *Authenticator) hmacSecret(c *Credential, in *ctap.HMACSecretInput, flags ctap.Flags) ([]byte, error) {
 	protocol := saltProtocol(in)
 	secret, err := protocol.SharedSecret(a.pin.keyAgreements[protocol], in.KeyAgreement.PublicKey)

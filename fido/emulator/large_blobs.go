@@ -41,8 +41,8 @@ func (a *Authenticator) getLargeBlobs(req *ctap.LargeBlobsRequest) (ctap.Respons
 	return (&ctap.LargeBlobsResponse{Config: stored[offset:end]}).Encode(), nil
 }
 
-// setLargeBlobs does step 5. What was written takes effect when it is complete and its hash is right. A fragment that is
-// refused may be sent again.
+// setLargeBlobs does step 5. What was written takes effect when it is complete and its hash is right. A fragment that
+// is refused may be sent again.
 func (a *Authenticator) setLargeBlobs(r *request, req *ctap.LargeBlobsRequest, before pending) (ctap.Response, error) {
 	if uint(len(req.Set)) > a.maxFragment() { // step 5.1
 		return nil, ctap.ErrInvalidLength
@@ -69,8 +69,8 @@ func (a *Authenticator) setLargeBlobs(r *request, req *ctap.LargeBlobsRequest, b
 	return a.commitLargeBlobs(w.data)
 }
 
-// nextFragment does steps 5.2 to 5.4: a length comes with the first fragment alone, and fragments come in order. It gives the
-// array that the fragment belongs to.
+// nextFragment does steps 5.2 to 5.4: a length comes with the first fragment alone, and fragments come in order. It
+// gives the array that the fragment belongs to.
 func (a *Authenticator) nextFragment(req *ctap.LargeBlobsRequest) (*blobWrite, error) {
 	w := a.pending.blobs
 	if *req.Offset != 0 {

@@ -15,8 +15,8 @@ type misstep[A any] struct {
 	spoil func(A)
 }
 
-// missteps makes each misstep alone, and then each with each later one, where the key must tell of the earlier. What begin
-// gives must succeed as it is.
+// missteps makes each misstep alone, and then each with each later one, where the key must tell of the earlier. What
+// begin gives must succeed as it is.
 func missteps[A any](t *testing.T, begin func(*testing.T) A, send func(A) error, all []misstep[A]) {
 	t.Helper()
 	if err := send(begin(t)); err != nil {
@@ -67,13 +67,14 @@ func (a *attempt) sign(message []byte) ctap.Bytes {
 	return ctap.PINProtocolTwo.Authenticate(a.token.secret, message)
 }
 
-// signing gives the missteps with a pinUvAuthParam that subcommands have in common: they break the first five steps. of finds
-// the attempt in a request.
+// signing gives the missteps with a pinUvAuthParam that subcommands have in common: they break the first five steps.
+// of finds the attempt in a request.
 func signing[A any](of func(A) *attempt) (unsigned, noProtocol, otherProtocol, forged, forbidden misstep[A]) {
 	return misstep[A]{"step 1, no pinUvAuthParam", ctap.ErrPUATRequired, "param", func(a A) { of(a).token = nil }},
 		misstep[A]{"step 2, no pinUvAuthProtocol", ctap.ErrMissingParameter, "protocol", func(a A) { of(a).protocol = 0 }},
 		misstep[A]{"step 3, pinUvAuthProtocol 3", ctap.ErrInvalidParameter, "protocol", func(a A) { of(a).protocol = 3 }},
-		misstep[A]{"step 4, pinUvAuthParam over another message", ctap.ErrPINAuthInvalid, "param", func(a A) { of(a).forged = true }},
+		misstep[A]{"step 4, pinUvAuthParam over another message", ctap.ErrPINAuthInvalid, "param",
+			func(a A) { of(a).forged = true }},
 		misstep[A]{"step 5, a token without the permission", ctap.ErrPINAuthInvalid, "token", func(a A) {
 			of(a).a.pin.token.permissions = ctap.PermissionMakeCredential
 		}}

@@ -36,8 +36,8 @@ func (e *enrolling) send() error {
 	return err
 }
 
-// TestBioEnrollmentPrecedence goes through the steps of §6.7.4 and §6.7.6 to §6.7.8. (§6.7.2, §6.7.3 and §6.7.5 have none that
-// refuses.)
+// TestBioEnrollmentPrecedence goes through the steps of §6.7.4 and §6.7.6 to §6.7.8. (§6.7.2, §6.7.3 and §6.7.5 have
+// none that refuses.)
 func TestBioEnrollmentPrecedence(t *testing.T) {
 	name := "thumb"
 	one, two := ctap.BioEnrollmentParams{TemplateID: []byte("one")}, ctap.BioEnrollmentParams{TemplateID: []byte("two")}
@@ -70,7 +70,8 @@ func TestBioEnrollmentPrecedence(t *testing.T) {
 			}}}},
 		{"§6.7.7", ctap.SubcommandSetFriendlyName, named,
 			[]misstep[*enrolling]{noTemplate, noParams,
-				{"step 2, no templateFriendlyName", ctap.ErrMissingParameter, "name", func(e *enrolling) { e.params.FriendlyName = nil }}},
+				{"step 2, no templateFriendlyName", ctap.ErrMissingParameter, "name",
+					func(e *enrolling) { e.params.FriendlyName = nil }}},
 			[]misstep[*enrolling]{
 				{"step 4, name too long", ctap.ErrInvalidLength, "name", func(e *enrolling) {
 					long := strings.Repeat("x", maxFingerNameLength+1)
@@ -86,7 +87,8 @@ func TestBioEnrollmentPrecedence(t *testing.T) {
 			all := []misstep[*enrolling]{unsigned,
 				{"step 2, no modality", ctap.ErrMissingParameter, "modality", func(e *enrolling) { e.r.Modality = 0 }}}
 			all = append(append(all, test.missing...), noProtocol,
-				misstep[*enrolling]{"(no step), modality 2", ctap.ErrInvalidParameter, "modality", func(e *enrolling) { e.r.Modality = 2 }},
+				misstep[*enrolling]{"(no step), modality 2", ctap.ErrInvalidParameter, "modality",
+					func(e *enrolling) { e.r.Modality = 2 }},
 				otherProtocol)
 			all = append(append(append(all, test.early...), forged, forbidden), test.late...)
 			begin := func(t *testing.T) *enrolling { return beginEnrolling(t, test.s, test.params) }
@@ -95,21 +97,22 @@ func TestBioEnrollmentPrecedence(t *testing.T) {
 	}
 }
 
-// TestBioEnrollmentWithoutToken: what needs no token is answered without, and what is no subcommand is refused before one is
-// asked for.
+// TestBioEnrollmentWithoutToken: what needs no token is answered without, and what is no subcommand is refused before
+// one is asked for.
 func TestBioEnrollmentWithoutToken(t *testing.T) {
+	const sensorInfo, cancel = ctap.SubcommandGetFingerprintSensorInfo, ctap.SubcommandCancelCurrentEnrollment
 	for _, test := range []struct {
 		name string
 		r    ctap.BioEnrollmentRequest
 		want error
 	}{
 		{"§6.7.2 getModality", ctap.BioEnrollmentRequest{GetModality: new(true)}, nil},
-		{"§6.7.2 getModality false, and no subcommand", ctap.BioEnrollmentRequest{GetModality: new(false)}, ctap.ErrMissingParameter},
-		{"§6.7.3 sensor info", ctap.BioEnrollmentRequest{Modality: 1, Subcommand: ctap.SubcommandGetFingerprintSensorInfo}, nil},
-		{"§6.7.3 no modality", ctap.BioEnrollmentRequest{Subcommand: ctap.SubcommandGetFingerprintSensorInfo}, ctap.ErrMissingParameter},
-		{"§6.7.3 modality 2", ctap.BioEnrollmentRequest{Modality: 2, Subcommand: ctap.SubcommandGetFingerprintSensorInfo}, ctap.ErrInvalidParameter},
-		{"§6.7.5 cancel", ctap.BioEnrollmentRequest{Modality: 1, Subcommand: ctap.SubcommandCancelCurrentEnrollment}, nil},
-		{"§6.7.5 no modality", ctap.BioEnrollmentRequest{Subcommand: ctap.SubcommandCancelCurrentEnrollment}, ctap.ErrMissingParameter},
+		{"§6.7.2 getModality false", ctap.BioEnrollmentRequest{GetModality: new(false)}, ctap.ErrMissingParameter},
+		{"§6.7.3 sensor info", ctap.BioEnrollmentRequest{Modality: 1, Subcommand: sensorInfo}, nil},
+		{"§6.7.3 no modality", ctap.BioEnrollmentRequest{Subcommand: sensorInfo}, ctap.ErrMissingParameter},
+		{"§6.7.3 modality 2", ctap.BioEnrollmentRequest{Modality: 2, Subcommand: sensorInfo}, ctap.ErrInvalidParameter},
+		{"§6.7.5 cancel", ctap.BioEnrollmentRequest{Modality: 1, Subcommand: cancel}, nil},
+		{"§6.7.5 no modality", ctap.BioEnrollmentRequest{Subcommand: cancel}, ctap.ErrMissingParameter},
 		{"§8.1 before step 1", ctap.BioEnrollmentRequest{Modality: 1, Subcommand: 8}, ctap.ErrInvalidSubcommand},
 		{"§8.1 before the modality", ctap.BioEnrollmentRequest{Modality: 2, Subcommand: 8}, ctap.ErrInvalidSubcommand},
 		{"no subcommand", ctap.BioEnrollmentRequest{Modality: 1}, ctap.ErrMissingParameter},

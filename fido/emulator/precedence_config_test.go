@@ -47,8 +47,10 @@ func minPINLengthSteps() []misstep[*configuring] {
 			c.a.Extensions = nil
 			c.params.MinPINLengthRPIDs = []string{"example.com"}
 		}},
-		{"§6.11.4 step 3, shorter than before", ctap.ErrPINPolicyViolation, "length", func(c *configuring) { c.params.NewMinPINLength = number(3) }},
-		{"§6.11.4 step 3, longer than a PIN can be", ctap.ErrPINPolicyViolation, "length", func(c *configuring) { c.params.NewMinPINLength = number(64) }},
+		{"§6.11.4 step 3, shorter than before", ctap.ErrPINPolicyViolation, "length",
+			func(c *configuring) { c.params.NewMinPINLength = number(3) }},
+		{"§6.11.4 step 3, longer than a PIN can be", ctap.ErrPINPolicyViolation, "length",
+			func(c *configuring) { c.params.NewMinPINLength = number(64) }},
 		{"§6.11.4 step 4, no PIN to change", ctap.ErrPINNotSet, "pin", func(c *configuring) {
 			c.must(c.a.update(func(s *state) {
 				s.PINHash = nil
@@ -74,12 +76,14 @@ func TestConfigPrecedence(t *testing.T) {
 		later  []misstep[*configuring]
 	}{
 		{"§6.11.2 toggleAlwaysUv", ctap.SubcommandToggleAlwaysUV, nil, nil},
-		{"§6.11.4 setMinPINLength", ctap.SubcommandSetMinPINLength, &ctap.SetMinPINLengthParams{NewMinPINLength: number(8)}, minPINLengthSteps()},
+		{"§6.11.4 setMinPINLength", ctap.SubcommandSetMinPINLength,
+			&ctap.SetMinPINLengthParams{NewMinPINLength: number(8)}, minPINLengthSteps()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			begin := func(t *testing.T) *configuring {
 				p := protected(t, "fingerprint")
-				c := &configuring{holding(p, ctap.PermissionAuthenticatorConfiguration), &ctap.ConfigRequest{Subcommand: test.s}, nil}
+				r := &ctap.ConfigRequest{Subcommand: test.s}
+				c := &configuring{holding(p, ctap.PermissionAuthenticatorConfiguration), r, nil}
 				if test.params != nil {
 					params := *test.params
 					c.params = &params
@@ -91,8 +95,8 @@ func TestConfigPrecedence(t *testing.T) {
 	}
 }
 
-// TestConfigUnprotected: without PIN and finger no token is asked for (§6.11, behind step 5), except by alwaysUv (step 4), which
-// may be turned off all the same (step 3).
+// TestConfigUnprotected: without PIN and finger no token is asked for (§6.11, behind step 5), except by alwaysUv (step
+// 4), which may be turned off all the same (step 3).
 func TestConfigUnprotected(t *testing.T) {
 	length := &ctap.SetMinPINLengthParams{NewMinPINLength: number(8)}
 	for _, test := range []struct {
@@ -120,8 +124,8 @@ func TestConfigUnprotected(t *testing.T) {
 	}
 }
 
-// TestMinPINLengthKeeps: an empty list of RP IDs leaves the old one (§6.11.4 step 8), and tokens die while a PIN change is due,
-// even if it was due before (step 7).
+// TestMinPINLengthKeeps: an empty list of RP IDs leaves the old one (§6.11.4 step 8), and tokens die while a PIN
+// change is due, even if it was due before (step 7).
 func TestMinPINLengthKeeps(t *testing.T) {
 	p := protected(t, "fido2.1")
 	set := func(params *ctap.SetMinPINLengthParams) {

@@ -13,7 +13,9 @@ type managing struct {
 	params *ctap.CredentialManagementParams // nil for none
 }
 
-func beginManaging(t *testing.T, s ctap.CredentialManagementSubcommand, params func(*Credential) *ctap.CredentialManagementParams) *managing {
+func beginManaging(t *testing.T, s ctap.CredentialManagementSubcommand,
+	params func(*Credential) *ctap.CredentialManagementParams) *managing {
+
 	t.Helper()
 	p := newPlatform(t, Options{})
 	_, err := p.makeCredential(credentialRequest(discoverable))
@@ -46,10 +48,13 @@ func (m *managing) forget() {
 // TestCredentialManagementPrecedence goes through the steps of §6.8.2 to §6.8.6.
 func TestCredentialManagementPrecedence(t *testing.T) {
 	type spoiled = misstep[*managing]
-	bound := spoiled{"step 6, a token for another RP", ctap.ErrPINAuthInvalid, "rp", func(m *managing) { m.a.pin.token.rpID = "example.net" }}
-	boundAtAll := spoiled{"step 6, a token for an RP", ctap.ErrPINAuthInvalid, "rp", func(m *managing) { m.a.pin.token.rpID = "example.com" }}
+	bound := spoiled{"step 6, a token for another RP", ctap.ErrPINAuthInvalid, "rp",
+		func(m *managing) { m.a.pin.token.rpID = "example.net" }}
+	boundAtAll := spoiled{"step 6, a token for an RP", ctap.ErrPINAuthInvalid, "rp",
+		func(m *managing) { m.a.pin.token.rpID = "example.com" }}
 	none := spoiled{"step 7, no credentials", ctap.ErrNoCredentials, "credentials", (*managing).forget}
-	noParams := spoiled{"step 2, no subCommandParams", ctap.ErrMissingParameter, "params", func(m *managing) { m.params = nil }}
+	noParams := spoiled{"step 2, no subCommandParams", ctap.ErrMissingParameter, "params",
+		func(m *managing) { m.params = nil }}
 	noID := spoiled{"step 2, no credentialID", ctap.ErrMissingParameter, "params",
 		func(m *managing) { m.params = &ctap.CredentialManagementParams{User: m.params.User} }}
 	unknown := spoiled{"step 7, an unknown credential", ctap.ErrNoCredentials, "params", func(m *managing) {
@@ -79,14 +84,17 @@ func TestCredentialManagementPrecedence(t *testing.T) {
 		{"§6.8.5", ctap.SubcommandDeleteCredential, named, []spoiled{noParams, noID}, []spoiled{bound, none, unknown}},
 		{"§6.8.6", ctap.SubcommandUpdateUserInformation,
 			func(c *Credential) *ctap.CredentialManagementParams {
-				return &ctap.CredentialManagementParams{CredentialID: c.descriptor(), User: &ctap.PublicKeyCredentialUserEntity{ID: c.UserID}}
+				alice := &ctap.PublicKeyCredentialUserEntity{ID: c.UserID}
+				return &ctap.CredentialManagementParams{CredentialID: c.descriptor(), User: alice}
 			},
-			[]spoiled{noParams, noID, {"step 2, no user", ctap.ErrMissingParameter, "params", func(m *managing) { m.params.User = nil }}},
-			[]spoiled{bound, none, unknown, {"behind step 7, another user ID", ctap.ErrInvalidParameter, "user", func(m *managing) {
-				if m.params != nil && m.params.User != nil {
-					m.params.User.ID = []byte("bob")
-				}
-			}}}},
+			[]spoiled{noParams, noID, {"step 2, no user", ctap.ErrMissingParameter, "params",
+				func(m *managing) { m.params.User = nil }}},
+			[]spoiled{bound, none, unknown, {"behind step 7, another user ID", ctap.ErrInvalidParameter, "user",
+				func(m *managing) {
+					if m.params != nil && m.params.User != nil {
+						m.params.User.ID = []byte("bob")
+					}
+				}}}},
 	} {
 		t.Run(test.section, func(t *testing.T) {
 			unsigned, noProtocol, otherProtocol, forged, forbidden := signing(func(m *managing) *attempt { return &m.attempt })
@@ -97,21 +105,21 @@ func TestCredentialManagementPrecedence(t *testing.T) {
 	}
 }
 
-// TestCredentialManagementWithoutToken: an enumeration goes on without a token, and what is no subcommand is refused before one
-// is asked for.
+// TestCredentialManagementWithoutToken: an enumeration goes on without a token, and what is no subcommand is refused
+// before one is asked for.
 func TestCredentialManagementWithoutToken(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		r    ctap.CredentialManagementRequest
+		s    ctap.CredentialManagementSubcommand
 		want error
 	}{
-		{"§6.8.3 nothing begun", ctap.CredentialManagementRequest{Subcommand: ctap.SubcommandEnumerateRPsGetNextRP}, ctap.ErrNotAllowed},
-		{"§6.8.4 nothing begun", ctap.CredentialManagementRequest{Subcommand: ctap.SubcommandEnumerateCredentialsGetNextCredential}, ctap.ErrNotAllowed},
-		{"§8.1 before step 1", ctap.CredentialManagementRequest{Subcommand: 8}, ctap.ErrInvalidSubcommand},
-		{"no subcommand", ctap.CredentialManagementRequest{}, ctap.ErrMissingParameter},
+		{"§6.8.3 nothing begun", ctap.SubcommandEnumerateRPsGetNextRP, ctap.ErrNotAllowed},
+		{"§6.8.4 nothing begun", ctap.SubcommandEnumerateCredentialsGetNextCredential, ctap.ErrNotAllowed},
+		{"§8.1 before step 1", 8, ctap.ErrInvalidSubcommand},
+		{"no subcommand", 0, ctap.ErrMissingParameter},
 	} {
 		p := protected(t, "fido2.1")
-		if _, err := p.send(test.r.Encode()); err != test.want {
+		if _, err := p.manage(nil, test.s, nil); err != test.want {
 			t.Errorf("%s: got %v, want %v", test.name, err, test.want)
 		}
 	}

@@ -26,8 +26,8 @@ type salting struct {
 func beginSalting(t *testing.T, protocol ctap.PINProtocol, atCreation bool) *salting {
 	t.Helper()
 	p := newPlatform(t, Options{})
-	s := &salting{platform: p, protocol: protocol, named: protocol, rk: true, others: map[string]any{}, salts: make([]byte, 64)}
-	s.others["largeBlobKey"] = true
+	s := &salting{platform: p, protocol: protocol, named: protocol, rk: true, salts: make([]byte, 64)}
+	s.others = map[string]any{"largeBlobKey": true}
 	if atCreation {
 		s.others["hmac-secret"] = true
 		return s
@@ -42,7 +42,8 @@ func beginSalting(t *testing.T, protocol ctap.PINProtocol, atCreation bool) *sal
 func (s *salting) input() map[int]any {
 	x := s.agree(s.protocol)
 	enc := x.encrypt(s.salts)
-	in := map[int]any{1: &ctap.KeyAgreement{PublicKey: x.ours.PublicKey()}, 2: enc, 3: x.secret.Authenticate(enc), 4: s.named}
+	public := &ctap.KeyAgreement{PublicKey: x.ours.PublicKey()}
+	in := map[int]any{1: public, 2: enc, 3: x.secret.Authenticate(enc), 4: s.named}
 	if s.forged {
 		in[3] = x.secret.Authenticate(append(enc, 0))
 	}
@@ -94,11 +95,14 @@ var inputMissteps = []misstep[*salting]{
 	{"§12.7 step 1, pinUvAuthProtocol 3", ctap.ErrInvalidParameter, "protocol", func(s *salting) { s.named = 3 }},
 }
 
-// TestHMACSecretPrecedence goes through the steps of hmac-secret at getAssertion (§12.7), and largeBlobKey beside it (§12.3).
+// TestHMACSecretPrecedence goes through the steps of hmac-secret at getAssertion (§12.7), and largeBlobKey beside it
+// (§12.3).
 func TestHMACSecretPrecedence(t *testing.T) {
 	all := append(append(inputMissteps[:4:4],
-		misstep[*salting]{"§12.7 step 2, no user presence", ctap.ErrUnsupportedOption, "up", func(s *salting) { s.up = new(false) }},
-		misstep[*salting]{"§12.3, largeBlobKey false", ctap.ErrInvalidOption, "largeBlobKey", func(s *salting) { s.others["largeBlobKey"] = false }},
+		misstep[*salting]{"§12.7 step 2, no user presence", ctap.ErrUnsupportedOption, "up",
+			func(s *salting) { s.up = new(false) }},
+		misstep[*salting]{"§12.3, largeBlobKey false", ctap.ErrInvalidOption, "largeBlobKey",
+			func(s *salting) { s.others["largeBlobKey"] = false }},
 	), saltMissteps...)
 	for _, protocol := range []ctap.PINProtocol{ctap.PINProtocolOne, ctap.PINProtocolTwo} {
 		t.Run(fmt.Sprint("protocol ", protocol), func(t *testing.T) {
@@ -111,10 +115,13 @@ func TestHMACSecretPrecedence(t *testing.T) {
 func TestMakeCredentialExtensionsPrecedence(t *testing.T) {
 	all := append(append([]misstep[*salting]{
 		{"(no step), credProtect 4", ctap.ErrInvalidOption, "credProtect", func(s *salting) { s.others["credProtect"] = 4 }},
-		{"§12.3, largeBlobKey false", ctap.ErrInvalidOption, "largeBlobKey", func(s *salting) { s.others["largeBlobKey"] = false }},
+		{"§12.3, largeBlobKey false", ctap.ErrInvalidOption, "largeBlobKey",
+			func(s *salting) { s.others["largeBlobKey"] = false }},
 		{"§12.3, largeBlobKey without rk", ctap.ErrInvalidOption, "rk", func(s *salting) { s.rk = false }},
-		{"§12.8, no hmac-secret", ctap.ErrMissingParameter, "hmac-secret", func(s *salting) { delete(s.others, "hmac-secret") }},
-		{"§12.8, hmac-secret false", ctap.ErrMissingParameter, "hmac-secret", func(s *salting) { s.others["hmac-secret"] = false }},
+		{"§12.8, no hmac-secret", ctap.ErrMissingParameter, "hmac-secret",
+			func(s *salting) { delete(s.others, "hmac-secret") }},
+		{"§12.8, hmac-secret false", ctap.ErrMissingParameter, "hmac-secret",
+			func(s *salting) { s.others["hmac-secret"] = false }},
 	}, inputMissteps...), saltMissteps...)
 	for _, protocol := range []ctap.PINProtocol{ctap.PINProtocolOne, ctap.PINProtocolTwo} {
 		t.Run(fmt.Sprint("protocol ", protocol), func(t *testing.T) {
@@ -135,8 +142,8 @@ func TestSaltsWithoutProtocol(t *testing.T) {
 	}
 }
 
-// TestExtensionTypes: an extension that the key knows has an input of its type, in both commands; one that it does not know
-// has any.
+// TestExtensionTypes: an extension that the key knows has an input of its type, in both commands; one that it does not
+// know has any.
 func TestExtensionTypes(t *testing.T) {
 	p := newPlatform(t, Options{})
 	c, err := p.makeCredential(credentialRequest(asking("hmac-secret", true)))
@@ -145,8 +152,9 @@ func TestExtensionTypes(t *testing.T) {
 		name            string
 		create, request bool // known there
 	}{
-		{"credBlob", true, true}, {"credProtect", true, false}, {"hmac-secret", true, true}, {"hmac-secret-mc", true, false},
-		{"largeBlobKey", true, true}, {"minPinLength", true, false}, {"thirdPartyPayment", true, true}, {"unheardOf", false, false},
+		{"credBlob", true, true}, {"credProtect", true, false}, {"hmac-secret", true, true},
+		{"hmac-secret-mc", true, false}, {"largeBlobKey", true, true}, {"minPinLength", true, false},
+		{"thirdPartyPayment", true, true}, {"unheardOf", false, false},
 	} {
 		refused := func(known bool) error {
 			if known {

@@ -19,15 +19,16 @@ func (u *u2fing) send() error {
 	u.t.Helper()
 	payload := append(u.r.Encode(), u.trailing...)
 	payload[0] = u.class
-	resp := u.a.ServeCTAP(u.ctx, ctap.Request{Channel: u.channel, U2F: true, Payload: payload}, func(ctap.KeepaliveStatus) {})
+	resp := u.a.ServeCTAP(u.ctx, ctap.Request{Channel: u.channel, U2F: true, Payload: payload},
+		func(ctap.KeepaliveStatus) {})
 	if status := ctap.U2FStatus(binary.BigEndian.Uint16(resp[len(resp)-2:])); status != ctap.U2FNoError {
 		return status
 	}
 	return nil
 }
 
-// TestU2FPrecedence goes through the errors of FIDO U2F Raw Message Formats §3.3, in the order in which a key can tell: of the
-// frame, of the command, of its data, of the key handle, of the person.
+// TestU2FPrecedence goes through the errors of FIDO U2F Raw Message Formats §3.3, in the order in which a key can
+// tell: of the frame, of the command, of its data, of the key handle, of the person.
 func TestU2FPrecedence(t *testing.T) {
 	type spoiled = misstep[*u2fing]
 	frame := []spoiled{
@@ -37,7 +38,8 @@ func TestU2FPrecedence(t *testing.T) {
 	alwaysUV := spoiled{"CTAP §7.2.4, alwaysUv", ctap.U2FCommandNotAllowed, "alwaysUv", func(u *u2fing) {
 		u.must(u.a.update(func(s *state) { s.AlwaysUV = true }))
 	}}
-	instruction := spoiled{"§3.1.1, instruction", ctap.U2FInstructionNotSupported, "r", func(u *u2fing) { u.r.Instruction = 0x55 }}
+	instruction := spoiled{"§3.1.1, instruction", ctap.U2FInstructionNotSupported, "r",
+		func(u *u2fing) { u.r.Instruction = 0x55 }}
 	short := spoiled{"§3.3, data", ctap.U2FWrongLength, "r", func(u *u2fing) { u.r.Data = append(u.r.Data, 0) }}
 	alone := spoiled{"§3.3, no touch", ctap.U2FConditionsNotSatisfied, "presence", func(u *u2fing) { u.a.presence = Deny }}
 	handle := func(p *platform) []byte {
@@ -60,7 +62,8 @@ func TestU2FPrecedence(t *testing.T) {
 			{"§5.1, control byte", ctap.U2FWrongData, "control", func(u *u2fing) { u.r.Control = 9 }},
 			{"§5.1, check-only", ctap.U2FConditionsNotSatisfied, "control", func(u *u2fing) { u.r.Control = ctap.U2FCheckOnly }},
 			alone}},
-		{"§6 version", func(*platform) *ctap.U2FRequest { return &ctap.U2FRequest{Instruction: ctap.U2FVersion} }, []spoiled{short}},
+		{"§6 version",
+			func(*platform) *ctap.U2FRequest { return &ctap.U2FRequest{Instruction: ctap.U2FVersion} }, []spoiled{short}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			begin := func(t *testing.T) *u2fing {

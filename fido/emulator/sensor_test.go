@@ -7,19 +7,20 @@ import (
 	"fob/fido/ctap"
 )
 
-// TestEveryFeedback gives the sensor each kind of bad sample: an answer that costs nothing (§6.7.4, lastEnrollSampleStatus).
+// TestEveryFeedback gives the sensor each kind of bad sample: an answer that costs nothing (§6.7.4,
+// lastEnrollSampleStatus).
 func TestEveryFeedback(t *testing.T) {
 	p, s := withSensor(t)
 	token := holding(p, ctap.PermissionBioEnrollment).token.secret
 	resp, err := p.bio(token, ctap.SubcommandEnrollBegin, nil)
 	p.must(err)
-	left := *resp.RemainingSamples
+	left, next := *resp.RemainingSamples, &ctap.BioEnrollmentParams{TemplateID: resp.TemplateID}
 	for status := ctap.SampleTooHigh; status <= ctap.SampleNoUserPresence; status++ {
 		if status == 0x0c { // of no name
 			continue
 		}
 		s.finger = says(BadSample(status))
-		got, err := p.bio(token, ctap.SubcommandEnrollCaptureNextSample, &ctap.BioEnrollmentParams{TemplateID: resp.TemplateID})
+		got, err := p.bio(token, ctap.SubcommandEnrollCaptureNextSample, next)
 		p.must(err)
 		if *got.LastEnrollSampleStatus != status || *got.RemainingSamples != left || got.TemplateID != nil {
 			t.Errorf("status %#x: %+v", status, got)
@@ -28,13 +29,14 @@ func TestEveryFeedback(t *testing.T) {
 	s.finger = says(BadSample(ctap.SampleTooFast)) // the first sample may be a bad one, too
 	again, err := p.bio(token, ctap.SubcommandEnrollBegin, nil)
 	p.must(err)
-	if *again.LastEnrollSampleStatus != ctap.SampleTooFast || *again.RemainingSamples != samplesPerFinger || again.TemplateID == nil {
+	left = *again.RemainingSamples
+	if *again.LastEnrollSampleStatus != ctap.SampleTooFast || left != samplesPerFinger || again.TemplateID == nil {
 		t.Errorf("begun with a bad sample: %+v", again)
 	}
 }
 
-// TestOneEnrollmentAtATime: beginning another, CTAPHID_CANCEL and a loss of power end an enrollment (§6.7.4 step 7); what is not
-// finished leaves no finger, and other commands do not disturb.
+// TestOneEnrollmentAtATime: beginning another, CTAPHID_CANCEL and a loss of power end an enrollment (§6.7.4 step 7);
+// what is not finished leaves no finger, and other commands do not disturb.
 func TestOneEnrollmentAtATime(t *testing.T) {
 	for name, end := range map[string]func(p *platform, s *sensor, token, id []byte){
 		"another": func(p *platform, s *sensor, token, id []byte) {
@@ -93,8 +95,8 @@ func TestFingersOutliveThePower(t *testing.T) {
 	}
 }
 
-// TestBlockedFingerAndPIN: a sensor that has missed too often says so, keeps saying so, and works again after the PIN, not after
-// a loss of power (§6.5.2.3).
+// TestBlockedFingerAndPIN: a sensor that has missed too often says so, keeps saying so, and works again after the PIN,
+// not after a loss of power (§6.5.2.3).
 func TestBlockedFingerAndPIN(t *testing.T) {
 	p, s := withSensor(t)
 	p.enrol(holding(p, ctap.PermissionBioEnrollment).token.secret)

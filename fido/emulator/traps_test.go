@@ -127,8 +127,8 @@ func TestLargeBlobsAndPower(t *testing.T) {
 	p.wants(err, ctap.ErrInvalidSeq)
 }
 
-// TestLargeBlobsMessage makes the message that a token signs by hand (§6.10.2 step 5.5.4): 32 bytes 0xff, 0c 00, the offset in
-// little endian, the hash of the fragment.
+// TestLargeBlobsMessage makes the message that a token signs by hand (§6.10.2 step 5.5.4): 32 bytes 0xff, 0c 00, the
+// offset in little endian, the hash of the fragment.
 func TestLargeBlobsMessage(t *testing.T) {
 	p := protected(t, "fido2.1")
 	secret := holding(p, ctap.PermissionLargeBlobWrite).token.secret
@@ -159,7 +159,8 @@ func TestLongRPName(t *testing.T) {
 	}))
 	p.must(err)
 	p.must(p.a.SetPIN([]byte("1234")))
-	resp, err := p.manage(holding(p, ctap.PermissionCredentialManagement).token.secret, ctap.SubcommandEnumerateRPsBegin, nil)
+	token := holding(p, ctap.PermissionCredentialManagement).token.secret
+	resp, err := p.manage(token, ctap.SubcommandEnumerateRPsBegin, nil)
 	p.must(err)
 	if resp.RP.Name != strings.Repeat("ä", 32) {
 		t.Errorf("name %q", resp.RP.Name)
@@ -170,15 +171,16 @@ func TestLongRPName(t *testing.T) {
 func TestLastCredentialOfRP(t *testing.T) {
 	p := filled(t)
 	token := holding(p, ctap.PermissionCredentialManagement).token.secret
-	carol := p.a.Credentials()[2]
-	_, err := p.manage(token, ctap.SubcommandDeleteCredential, &ctap.CredentialManagementParams{CredentialID: carol.descriptor()})
+	carol := &ctap.CredentialManagementParams{CredentialID: p.a.Credentials()[2].descriptor()}
+	_, err := p.manage(token, ctap.SubcommandDeleteCredential, carol)
 	p.must(err)
 	resp, err := p.manage(token, ctap.SubcommandEnumerateRPsBegin, nil)
 	p.must(err)
 	if resp.TotalRPs != 1 || resp.RP.ID != "example.com" {
 		t.Errorf("%d RPs, first %+v", resp.TotalRPs, resp.RP)
 	}
-	_, err = p.manage(token, ctap.SubcommandEnumerateCredentialsBegin, &ctap.CredentialManagementParams{RPIDHash: rpIDHash("example.net")})
+	itsRP := &ctap.CredentialManagementParams{RPIDHash: rpIDHash("example.net")}
+	_, err = p.manage(token, ctap.SubcommandEnumerateCredentialsBegin, itsRP)
 	p.wants(err, ctap.ErrNoCredentials)
 }
 
@@ -203,7 +205,8 @@ func TestAttestationAAGUID(t *testing.T) {
 			}
 			found++
 			var aaguid []byte
-			if rest, err := asn1.Unmarshal(e.Value, &aaguid); err != nil || len(rest) > 0 || e.Critical || !bytes.Equal(aaguid, d.Attested.AAGUID[:]) {
+			rest, err := asn1.Unmarshal(e.Value, &aaguid)
+			if err != nil || len(rest) > 0 || e.Critical || !bytes.Equal(aaguid, d.Attested.AAGUID[:]) {
 				t.Errorf("%s: certificate of %x, authenticator data of %x", name, e.Value, d.Attested.AAGUID)
 			}
 		}

@@ -133,4 +133,5 @@ def main(key, command, *args):
     print(json.dumps(out))
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])
