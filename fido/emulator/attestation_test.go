@@ -125,7 +125,7 @@ func TestEnterpriseAttestation(t *testing.T) {
 	p.wants(err, ctap.ErrInvalidParameter) // not capable
 	p = newPlatform(t, Options{Profile: &countersApartWithoutEP})
 	_, err = p.send(enable)
-	p.wants(err, ctap.ErrInvalidSubcommand)
+	p.wants(err, ctap.ErrInvalidParameter) // §6.11 step 2
 }
 
 // countersApartWithoutEP is a key with authenticatorConfig that can't attest for an enterprise.

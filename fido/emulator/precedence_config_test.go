@@ -32,6 +32,10 @@ func configSteps() []misstep[*configuring] {
 	all := []misstep[*configuring]{
 		{"step 1, no subcommand", ctap.ErrMissingParameter, "subcommand", func(c *configuring) { c.r.Subcommand = 0 }},
 		{"step 2, no such subcommand", ctap.ErrInvalidParameter, "subcommand", func(c *configuring) { c.r.Subcommand = 9 }},
+		{"step 2, no enterprise attestation", ctap.ErrInvalidParameter, "subcommand", func(c *configuring) {
+			c.r.Subcommand, c.params = ctap.SubcommandEnableEnterpriseAttestation, nil
+			c.a.EnterpriseAttestation = false
+		}},
 	}
 	for i, s := range []misstep[*configuring]{unsigned, noProtocol, otherProtocol, forged, forbidden} {
 		s.step = "step 4." + string(rune('1'+i)) + s.step[len("step N"):]
@@ -75,6 +79,7 @@ func TestConfigPrecedence(t *testing.T) {
 		params *ctap.SetMinPINLengthParams
 		later  []misstep[*configuring]
 	}{
+		{"§6.11.1 enableEnterpriseAttestation", ctap.SubcommandEnableEnterpriseAttestation, nil, nil},
 		{"§6.11.2 toggleAlwaysUv", ctap.SubcommandToggleAlwaysUV, nil, nil},
 		{"§6.11.4 setMinPINLength", ctap.SubcommandSetMinPINLength,
 			&ctap.SetMinPINLengthParams{NewMinPINLength: number(8)}, minPINLengthSteps()},

@@ -105,6 +105,37 @@ func TestCredentialManagementPrecedence(t *testing.T) {
 	}
 }
 
+// TestCredentialManagementByPersistentToken goes through the steps that a persistentPinUvAuthToken leaves (§6.8.2 to
+// §6.8.4).
+func TestCredentialManagementByPersistentToken(t *testing.T) {
+	for section, s := range map[string]ctap.CredentialManagementSubcommand{
+		"§6.8.2": ctap.SubcommandGetCredsMetadata,
+		"§6.8.3": ctap.SubcommandEnumerateRPsBegin,
+		"§6.8.4": ctap.SubcommandEnumerateCredentialsBegin,
+	} {
+		t.Run(section, func(t *testing.T) {
+			unsigned, noProtocol, otherProtocol, forged, _ := signing(func(m *managing) *attempt { return &m.attempt })
+			all := []misstep[*managing]{unsigned, noProtocol, otherProtocol, forged,
+				{"step 4, granted to nobody", ctap.ErrPINAuthInvalid, "granted", func(m *managing) {
+					m.must(m.a.update(func(s *state) { s.ReadOnlyGranted = false }))
+				}}}
+			if s != ctap.SubcommandGetCredsMetadata {
+				all = append(all, misstep[*managing]{"step 7, no credentials", ctap.ErrNoCredentials, "credentials", (*managing).forget})
+			}
+			begin := func(t *testing.T) *managing {
+				m := beginManaging(t, s, func(c *Credential) *ctap.CredentialManagementParams {
+					return &ctap.CredentialManagementParams{RPIDHash: rpIDHash(c.RPID)}
+				})
+				m.a.PersistentToken = true
+				m.must(m.a.update(func(s *state) { s.ReadOnlyGranted = true }))
+				m.token = &token{secret: m.a.state.PersistentToken}
+				return m
+			}
+			missteps(t, begin, (*managing).send, all)
+		})
+	}
+}
+
 // TestCredentialManagementWithoutToken: an enumeration goes on without a token, and what is no subcommand is refused
 // before one is asked for.
 func TestCredentialManagementWithoutToken(t *testing.T) {

@@ -58,5 +58,5 @@ func TestTokenEnterprise(t *testing.T) {
 	wantInfo(t, key, map[string]string{"options": "ep" + withPIN[len("noep"):]})
 	none := plug(t, softkey.Options{Profile: profile(t, "like-yubikey-bio")})
 	try(t, lines(pin, pin), "fido2-token", "-S", none.Path()).ok()
-	try(t, lines(pin), "fido2-token", "-S", "-a", none.Path()).fails("FIDO_ERR_UNKNOWN (0x3e)") // CTAP2_ERR_INVALID_SUBCOMMAND
+	try(t, lines(pin), "fido2-token", "-S", "-a", none.Path()).fails("FIDO_ERR_INVALID_PARAMETER")
 }
