@@ -265,8 +265,8 @@ func (a *Authenticator) changeFingers(id []byte, change func([]Fingerprint, int)
 	return ctap.Response{byte(ctap.StatusOK)}, nil
 }
 
-// verifyFinger performs built-in user verification (§6.5.3.1, performBuiltInUv): ErrUVInvalid for a finger that does
-// not match, ErrUVBlocked when that has happened too often. The finger on the sensor is user presence as well.
+// verifyFinger performs built-in user verification (§6.5.3.1, performBuiltInUv): ErrUVInvalid for a finger that does not
+// match, ErrUVBlocked when that has happened too often. The finger on the sensor is user presence as well.
 func (a *Authenticator) verifyFinger(r *request, p PresenceRequest) error {
 	if a.state.uvRetries() == 0 {
 		return ctap.ErrUVBlocked

@@ -76,8 +76,8 @@ type pending struct {
 // pendingTimeout is how long a platform may take to go on (§6.3).
 const pendingTimeout = 30 * time.Second
 
-// goesOn reports whether a command of this channel may go on with what is pending. It may not when the token has
-// expired that stands behind it (§6).
+// goesOn reports whether a command of this channel may go on with what is pending. It may not when the token has expired
+// that stands behind it (§6).
 func (p *pending) goesOn(r *request) bool {
 	return p.channel == r.channel && r.now.Sub(p.last) <= pendingTimeout && (p.token == nil || !p.token.expired(r.now))
 }

@@ -120,7 +120,8 @@ func TestCredentialManagementByPersistentToken(t *testing.T) {
 					m.must(m.a.update(func(s *state) { s.ReadOnlyGranted = false }))
 				}}}
 			if s != ctap.SubcommandGetCredsMetadata {
-				all = append(all, misstep[*managing]{"step 7, no credentials", ctap.ErrNoCredentials, "credentials", (*managing).forget})
+				all = append(all, misstep[*managing]{
+					"step 7, no credentials", ctap.ErrNoCredentials, "credentials", (*managing).forget})
 			}
 			begin := func(t *testing.T) *managing {
 				m := beginManaging(t, s, func(c *Credential) *ctap.CredentialManagementParams {
