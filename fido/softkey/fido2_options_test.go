@@ -191,7 +191,7 @@ func TestTokenFingerFeedback(t *testing.T) {
 		ctap.SampleTooHigh: "high", ctap.SampleTooLow: "low", ctap.SampleTooLeft: "left", ctap.SampleTooRight: "right",
 		ctap.SampleTooFast: "fast", ctap.SampleTooSlow: "slow", ctap.SamplePoorQuality: "quality",
 		ctap.SampleTooSkewed: "skewed", ctap.SampleTooShort: "short", ctap.SampleMergeFailure: "merge",
-		ctap.SampleExists: "exists",
+		ctap.SampleExists:         "exists",
 		ctap.SampleNoUserActivity: "activity", ctap.SampleNoUserPresence: "presence",
 	}
 	var samples []error
