@@ -38,11 +38,13 @@ func (a *Authenticator) checkMakeCredentialExtensions(in *ctap.MakeCredentialExt
 		return ctap.ErrInvalidOption
 	case in.HMACSecretMC != nil && !ctap.True(in.HMACSecret): // §12.8
 		return ctap.ErrMissingParameter
-	case in.HMACSecretMC != nil:
-		return a.checkHMACSecret(in.HMACSecretMC)
-	default:
+	case in.HMACSecretMC == nil:
 		return nil
 	}
+	if err := a.checkProtocol(saltProtocol(in.HMACSecretMC)); err != nil {
+		return err
+	}
+	return checkSalts(in.HMACSecretMC)
 }
 
 // applyExtensions makes a new credential what the extensions ask for.
@@ -119,27 +121,27 @@ func (a *Authenticator) getAssertionOutputs(c *Credential, in *ctap.GetAssertion
 
 // checkGetAssertionExtensions refuses inputs that make no sense.
 func (a *Authenticator) checkGetAssertionExtensions(in *ctap.GetAssertionExtensionInputs, up bool) error {
-	if in.HMACSecret != nil {
-		if err := a.checkHMACSecret(in.HMACSecret); err != nil {
-			return err
-		}
-		if !up { // §12.7 step 2
-			return ctap.ErrUnsupportedOption
-		}
-	}
 	if ctap.False(in.LargeBlobKey) { // §12.3
 		return ctap.ErrInvalidOption
 	}
-	return nil
+	if in.HMACSecret == nil {
+		return nil
+	}
+	if err := a.checkProtocol(saltProtocol(in.HMACSecret)); err != nil { // §12.7 step 1
+		return err
+	}
+	if !up { // §12.7 step 2
+		return ctap.ErrUnsupportedOption
+	}
+	return checkSalts(in.HMACSecret)
 }
 
-// checkHMACSecret refuses salts without what is needed to read them, or under a protocol that we don't speak (§12.7
-// step 1).
-func (a *Authenticator) checkHMACSecret(in *ctap.HMACSecretInput) error {
+// checkSalts refuses salts without what is needed to read them.
+func checkSalts(in *ctap.HMACSecretInput) error {
 	if in.KeyAgreement == nil || in.SaltEnc == nil || in.SaltAuth == nil {
 		return ctap.ErrMissingParameter
 	}
-	return a.checkProtocol(saltProtocol(in))
+	return nil
 }
 
 // saltProtocol is the protocol of the salts: one, where none is named (§12.7 step 1).

@@ -3,6 +3,7 @@ package emulator
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 
 	"fob/fido/ctap"
@@ -87,23 +88,26 @@ var saltMissteps = []misstep[*salting]{
 	{"§12.7, salts of 96 bytes", ctap.ErrInvalidParameter, "salts", func(s *salting) { s.salts = make([]byte, 96) }},
 }
 
-// inputMissteps are those of what the input of both must have.
-var inputMissteps = []misstep[*salting]{
-	{"§12.7, no keyAgreement", ctap.ErrMissingParameter, "input", func(s *salting) { s.without = 1 }},
-	{"§12.7, no saltEnc", ctap.ErrMissingParameter, "input", func(s *salting) { s.without = 2 }},
-	{"§12.7, no saltAuth", ctap.ErrMissingParameter, "input", func(s *salting) { s.without = 3 }},
-	{"§12.7 step 1, pinUvAuthProtocol 3", ctap.ErrInvalidParameter, "protocol", func(s *salting) { s.named = 3 }},
-}
+// otherProtocol is step 1 of hmac-secret, and missingSalts what its input must have.
+var (
+	otherProtocol = misstep[*salting]{"§12.7 step 1, pinUvAuthProtocol 3", ctap.ErrInvalidParameter, "protocol",
+		func(s *salting) { s.named = 3 }}
+	missingSalts = []misstep[*salting]{
+		{"§12.7, no keyAgreement", ctap.ErrMissingParameter, "input", func(s *salting) { s.without = 1 }},
+		{"§12.7, no saltEnc", ctap.ErrMissingParameter, "input", func(s *salting) { s.without = 2 }},
+		{"§12.7, no saltAuth", ctap.ErrMissingParameter, "input", func(s *salting) { s.without = 3 }},
+	}
+)
 
 // TestHMACSecretPrecedence goes through the steps of hmac-secret at getAssertion (§12.7), and largeBlobKey beside it
 // (§12.3).
 func TestHMACSecretPrecedence(t *testing.T) {
-	all := append(append(inputMissteps[:4:4],
-		misstep[*salting]{"§12.7 step 2, no user presence", ctap.ErrUnsupportedOption, "up",
-			func(s *salting) { s.up = new(false) }},
-		misstep[*salting]{"§12.3, largeBlobKey false", ctap.ErrInvalidOption, "largeBlobKey",
+	all := slices.Concat([]misstep[*salting]{
+		{"§12.3, largeBlobKey false", ctap.ErrInvalidOption, "largeBlobKey",
 			func(s *salting) { s.others["largeBlobKey"] = false }},
-	), saltMissteps...)
+		otherProtocol,
+		{"§12.7 step 2, no user presence", ctap.ErrUnsupportedOption, "up", func(s *salting) { s.up = new(false) }},
+	}, missingSalts, saltMissteps)
 	for _, protocol := range []ctap.PINProtocol{ctap.PINProtocolOne, ctap.PINProtocolTwo} {
 		t.Run(fmt.Sprint("protocol ", protocol), func(t *testing.T) {
 			missteps(t, func(t *testing.T) *salting { return beginSalting(t, protocol, false) }, (*salting).send, all)
@@ -113,8 +117,9 @@ func TestHMACSecretPrecedence(t *testing.T) {
 
 // TestMakeCredentialExtensionsPrecedence goes through what extensions refuse at makeCredential: §12.1, §12.3, §12.8.
 func TestMakeCredentialExtensionsPrecedence(t *testing.T) {
-	all := append(append([]misstep[*salting]{
-		{"(no step), credProtect 4", ctap.ErrInvalidOption, "credProtect", func(s *salting) { s.others["credProtect"] = 4 }},
+	all := slices.Concat([]misstep[*salting]{
+		{"(no step), credProtect 4", ctap.ErrInvalidOption, "credProtect",
+			func(s *salting) { s.others["credProtect"] = 4 }},
 		{"§12.3, largeBlobKey false", ctap.ErrInvalidOption, "largeBlobKey",
 			func(s *salting) { s.others["largeBlobKey"] = false }},
 		{"§12.3, largeBlobKey without rk", ctap.ErrInvalidOption, "rk", func(s *salting) { s.rk = false }},
@@ -122,7 +127,8 @@ func TestMakeCredentialExtensionsPrecedence(t *testing.T) {
 			func(s *salting) { delete(s.others, "hmac-secret") }},
 		{"§12.8, hmac-secret false", ctap.ErrMissingParameter, "hmac-secret",
 			func(s *salting) { s.others["hmac-secret"] = false }},
-	}, inputMissteps...), saltMissteps...)
+		otherProtocol,
+	}, missingSalts, saltMissteps)
 	for _, protocol := range []ctap.PINProtocol{ctap.PINProtocolOne, ctap.PINProtocolTwo} {
 		t.Run(fmt.Sprint("protocol ", protocol), func(t *testing.T) {
 			missteps(t, func(t *testing.T) *salting { return beginSalting(t, protocol, true) }, (*salting).send, all)
