@@ -64,6 +64,7 @@ func (p *place) choose() (string, softkey.Place, error) {
 func (a *app) emulate() *cobra.Command {
 	var e program.Emulator
 	var p place
+	var r recording
 	var verbose bool
 	c := &cobra.Command{
 		Use:   "emulate",
@@ -83,11 +84,13 @@ Models for --profile:
 			if verbose {
 				log = slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 			}
-			return a.runEmulate(c.Context(), &e, &p, log)
+			return r.while(&e, func() error { return a.runEmulate(c.Context(), &e, &p, log) })
 		},
 	}
 	e.Flags(c.Flags(), "")
 	p.flags(c.Flags())
+	r.flags(c.Flags())
+	c.AddCommand(a.emulateReplay())
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "log each command and its status code")
 	c.AddCommand(a.emulateExport(), a.emulateImport())
 	return c

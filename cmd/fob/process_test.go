@@ -21,7 +21,7 @@ type process struct {
 	cmd      *exec.Cmd
 	stdin    io.Writer
 	out, err bytes.Buffer // complete when exited is closed
-	said     transcript   // both
+	said     output       // both
 	exited   chan struct{}
 }
 
@@ -73,8 +73,8 @@ func (p *process) wait() (int, error) {
 	return status.ExitStatus(), nil
 }
 
-// transcript is what was said so far. The zero value is ready.
-type transcript struct {
+// output is what was said so far. The zero value is ready.
+type output struct {
 	mu   sync.Mutex
 	text []byte
 	read int           // what was waited for is before
@@ -82,7 +82,7 @@ type transcript struct {
 }
 
 // Write implements io.Writer.
-func (t *transcript) Write(b []byte) (int, error) {
+func (t *output) Write(b []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.text = append(t.text, b...)
@@ -93,14 +93,14 @@ func (t *transcript) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func (t *transcript) all() string {
+func (t *output) all() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return string(t.text)
 }
 
 // waitFor waits for text that matches, until ended is closed or patience is over; the next call looks behind the match.
-func (t *transcript) waitFor(re *regexp.Regexp, ended <-chan struct{}) ([]string, error) {
+func (t *output) waitFor(re *regexp.Regexp, ended <-chan struct{}) ([]string, error) {
 	timeout := time.After(patience)
 	for over := false; ; {
 		match, more := t.next(re)
@@ -121,7 +121,7 @@ func (t *transcript) waitFor(re *regexp.Regexp, ended <-chan struct{}) ([]string
 }
 
 // next takes the first match that was not read, or gives a channel that is closed when there is more to look at.
-func (t *transcript) next(re *regexp.Regexp) (match []string, more <-chan struct{}) {
+func (t *output) next(re *regexp.Regexp) (match []string, more <-chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	at := re.FindSubmatchIndex(t.text[t.read:])

@@ -21,7 +21,7 @@ type screen struct {
 	world  *world
 	fobd   *process
 	master *os.File
-	shown  transcript
+	shown  output
 	hungUp chan struct{} // closed when nothing more will be shown
 }
 

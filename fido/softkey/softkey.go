@@ -113,6 +113,15 @@ func Plug(ctx context.Context, o Options) (key *Key, err error) {
 	return k, nil
 }
 
+// PowerCycle does what unplugging the key and plugging it in again does. What Wrap has given sees it.
+func (k *Key) PowerCycle() {
+	if p, ok := k.handler.(ctap.PowerCycler); ok {
+		p.PowerCycle()
+		return
+	}
+	k.Authenticator.PowerCycle()
+}
+
 // Insert plugs the key in again after Remove, where it was before. At a pseudo-terminal its path may be another one.
 // The errors are ErrInserted, os.ErrClosed after Close, and those of Plug.
 func (k *Key) Insert(ctx context.Context) error {

@@ -13,6 +13,7 @@ import (
 
 	"fob/fido"
 	"fob/fido/ctap"
+	"fob/fido/ctaphid"
 	"fob/fido/emulator"
 	"fob/fido/softkey"
 )
@@ -28,6 +29,10 @@ type Emulator struct {
 	PINFD        int
 	State        string
 	PassphraseFD int
+
+	// Wrap and Link are those of softkey.Options; no flags set them.
+	Wrap func(ctap.Handler) ctap.Handler
+	Link func(ctaphid.Conn) ctaphid.Conn
 }
 
 // Flags defines the flags, their names with a prefix.
@@ -63,7 +68,8 @@ func Models() string {
 func (e *Emulator) Plug(ctx context.Context, place softkey.Place, terminal io.Reader, questions io.Writer,
 	log *slog.Logger) (*softkey.Key, error) {
 
-	o := softkey.Options{State: e.State, EnterpriseRPIDs: e.EnterpriseRP, Log: log, Place: place}
+	o := softkey.Options{
+		State: e.State, EnterpriseRPIDs: e.EnterpriseRP, Log: log, Place: place, Wrap: e.Wrap, Link: e.Link}
 	var err error
 	if e.Profile != "" {
 		if o.Profile, err = emulator.LookupProfile(e.Profile); err != nil {
