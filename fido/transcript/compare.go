@@ -178,7 +178,7 @@ func (c *comparison) binaries(where string, recorded, got []byte) {
 	a, errA := ctap.ParseAuthenticatorData(recorded)
 	b, errB := ctap.ParseAuthenticatorData(got)
 	if errA != nil || errB != nil {
-		c.equal(where, fmt.Sprint(errA), fmt.Sprint(errB))
+		c.equal(where, authDataOr(errA), authDataOr(errB))
 		return
 	}
 	c.equal("authData.rpIdHash", digits(a.RPIDHash[:]), digits(b.RPIDHash[:]))
@@ -190,4 +190,12 @@ func (c *comparison) binaries(where string, recorded, got []byte) {
 	if a.Extensions != nil && b.Extensions != nil {
 		c.values("authData.extensions", decode(a.Extensions), decode(b.Extensions))
 	}
+}
+
+// authDataOr says whether something is authenticator data.
+func authDataOr(err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	return "authenticator data"
 }
