@@ -29,7 +29,7 @@ var messages = map[ctap.Command]*message{
 	ctap.CommandGetAssertion: {
 		name: "authenticatorGetAssertion",
 		parameters: map[int]string{1: "rpId", 2: "clientDataHash", 3: "allowList", 4: "extensions", 5: "options",
-			6: "pinUvAuthParam", 7: "pinUvAuthProtocol", 8: "enterpriseAttestation", 9: "attestationFormatsPreference"},
+			6: "pinUvAuthParam", 7: "pinUvAuthProtocol"},
 		response: assertionMembers,
 	},
 	ctap.CommandGetNextAssertion: {name: "authenticatorGetNextAssertion", response: assertionMembers},
@@ -42,7 +42,8 @@ var messages = map[ctap.Command]*message{
 			17: "preferredPlatformUvAttempts", 18: "uvModality", 19: "certifications",
 			20: "remainingDiscoverableCredentials", 21: "vendorPrototypeConfigCommands", 22: "attestationFormats",
 			23: "uvCountSinceLastPinEntry", 24: "longTouchForReset", 25: "encIdentifier", 26: "transportsForReset",
-			27: "pinComplexityPolicy", 28: "pinComplexityPolicyURL", 29: "maxPINLength"},
+			27: "pinComplexityPolicy", 28: "pinComplexityPolicyURL", 29: "maxPINLength", 30: "encCredStoreState",
+			31: "authenticatorConfigCommands"},
 	},
 	ctap.CommandClientPIN: {
 		name:       "authenticatorClientPIN",
@@ -80,7 +81,7 @@ var messages = map[ctap.Command]*message{
 const memberAuthData = 2
 
 var assertionMembers = map[int]string{1: "credential", memberAuthData: "authData", 3: "signature", 4: "user",
-	5: "numberOfCredentials", 6: "userSelected", 7: "largeBlobKey", 8: "unsignedExtensionOutputs", 9: "epAtt", 10: "attStmt"}
+	5: "numberOfCredentials", 6: "userSelected", 7: "largeBlobKey", 8: "unsignedExtensionOutputs"}
 
 func bioEnrollment(name string) *message {
 	return &message{
