@@ -66,9 +66,10 @@ func (a *app) emulateReplay() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "replay FILE",
 		Short: "Play a key that was recorded with 'fob emulate --record'",
-		Long: `replay answers as the recorded key did, request by request in the recorded order, so that a client meets again
-what it met then. It has no secrets: a client gets as far as the first answer that is encrypted for the recorded session,
-such as the token for a PIN. When it is interrupted, it fails if a client sent what the transcript doesn't have.`,
+		Long: `replay answers as the recorded key did, request by request in the recorded order, so that a client meets
+again what it met then. It has no secrets: a client gets as far as the first answer that is encrypted for the
+recorded session, such as the token for a PIN. When it is interrupted, it fails if a client sent what the transcript
+doesn't have.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return program.Usage(errors.New("name one transcript"))
@@ -96,12 +97,13 @@ func (a *app) runReplay(ctx context.Context, path string, s transcript.Strictnes
 	if player.Left() == 0 {
 		return fmt.Errorf("%s: %w", path, transcript.ErrNoRequests)
 	}
-	e := &program.Emulator{Attestation: "self", Touch: "auto", PINFD: -1}
+	var e program.Emulator
+	e.Flags(pflag.NewFlagSet("", pflag.ContinueOnError), "") // the defaults
 	if _, err := emulator.LookupProfile(t.Key); err == nil {
 		e.Profile = t.Key // says which protocols the device speaks
 	}
 	e.Wrap = func(ctap.Handler) ctap.Handler { return player }
-	if err := errors.Join(a.runEmulate(ctx, e, p, slog.New(slog.DiscardHandler)), player.Err()); err != nil {
+	if err := errors.Join(a.runEmulate(ctx, &e, p, slog.New(slog.DiscardHandler)), player.Err()); err != nil {
 		return err
 	}
 	if n := player.Left(); n > 0 {

@@ -48,8 +48,8 @@ var messages = map[ctap.Command]*message{
 	ctap.CommandClientPIN: {
 		name:       "authenticatorClientPIN",
 		subCommand: 2,
-		subCommands: map[int]string{1: "getPINRetries", 2: "getKeyAgreement", 3: "setPIN", 4: "changePIN", 5: "getPinToken",
-			6: "getPinUvAuthTokenUsingUvWithPermissions", 7: "getUVRetries",
+		subCommands: map[int]string{1: "getPINRetries", 2: "getKeyAgreement", 3: "setPIN", 4: "changePIN",
+			5: "getPinToken", 6: "getPinUvAuthTokenUsingUvWithPermissions", 7: "getUVRetries",
 			9: "getPinUvAuthTokenUsingPinWithPermissions"},
 		parameters: map[int]string{1: "pinUvAuthProtocol", 2: "subCommand", 3: "keyAgreement", 4: "pinUvAuthParam",
 			5: "newPinEnc", 6: "pinHashEnc", 9: "permissions", 10: "rpId"},
@@ -77,7 +77,8 @@ var messages = map[ctap.Command]*message{
 	},
 }
 
-// memberAuthData is where authenticatorMakeCredential, -GetAssertion and -GetNextAssertion answer with authenticator data.
+// memberAuthData is where authenticatorMakeCredential, -GetAssertion and -GetNextAssertion answer with authenticator
+// data.
 const memberAuthData = 2
 
 var assertionMembers = map[int]string{1: "credential", memberAuthData: "authData", 3: "signature", 4: "user",
@@ -105,8 +106,9 @@ func credentialManagement(name string) *message {
 			4: "enumerateCredentialsBegin", 5: "enumerateCredentialsGetNextCredential", 6: "deleteCredential",
 			7: "updateUserInformation"},
 		parameters: map[int]string{1: "subCommand", 2: "subCommandParams", 3: "pinUvAuthProtocol", 4: "pinUvAuthParam"},
-		response: map[int]string{1: "existingResidentCredentialsCount", 2: "maxPossibleRemainingResidentCredentialsCount",
-			3: "rp", 4: "rpIDHash", 5: "totalRPs", 6: "user", 7: "credentialID", 8: "publicKey", 9: "totalCredentials",
+		response: map[int]string{1: "existingResidentCredentialsCount",
+			2: "maxPossibleRemainingResidentCredentialsCount", 3: "rp", 4: "rpIDHash", 5: "totalRPs", 6: "user",
+			7: "credentialID", 8: "publicKey", 9: "totalCredentials",
 			10: "credProtect", 11: "largeBlobKey", 12: "thirdPartyPayment"},
 	}
 }

@@ -13,8 +13,8 @@ import (
 type Strictness int
 
 const (
-	// Loose lets differ what is another each time. Requests match by their Name. Answers match but for what is in byte
-	// strings (keys, signatures, identifiers, ciphertexts) and for signature counters.
+	// Loose lets differ what is another each time. Requests match by their Name. Answers match but for what is in
+	// byte strings (keys, signatures, identifiers, ciphertexts) and for signature counters.
 	Loose Strictness = iota
 	// Strict wants equal bytes.
 	Strict
@@ -22,11 +22,12 @@ const (
 
 // Player answers as the key of a transcript did, so that a client meets again what it met then. It is a ctap.Handler
 // and knows no secret. A client that makes a new key agreement gets the recorded key's public key and can't decrypt
-// what was encrypted for another session: Loose does for clients up to the point where they use a
-// pinUvAuthToken or a secret, and for those that use none. A client whose random numbers repeat gets through all of it.
+// what was encrypted for another session: Loose does for clients up to the point where they use a pinUvAuthToken or
+// a secret, and for those that use none. A client whose random numbers repeat gets through all of it.
 //
-// Requests must come in the recorded order; whose channel and transport they are doesn't matter. One that is not the next
-// is answered with CTAP1_ERR_OTHER, and the next one is still awaited. A request that was cancelled waits to be cancelled.
+// Requests must come in the recorded order; whose channel and transport they are doesn't matter. One that is not the
+// next is answered with CTAP1_ERR_OTHER, and the next one is still awaited. A request that was cancelled waits to be
+// cancelled.
 type Player struct {
 	strictness Strictness
 

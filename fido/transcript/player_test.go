@@ -66,22 +66,20 @@ func TestPlayer(t *testing.T) {
 
 // TestPlayerMismatch tells what came and what should have come; the request that should have come may come later.
 func TestPlayerMismatch(t *testing.T) {
+	const instead = ", but request 2 of the transcript is authenticatorClientPIN getPINRetries"
 	for _, test := range []struct {
 		strictness transcript.Strictness
 		payload    []byte
 		want       string
 	}{
-		{transcript.Loose, []byte{0x55}, "got command 0x55, but request 2 of the transcript is authenticatorClientPIN getPINRetries"},
-		{transcript.Loose, []byte{6, 0xa2, 1, 1, 2, 2}, "got authenticatorClientPIN getKeyAgreement, but request 2 of the transcript " +
-			"is authenticatorClientPIN getPINRetries"},
-		{transcript.Loose, []byte{6, 0xa1, 2, 0x18, 99}, "got authenticatorClientPIN subCommand 99, but request 2 of the transcript " +
-			"is authenticatorClientPIN getPINRetries"},
-		{transcript.Loose, []byte{6, 0xa0}, "got authenticatorClientPIN without subCommand, but request 2 of the transcript " +
-			"is authenticatorClientPIN getPINRetries"},
-		{transcript.Loose, nil, "got empty request, but request 2 of the transcript is authenticatorClientPIN getPINRetries"},
+		{transcript.Loose, []byte{0x55}, "got command 0x55" + instead},
+		{transcript.Loose, []byte{6, 0xa2, 1, 1, 2, 2}, "got authenticatorClientPIN getKeyAgreement" + instead},
+		{transcript.Loose, []byte{6, 0xa1, 2, 0x18, 99}, "got authenticatorClientPIN subCommand 99" + instead},
+		{transcript.Loose, []byte{6, 0xa0}, "got authenticatorClientPIN without subCommand" + instead},
+		{transcript.Loose, nil, "got empty request" + instead},
 		{transcript.Loose, []byte{6, 0xa2, 1, 2, 2, 1}, ""},
-		{transcript.Strict, []byte{6, 0xa2, 1, 2, 2, 1}, "authenticatorClientPIN getPINRetries is not byte for byte request 2 of " +
-			"the transcript"},
+		{transcript.Strict, []byte{6, 0xa2, 1, 2, 2, 1},
+			"authenticatorClientPIN getPINRetries is not byte for byte request 2 of the transcript"},
 		{transcript.Strict, []byte{6, 0xa2, 1, 1, 2, 1}, ""},
 	} {
 		p := transcript.NewPlayer(parse(t, session), test.strictness)
@@ -122,7 +120,8 @@ func TestReplayDifferences(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := transcript.Replay(t.Context(), recorded, newKey(t, emulator.Options{Profile: profile}), transcript.Loose)
+	other := newKey(t, emulator.Options{Profile: profile})
+	got, err := transcript.Replay(t.Context(), recorded, other, transcript.Loose)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,10 +130,10 @@ func TestReplayDifferences(t *testing.T) {
 		said[d.String()] = true
 	}
 	for _, want := range []string{
-		"request 1, authenticatorGetInfo: options.clientPin: recorded false, got nothing",
-		"request 1, authenticatorGetInfo: minPINLength: recorded 4, got nothing",
-		"request 3, U2F_VERSION: status: recorded 9000, got 6D00",
-		"request 3, U2F_VERSION: data: recorded true, got false",
+		"answer 1, authenticatorGetInfo: options.clientPin: recorded false, got nothing",
+		"answer 1, authenticatorGetInfo: minPINLength: recorded 4, got nothing",
+		"answer 3, U2F_VERSION: status: recorded 9000, got 6D00",
+		"answer 3, U2F_VERSION: data: recorded true, got false",
 	} {
 		if !said[want] {
 			t.Errorf("nothing says %q; got %v", want, got)
@@ -142,24 +141,24 @@ func TestReplayDifferences(t *testing.T) {
 	}
 	deny := newKey(t, emulator.Options{Presence: emulator.Deny})
 	refused, err := transcript.Replay(t.Context(), recorded, deny, transcript.Loose)
-	const want = "[request 2, authenticatorSelection: status: recorded success (CTAP 0x00), got operation denied (CTAP 0x27)]"
+	const want = "[answer 2, authenticatorSelection: status: recorded success (CTAP 0x00), got operation denied (CTAP 0x27)]"
 	if err != nil || fmt.Sprint(refused) != want {
 		t.Errorf("%v, %v", refused, err)
 	}
 }
 
-// TestReplayAuthData looks into the authenticator data, where flags and extensions must not differ, while the signature
-// counter, the credential ID and keys do.
+// TestReplayAuthData looks into the authenticator data, where flags and extensions must not differ, while the
+// signature counter, the credential ID and keys do.
 func TestReplayAuthData(t *testing.T) {
 	head := "# fob transcript 1\n> cbor 00000001 02a0\n< 00a1025825" + fmt.Sprintf("%064x", 1)
 	recorded := parse(t, head+"0100000001\n")
 	for flags, want := range map[string]string{
 		"0100000009": "[]",
-		"0500000001": "[request 1, authenticatorGetAssertion: authData.flags: recorded 01 UP, got 05 UP UV]",
-		"4100000001": "[request 1, authenticatorGetAssertion: authData: recorded authenticator data, got invalid length (CTAP 0x03)]",
+		"0500000001": "[answer 1, authenticatorGetAssertion: authData.flags: recorded 01 UP, got 05 UP UV]",
+		"4100000001": "[answer 1, authenticatorGetAssertion: authData: recorded authenticator data, got invalid length (CTAP 0x03)]",
 	} {
-		other := parse(t, head+flags+"\n")
-		got, err := transcript.Replay(t.Context(), recorded, transcript.NewPlayer(other, transcript.Loose), transcript.Loose)
+		other := transcript.NewPlayer(parse(t, head+flags+"\n"), transcript.Loose)
+		got, err := transcript.Replay(t.Context(), recorded, other, transcript.Loose)
 		if err != nil || fmt.Sprint(got) != want {
 			t.Errorf("%s: %v, %v", flags, got, err)
 		}
@@ -182,7 +181,8 @@ func TestReplayEvents(t *testing.T) {
 * processing
 < 00
 `
-	// The key waits for a touch but to be reset, so only a cancelled request ends. It has had power for too long to be reset.
+	// The key waits for a touch but to be reset, so only a cancelled request ends. It has had power for too long to
+	// be reset.
 	reset, now := false, time.Now()
 	key := newKey(t, emulator.Options{
 		Presence: func(ctx context.Context, r emulator.PresenceRequest) error {
@@ -205,7 +205,8 @@ func TestReplayEvents(t *testing.T) {
 		t.Error(err)
 	}
 	none := parse(t, "# fob transcript 1\n> packet 00000001\n")
-	if _, err := transcript.Replay(t.Context(), none, key, transcript.Loose); !errors.Is(err, transcript.ErrNoRequests) {
+	_, err = transcript.Replay(t.Context(), none, key, transcript.Loose)
+	if !errors.Is(err, transcript.ErrNoRequests) {
 		t.Error(err)
 	}
 }

@@ -59,8 +59,8 @@ func (r *Recorder) SetKey(key string) {
 	r.key = key
 }
 
-// SetTimes has a comment tell when each event was, in seconds since the Recorder was made. Without, which is the default,
-// transcripts of equal sessions are equal.
+// SetTimes has a comment tell when each event was, in seconds since the Recorder was made. Without, which is the
+// default, transcripts of equal sessions are equal.
 func (r *Recorder) SetTimes(on bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -132,7 +132,9 @@ type recorded struct {
 }
 
 // ServeCTAP implements ctap.Handler.
-func (k *recorded) ServeCTAP(ctx context.Context, req ctap.Request, keepalive func(ctap.KeepaliveStatus)) ctap.Response {
+func (k *recorded) ServeCTAP(ctx context.Context, req ctap.Request,
+	keepalive func(ctap.KeepaliveStatus)) ctap.Response {
+
 	select {
 	case <-k.recorder.turn:
 		defer func() { k.recorder.turn <- struct{}{} }()
@@ -161,8 +163,8 @@ func (k *recorded) PowerCycle() {
 	k.recorder.record(PowerCycle{})
 }
 
-// Link gives what carries reports as c does, the key's end of a connection, and is recorded: reports from the host when
-// the key reads them, reports to the host before they are written, so that questions come before answers.
+// Link gives what carries reports as c does, the key's end of a connection, and is recorded: reports from the host
+// when the key reads them, reports to the host before they are written, so that questions come before answers.
 func (r *Recorder) Link(c ctaphid.Conn) ctaphid.Conn { return &recordedConn{r, c} }
 
 // recordedConn is a connection whose packets are recorded.

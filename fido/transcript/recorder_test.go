@@ -81,8 +81,8 @@ func TestRecorder(t *testing.T) {
 		return ctap.Response{byte(ctap.ErrKeepaliveCancel)}
 	})
 	got := recordedBy(t, key, func(h ctap.Handler) {
-		u2f := ctap.Request{Channel: 0xfedc, U2F: true, Payload: (&ctap.U2FRequest{Instruction: ctap.U2FVersion}).Encode()}
-		h.ServeCTAP(ctx, u2f, quiet)
+		version := ctap.U2FRequest{Instruction: ctap.U2FVersion}
+		h.ServeCTAP(ctx, ctap.Request{Channel: 0xfedc, U2F: true, Payload: version.Encode()}, quiet)
 		var told []ctap.KeepaliveStatus
 		h.ServeCTAP(ctx, request(byte(ctap.CommandSelection)), func(s ctap.KeepaliveStatus) { told = append(told, s) })
 		if len(told) != 3 || told[1] != ctap.KeepaliveUPNeeded {
@@ -194,7 +194,8 @@ func TestWords(t *testing.T) {
 		if resp[0] != 0 {
 			t.Fatal(ctap.StatusCode(resp[0]))
 		}
-		h.ServeCTAP(t.Context(), request((&ctap.GetAssertionRequest{RPID: &rpID, ClientDataHash: make([]byte, 32)}).Encode()...), quiet)
+		signIn := ctap.GetAssertionRequest{RPID: &rpID, ClientDataHash: make([]byte, 32)}
+		h.ServeCTAP(t.Context(), request(signIn.Encode()...), quiet)
 		var get, offset uint = 100, 0
 		h.ServeCTAP(t.Context(), request((&ctap.LargeBlobsRequest{Get: &get, Offset: &offset}).Encode()...), quiet)
 	})
@@ -290,10 +291,12 @@ func TestRecorderFails(t *testing.T) {
 	}
 }
 
-// TestRecorderTakesTurns asks from several channels at once: the transcript has one exchange after the other, and each
-// answer below its question.
+// TestRecorderTakesTurns asks from several channels at once: the transcript has one exchange after the other, and
+// each answer below its question.
 func TestRecorderTakesTurns(t *testing.T) {
-	echo := keyFunc(func(_ context.Context, r ctap.Request, _ func(ctap.KeepaliveStatus)) ctap.Response { return r.Payload })
+	echo := keyFunc(func(_ context.Context, r ctap.Request, _ func(ctap.KeepaliveStatus)) ctap.Response {
+		return r.Payload
+	})
 	const clients, requests = 4, 50
 	got := parse(t, recordedBy(t, echo, func(h ctap.Handler) {
 		var all sync.WaitGroup

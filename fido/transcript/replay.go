@@ -13,23 +13,25 @@ var ErrNoRequests = errors.New("the transcript has no requests")
 
 // Difference is where a key answers otherwise than the recorded one.
 type Difference struct {
-	Number int    // of the request in the transcript, from 1
-	Name   string // of the request
-	// Where is what differs: "status", "touch", or the path of a member by its names, such as "options.clientPin".
+	Number int    // of the answer in the transcript, from 1
+	Name   string // of its request, or the command of a packet
+	// Where is what differs: "status", "touch", "bytes", or the path of a member by its names, such as
+	// "options.clientPin".
 	Where         string
 	Recorded, Got string
 }
 
 func (d Difference) String() string {
-	return fmt.Sprintf("request %d, %s: %s: recorded %s, got %s", d.Number, d.Name, d.Where, d.Recorded, d.Got)
+	return fmt.Sprintf("answer %d, %s: %s: recorded %s, got %s", d.Number, d.Name, d.Where, d.Recorded, d.Got)
 }
 
-// Replay sends the requests of a transcript to a key, one after another on their channels, and compares the answers, and
-// whether the key waited for a touch. Where the transcript has a loss of power, h loses it too if it is a ctap.PowerCycler.
-// A request that was cancelled is cancelled again when the key asks for the touch, or at once if the recorded one didn't.
+// Replay sends the requests of a transcript to a key, one after another on their channels, and compares the answers,
+// and whether the key waited for a touch. Where the transcript has a loss of power, h loses it too if it is a
+// ctap.PowerCycler. A request that was cancelled is cancelled again when the key asks for the touch, or at once if
+// the recorded one didn't.
 //
-// A request that depends on a secret of its session (a PIN, a token, a credential of a key that h is not) is refused by h; that
-// is a Difference like others. The error is that of ctx, or ErrNoRequests.
+// A request that depends on a secret of its session (a PIN, a token, a credential of a key that h is not) is refused
+// by h; that is a Difference like others. The error is that of ctx, or ErrNoRequests.
 func Replay(ctx context.Context, t *Transcript, h ctap.Handler, s Strictness) ([]Difference, error) {
 	exchanges := t.exchanges()
 	if len(exchanges) == 0 {

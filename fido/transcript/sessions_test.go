@@ -26,8 +26,8 @@ const how = "record the sessions anew: go test ./fido/transcript -run TestSessio
 
 const sessionsFolder = "../../testdata/transcripts"
 
-// sessionSeed is that of the emulated key's random numbers. Under it the key answers the recorded requests, which hold
-// what the clients drew at random, by the recorded bytes: their tokens, credentials and secrets are good again.
+// sessionSeed is that of the emulated key's random numbers. Under it the key answers the recorded requests, which
+// hold what the clients drew at random, by the recorded bytes: their tokens, credentials and secrets are good again.
 const sessionSeed = 1
 
 // recordedWith is the version of Go whose cryptography draws those numbers in that order.
@@ -98,7 +98,8 @@ for rp in "example.com", "example.org":
         token = pin.get_pin_token("1234", permissions, rp)
         result = ctap.make_credential(
             bytes(32), {"id": rp}, {"id": name.encode(), "name": name}, [{"type": "public-key", "alg": -7}],
-            options={"rk": True}, pin_uv_param=pin.protocol.authenticate(token, bytes(32)), pin_uv_protocol=pin.protocol.VERSION)
+            options={"rk": True}, pin_uv_param=pin.protocol.authenticate(token, bytes(32)),
+            pin_uv_protocol=pin.protocol.VERSION)
         made[rp, name] = result.auth_data.credential_data.credential_id
 token = pin.get_pin_token("1234", ClientPin.PERMISSION.CREDENTIAL_MGMT)
 management = CredentialManagement(ctap, pin.protocol, token)
@@ -112,8 +113,8 @@ assert management.get_metadata()[CredentialManagement.RESULT.EXISTING_CRED_COUNT
 END`},
 }
 
-// TestSessions replays recorded sessions of other people's programs at a new key. The answers are byte for byte those that
-// the programs liked when they were recorded.
+// TestSessions replays recorded sessions of other people's programs at a new key. The answers are byte for byte
+// those that the programs liked when they were recorded.
 func TestSessions(t *testing.T) {
 	for _, s := range sessions {
 		t.Run(s.name, func(t *testing.T) {
@@ -152,7 +153,8 @@ func TestSessions(t *testing.T) {
 				t.Fatal(err)
 			}
 			if len(differences) > 0 {
-				t.Errorf("%d differences, the first one: %v\nif the key was meant to change, %s", len(differences), differences[0], how)
+				t.Errorf("%d differences, the first one: %v\nif the key was meant to change, %s",
+					len(differences), differences[0], how)
 			}
 		})
 	}

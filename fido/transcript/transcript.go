@@ -8,29 +8,31 @@
 //	# fob transcript 1
 //
 // Every other line that begins with # is a comment: what the line above it means, in words and in the diagnostic
-// notation of CBOR (RFC 8949 §8), shortened where it is long. Comments and empty lines mean nothing to Parse. The other
-// lines are events, in the order in which they happened:
+// notation of CBOR (RFC 8949 §8), shortened where it is long. Comments and empty lines mean nothing to Parse. The
+// other lines are events, in the order in which they happened:
 //
-//   - key fido2.1             the model of the key; at most once, before all events
-//     > cbor 00000001 04        a CTAP2 request: the channel, the command byte and its CBOR, in hexadecimal digits
-//     > msg 00000001 00030000   a CTAP1/U2F request APDU
-//     > nfc-cbor 00000000 04    the same of a card, and so is nfc-msg
-//   - processing              the key told that it was busy, STATUS_PROCESSING (CTAP 2.2 §11.2.9.1.7)
-//   - up-needed               ... that it waited for a touch, STATUS_UPNEEDED
-//   - cancel                  the host cancelled the request, or went away, before the key answered
-//     < 00a1…                   the answer to the request above: status byte and CBOR, or R-APDU; "-" where it is empty
-//   - power-cycle             the key lost power
-//     > packet 00000001…        a CTAPHID packet to the key, without the zeros at its end
-//     < packet 00000001…        a packet from the key
+//	> cbor 00000001 04        a CTAP2 request: its channel, the command byte and the CBOR, in hexadecimal digits
+//	> msg 00000001 00030000   a CTAP1/U2F request APDU
+//	> nfc-cbor 00000000 04    the same of a card, and so is nfc-msg
+//	* processing              the key told that it was busy, STATUS_PROCESSING (CTAP 2.2 §11.2.9.1.7)
+//	* up-needed               ... that it waited for a touch, STATUS_UPNEEDED
+//	* keepalive 07            ... something else
+//	* cancel                  the host cancelled the request, or went away, before the key answered
+//	< 00a1…                   the answer to the request above: status byte and CBOR, or R-APDU
+//	* power-cycle             the key lost power
+//	> packet 00000001…        a CTAPHID packet to the key, without the zeros at its end
+//	< packet 00000001…        a packet from the key
+//	* key fido2.1             the model of the key; at most once, before all events
 //
-// A request is answered before the next one begins; the last one may be without an answer. Packets stand anywhere: one
-// transcript may hold requests, packets, or both, and then each of them twice.
+// No bytes at all are written as "-". A request is answered before the next one begins; the last one may be without
+// an answer. Packets stand anywhere: one transcript may hold requests, packets, or both, and then each of them
+// twice.
 //
 // # Secrets
 //
-// PINs and tokens travel encrypted, so that a transcript has none in the clear. It has all else that was said: RP IDs,
-// user names, credential IDs, large blobs and their keys, whatever a U2F key handle holds. Create makes a file that only
-// its owner can read; think before you send one to somebody.
+// PINs and tokens travel encrypted, so that a transcript has none in the clear. It has all else that was said: RP
+// IDs, user names, credential IDs, large blobs and their keys, whatever a U2F key handle holds. Create makes a file
+// that only its owner can read; think before you send one to somebody.
 package transcript
 
 import (

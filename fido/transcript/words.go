@@ -242,14 +242,18 @@ func (n *narrator) u2fResponse(apdu []byte) []string {
 	return words
 }
 
+func packetName(c ctaphid.Command) string {
+	if name := packetNames[c]; name != "" {
+		return name
+	}
+	return fmt.Sprintf("CTAPHID command 0x%02x", byte(c))
+}
+
 func packetWords(p ctaphid.Packet) string {
 	if !p.Initial {
 		return fmt.Sprintf("continuation %d", p.Seq)
 	}
-	name := packetNames[p.Command]
-	if name == "" {
-		name = fmt.Sprintf("CTAPHID command 0x%02x", byte(p.Command))
-	}
+	name := packetName(p.Command)
 	switch {
 	case p.Command == ctaphid.CommandError && p.BCNT == 1:
 		return name + ": " + ctaphid.Error(p.Data[0]).Error()
