@@ -74,3 +74,36 @@ func TestClock(t *testing.T) {
 		t.Errorf("reset after power-up: %v", ctap.StatusCode(resp[0]))
 	}
 }
+
+// counter stands before a key and counts how often that loses power.
+type counter struct {
+	ctap.PowerCycler
+	cycles int
+}
+
+func (c *counter) PowerCycle() {
+	c.cycles++
+	c.PowerCycler.PowerCycle()
+}
+
+// TestWrapSeesPowerCycles has what stands before the key see each loss of power: asked for, and by pulling the key.
+func TestWrapSeesPowerCycles(t *testing.T) {
+	var c *counter
+	k, err := Plug(t.Context(), Options{Wrap: func(h ctap.Handler) ctap.Handler {
+		c = &counter{PowerCycler: h.(ctap.PowerCycler)}
+		return c
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.PowerCycle()
+	if c.cycles != 1 {
+		t.Errorf("%d losses of power", c.cycles)
+	}
+	if err := k.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if c.cycles < 2 {
+		t.Error("pulling the key out was not seen")
+	}
+}
