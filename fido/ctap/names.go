@@ -127,3 +127,39 @@ func parseByte(s string) (byte, bool) {
 	n, err := strconv.ParseUint(s, 0, 8)
 	return byte(n), err == nil
 }
+
+// sampleNames are the names of §6.7.4 without their prefix, CTAP2_ENROLL_FEEDBACK_FP_ or CTAP2_ENROLL_FEEDBACK_.
+var sampleNames = map[SampleStatus]string{
+	SampleGood:           "GOOD",
+	SampleTooHigh:        "TOO_HIGH",
+	SampleTooLow:         "TOO_LOW",
+	SampleTooLeft:        "TOO_LEFT",
+	SampleTooRight:       "TOO_RIGHT",
+	SampleTooFast:        "TOO_FAST",
+	SampleTooSlow:        "TOO_SLOW",
+	SamplePoorQuality:    "POOR_QUALITY",
+	SampleTooSkewed:      "TOO_SKEWED",
+	SampleTooShort:       "TOO_SHORT",
+	SampleMergeFailure:   "MERGE_FAILURE",
+	SampleExists:         "EXISTS",
+	SampleNoUserActivity: "NO_USER_ACTIVITY",
+	SampleNoUserPresence: "NO_USER_PRESENCE_TRANSITION",
+}
+
+// String is the specification's name of the status without its prefix, such as TOO_FAST.
+func (s SampleStatus) String() string {
+	if name, ok := sampleNames[s]; ok {
+		return name
+	}
+	return fmt.Sprintf("0x%02x", uint(s))
+}
+
+// ParseSampleStatus reads what String gives, in any case.
+func ParseSampleStatus(s string) (SampleStatus, error) {
+	for status, n := range sampleNames {
+		if strings.EqualFold(n, s) {
+			return status, nil
+		}
+	}
+	return 0, fmt.Errorf("%.40q is no status of a fingerprint's sample, such as TOO_FAST", s)
+}

@@ -31,6 +31,14 @@ func TestNames(t *testing.T) {
 			t.Errorf("ParseCommand(%.40q) = %v", s, got)
 		}
 	}
+	for status := range sampleNames {
+		if got, err := ParseSampleStatus(strings.ToLower(status.String())); err != nil || got != status {
+			t.Errorf("%v is read as %v, %v", status, got, err)
+		}
+	}
+	if got, err := ParseSampleStatus("FP_GOOD"); err == nil {
+		t.Errorf("FP_GOOD is %v", got)
+	}
 	if got, err := ParseCommand("0"); err == nil { // no command has this number
 		t.Errorf("command 0 is %v", got)
 	}

@@ -25,7 +25,9 @@ var ErrNoMatch = errors.New("the finger does not match")
 // BadSample is what a Presence returns for a finger that lay badly while it was to be enrolled.
 type BadSample ctap.SampleStatus
 
-func (s BadSample) Error() string { return fmt.Sprintf("bad sample of a fingerprint: %#02x", uint(s)) }
+func (s BadSample) Error() string {
+	return fmt.Sprintf("bad sample of a fingerprint: %v", ctap.SampleStatus(s))
+}
 
 // Fingerprint is an enrolled finger (§6.7).
 type Fingerprint struct {
@@ -207,6 +209,7 @@ func (a *Authenticator) sample(r *request, milliseconds uint) (ctap.SampleStatus
 	}
 	ctx, stop := context.WithTimeout(r, wait)
 	defer stop()
+	a.show()
 	r.keepalive(ctap.KeepaliveUPNeeded)
 	err := a.presence(ctx, PresenceRequest{Command: ctap.CommandBioEnrollment, Fingerprint: true})
 	var bad BadSample

@@ -251,7 +251,7 @@ func hashPIN(pin []byte) []byte {
 // ctap.ErrInvalidCommand for a key that takes none.
 func (a *Authenticator) SetPIN(pin []byte) error {
 	<-a.turn
-	defer func() { a.turn <- struct{}{} }()
+	defer a.endTurn()
 	if !a.PIN {
 		return ctap.ErrInvalidCommand
 	}

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"fob/fido/ctap"
@@ -51,7 +50,7 @@ type Authenticator struct {
 	log         *slog.Logger
 	now         func() time.Time
 
-	turn chan struct{} // holds a value while nobody is being served; guards everything below
+	turn chan struct{} // holds a value while nobody is being served; guards everything up to touch
 
 	state     state
 	poweredUp time.Time
@@ -59,6 +58,9 @@ type Authenticator struct {
 	pending   pending
 	enrolling *enrollment
 	touch     *u2fTouch
+
+	shown    shown
+	failures failures
 }
 
 // pending is what a stateful command has left for the commands that go on with it (§6, "stateful commands"). Any other
@@ -127,7 +129,7 @@ func New(o Options) (*Authenticator, error) {
 	}
 	a.Profile = profile
 	a.powerUp()
-	a.turn <- struct{}{}
+	a.endTurn()
 	return a, nil
 }
 
@@ -156,7 +158,7 @@ func (a *Authenticator) loadState(o *Options) error {
 func (a *Authenticator) PowerCycle() {
 	<-a.turn
 	a.powerUp()
-	a.turn <- struct{}{}
+	a.endTurn()
 }
 
 func (a *Authenticator) powerUp() {
@@ -170,7 +172,7 @@ func (a *Authenticator) powerUp() {
 func (a *Authenticator) ServeCTAP(ctx context.Context, req ctap.Request, keepalive func(ctap.KeepaliveStatus)) ctap.Response {
 	select {
 	case <-a.turn:
-		defer func() { a.turn <- struct{}{} }()
+		defer a.endTurn()
 	case <-ctx.Done():
 		return fail(ctap.ErrKeepaliveCancel)
 	}
@@ -210,6 +212,9 @@ func (a *Authenticator) serve(r *request, req ctap.Request) (ctap.Response, erro
 	command, parameters := ctap.Command(req.Payload[0]), req.Payload[1:]
 	before := a.pending
 	a.pending = pending{}
+	if err := a.failures.take(command); err != nil {
+		return nil, err
+	}
 	switch command {
 	case ctap.CommandGetInfo, ctap.CommandGetNextAssertion, ctap.CommandReset, ctap.CommandSelection:
 		if len(parameters) > 0 { // they have none
@@ -311,11 +316,4 @@ func (a *Authenticator) reset(r *request) (ctap.Response, error) {
 	}
 	a.pin, a.enrolling = newPINState(a.now), nil
 	return ctap.Response{byte(ctap.StatusOK)}, nil
-}
-
-// Credentials lists the discoverable credentials, oldest first, for those who test with the key.
-func (a *Authenticator) Credentials() []Credential {
-	<-a.turn
-	defer func() { a.turn <- struct{}{} }()
-	return slices.Clone(a.state.Credentials)
 }

@@ -431,11 +431,11 @@ func TestPresence(t *testing.T) {
 	} {
 		t.Run(test.policy, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				presence, err := ParsePresence(test.policy)
+				policy, err := ParsePolicy(test.policy, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
-				p := newPlatform(t, Options{Presence: presence})
+				p := newPlatform(t, Options{Presence: policy.Presence})
 				var seen []ctap.KeepaliveStatus
 				p.keepalives = func(s ctap.KeepaliveStatus) { seen = append(seen, s) }
 				begin := time.Now()
@@ -450,8 +450,8 @@ func TestPresence(t *testing.T) {
 			})
 		})
 	}
-	for _, bad := range []string{"", "yes", "delay=", "delay=-1s", "delay=2"} {
-		if _, err := ParsePresence(bad); err == nil {
+	for _, bad := range []string{"", "yes", "delay=", "delay=-1s", "delay=2", "ask"} {
+		if _, err := ParsePolicy(bad, nil); err == nil {
 			t.Errorf("%q is taken for a policy", bad)
 		}
 	}

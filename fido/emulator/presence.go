@@ -56,9 +56,10 @@ func After(d time.Duration) Presence {
 	}
 }
 
-// Asker asks a person at a terminal. What is typed while no question is open answers none.
+// Asker asks a person at a terminal, one question at a time. What is typed while no question is open answers none.
 type Asker struct {
-	out io.Writer
+	out  io.Writer
+	turn chan struct{} // holds a value while no question is open
 
 	mu   sync.Mutex
 	open chan string // takes the answer to the open question; nil while there is none
@@ -68,7 +69,8 @@ type Asker struct {
 // NewAsker makes an Asker that writes questions to w and reads answers, a line each, from r. It reads r to its end, in a
 // goroutine that ends with it.
 func NewAsker(w io.Writer, r io.Reader) *Asker {
-	a := &Asker{out: w}
+	a := &Asker{out: w, turn: make(chan struct{}, 1)}
+	a.turn <- struct{}{}
 	go func() {
 		for lines := bufio.NewScanner(r); lines.Scan(); {
 			a.answer(lines.Text())
@@ -103,7 +105,20 @@ func (a *Asker) ask() <-chan string {
 }
 
 // Touch is a Presence: an empty line or "y" is a touch, another a refusal, and so is the end of the input.
-func (a *Asker) Touch(ctx context.Context, r PresenceRequest) error {
+func (a *Asker) Touch(ctx context.Context, r PresenceRequest) error { return a.touch(ctx, "", r) }
+
+// Key is Touch for one of several keys, whose name is part of the question.
+func (a *Asker) Key(name string) Presence {
+	return func(ctx context.Context, r PresenceRequest) error { return a.touch(ctx, " "+name, r) }
+}
+
+func (a *Asker) touch(ctx context.Context, name string, r PresenceRequest) error {
+	select {
+	case <-a.turn:
+		defer func() { a.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	answer := a.ask()
 	if answer == nil {
 		return ErrDenied
@@ -113,7 +128,7 @@ func (a *Asker) Touch(ctx context.Context, r PresenceRequest) error {
 		a.open = nil
 		a.mu.Unlock()
 	}()
-	fmt.Fprintf(a.out, "touch the emulated key%s? [Enter, or n] ", r.purpose())
+	fmt.Fprintf(a.out, "touch the emulated key%s%s? [Enter, or n] ", name, r.purpose())
 	select {
 	case line := <-answer:
 		if line = strings.TrimSpace(line); line == "" || strings.EqualFold(line, "y") {
@@ -141,24 +156,6 @@ func (r PresenceRequest) purpose() string {
 	}
 }
 
-// ParsePresence reads a policy as the command line gives it: auto, deny, never, or delay=DURATION (2s, 500ms).
-func ParsePresence(s string) (Presence, error) {
-	switch s {
-	case "auto":
-		return Approve, nil
-	case "deny":
-		return Deny, nil
-	case "never":
-		return Wait, nil
-	}
-	if text, ok := strings.CutPrefix(s, "delay="); ok {
-		if d, err := time.ParseDuration(text); err == nil && d >= 0 {
-			return After(d), nil
-		}
-	}
-	return nil, fmt.Errorf("touch policy %q is none of auto, deny, never, delay=DURATION", s)
-}
-
 // awaitPresence waits for a touch and tells the platform that it does.
 func (a *Authenticator) awaitPresence(r *request, p PresenceRequest) error {
 	switch {
@@ -171,6 +168,7 @@ func (a *Authenticator) awaitPresence(r *request, p PresenceRequest) error {
 }
 
 func (a *Authenticator) askPerson(r *request, p PresenceRequest) error {
+	a.show()
 	r.keepalive(ctap.KeepaliveUPNeeded)
 	ctx, stop := context.WithTimeout(r, userActionTimeout)
 	defer stop()

@@ -91,5 +91,10 @@ func (k *Key) device() ctaphid.Device {
 	return d
 }
 
-// wink is all that a key without a light can do.
-func (k *Key) wink() { k.log.Info("wink") }
+// wink is a line in the log, and what Options.Wink adds.
+func (k *Key) wink() {
+	k.log.Info("wink")
+	if k.winks != nil {
+		k.winks()
+	}
+}

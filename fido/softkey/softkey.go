@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fob/fido"
@@ -33,6 +34,7 @@ type Options struct {
 	Log        *slog.Logger        // nil for none
 	Now        func() time.Time    // the key's clock; nil for time.Now
 	Place      Place               // where to plug it in; nil for PTY
+	Wink       func()              // what the key does when a host asks it to show itself; nil for nothing
 
 	// Wrap, where it is not nil, gives what stands between the endpoint and the key, and sees each request. It should be
 	// a ctap.PowerCycler that hands PowerCycle on.
@@ -54,8 +56,10 @@ type Key struct {
 	handler ctap.Handler
 	place   Place
 	link    func(ctaphid.Conn) ctaphid.Conn
+	winks   func() // nil for nothing
 	log     *slog.Logger
-	lost    chan struct{} // closed when the key can't be served any more
+	path    atomic.Pointer[string] // nil while it is removed; to be had while mu is held
+	lost    chan struct{}          // closed when the key can't be served any more
 
 	mu     sync.Mutex // guards the fields below, and is held while the key is plugged in or out
 	socket *socket    // what it is plugged into; nil while it is removed
@@ -75,7 +79,7 @@ type socket struct {
 // gives emulator.ErrStateInUse, a PIN that is too short or too long ctap.ErrPINPolicyViolation, a PIN for a key that
 // takes none ctap.ErrInvalidCommand; other errors are those of the Place.
 func Plug(ctx context.Context, o Options) (key *Key, err error) {
-	k := &Key{place: o.Place, link: o.Link, log: o.Log, lost: make(chan struct{})}
+	k := &Key{place: o.Place, link: o.Link, winks: o.Wink, log: o.Log, lost: make(chan struct{})}
 	if k.log == nil {
 		k.log = slog.New(slog.DiscardHandler)
 	}
@@ -146,6 +150,8 @@ func (k *Key) insert(ctx context.Context) error {
 	serving, cancel := context.WithCancel(context.Background())
 	s := &socket{Endpoint: e, cancel: cancel, done: make(chan struct{})}
 	k.socket = s
+	path := s.Path()
+	k.path.Store(&path)
 	go func() {
 		s.err = s.Serve(serving, k.handler)
 		close(s.done)
@@ -182,6 +188,7 @@ func (k *Key) Remove() error {
 func (k *Key) remove() error {
 	s := k.socket
 	k.socket = nil
+	k.path.Store(nil)
 	s.cancel()
 	<-s.done
 	k.PowerCycle() // a U2F request may still wait for a touch
@@ -196,14 +203,12 @@ func (k *Key) remove() error {
 // does not close it.
 func (k *Key) Lost() <-chan struct{} { return k.lost }
 
-// Path is where other programs find the key, such as /dev/pts/3; empty while it is removed.
+// Path is where other programs find the key, such as /dev/pts/3; empty while it is removed. It never waits.
 func (k *Key) Path() string {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.socket == nil {
-		return ""
+	if path := k.path.Load(); path != nil {
+		return *path
 	}
-	return k.socket.Path()
+	return ""
 }
 
 // Info describes the key to a fido.Source; the ID is for the source to give.
