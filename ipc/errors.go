@@ -217,9 +217,9 @@ func typed(err error) error {
 }
 
 // known holds a value of each type of error.
-var known = []Error{
+var known = append([]Error{
 	NoDevice{}, UnknownDevice{}, SeveralDevices{}, DeviceGone{}, DeviceBusy{}, DeviceDenied{}, NotFIDO2{},
 	HelperFailed{}, OptionsInvalid{}, OriginRefused{}, PINInvalid{}, PINAuthBlocked{}, PINBlocked{},
 	PINChangeRequired{}, VerificationNotSetUp{}, AlreadyRegistered{}, NotRegistered{}, KeyFull{}, Unsupported{},
 	Declined{}, TimedOut{}, Cancelled{}, Failed{}, UnknownToken{}, WrongAnswer{},
-}
+}, emulatorErrors...)

@@ -32,7 +32,7 @@ func members(t reflect.Type) []string {
 
 func goKind(t reflect.Type) string {
 	switch {
-	case t == reflect.TypeFor[Secret](), t == reflect.TypeFor[EventKind]():
+	case t.Kind() == reflect.String, t == reflect.TypeFor[Secret]():
 		return "string"
 	case t.String() == "json.RawMessage":
 		return "object"
@@ -88,6 +88,7 @@ func mark(optional bool) string {
 // TestTypesMatchTheInterfaces holds the Go types to the .varlink files.
 func TestTypesMatchTheInterfaces(t *testing.T) {
 	device, ceremony, prompt := parse(t, DeviceInterface), parse(t, CeremonyInterface), parse(t, PromptInterface)
+	emulator := parse(t, EmulatorInterface)
 	same := func(what string, goType reflect.Type, file *varlink.Type) {
 		t.Helper()
 		if got, want := members(goType), described(file); !slices.Equal(got, want) {
@@ -96,18 +97,35 @@ func TestTypesMatchTheInterfaces(t *testing.T) {
 	}
 	types := map[string]reflect.Type{
 		"Device": reflect.TypeFor[Device](), "Event": reflect.TypeFor[Event](), "Account": reflect.TypeFor[Account](),
+		"EmulatedKey": reflect.TypeFor[EmulatedKey](), "Question": reflect.TypeFor[Question](),
+		"NextError": reflect.TypeFor[NextError](), "KeyEvent": reflect.TypeFor[KeyEvent](),
+		"EmulatedCredential": reflect.TypeFor[EmulatedCredential](),
 	}
 	methods := map[string][2]reflect.Type{
 		MethodList:     {reflect.TypeFor[struct{}](), reflect.TypeFor[ListReply]()},
 		MethodRegister: {reflect.TypeFor[CeremonyRequest](), reflect.TypeFor[CeremonyReply]()},
 		MethodSignIn:   {reflect.TypeFor[CeremonyRequest](), reflect.TypeFor[CeremonyReply]()},
 		MethodAnswer:   {reflect.TypeFor[Answer](), reflect.TypeFor[struct{}]()},
+
+		MethodEmulatedKeys: {reflect.TypeFor[WhichKey](), reflect.TypeFor[EmulatedKeysReply]()},
+		MethodTouch:        {reflect.TypeFor[TouchRequest](), reflect.TypeFor[QuestionReply]()},
+		MethodDeny:         {reflect.TypeFor[TouchRequest](), reflect.TypeFor[QuestionReply]()},
+		MethodPresent:      {reflect.TypeFor[PresentRequest](), reflect.TypeFor[QuestionReply]()},
+		MethodSetPolicy:    {reflect.TypeFor[PolicyRequest](), reflect.TypeFor[struct{}]()},
+		MethodRemove:       {reflect.TypeFor[WhichKey](), reflect.TypeFor[struct{}]()},
+		MethodInsert:       {reflect.TypeFor[WhichKey](), reflect.TypeFor[PathReply]()},
+		MethodReplug:       {reflect.TypeFor[WhichKey](), reflect.TypeFor[PathReply]()},
+		MethodSetNextError: {reflect.TypeFor[NextErrorRequest](), reflect.TypeFor[struct{}]()},
+		MethodSetRetries:   {reflect.TypeFor[RetriesRequest](), reflect.TypeFor[struct{}]()},
+		MethodAdvanceClock: {reflect.TypeFor[ClockRequest](), reflect.TypeFor[ClockReply]()},
+		MethodCredentials:  {reflect.TypeFor[WhichKey](), reflect.TypeFor[CredentialsReply]()},
+		MethodWatch:        {reflect.TypeFor[WhichKey](), reflect.TypeFor[WatchReply]()},
 	}
 	wire := map[string]reflect.Type{}
 	for _, e := range known {
 		wire[e.VarlinkError()] = reflect.TypeOf(e)
 	}
-	for _, i := range []*varlink.Interface{device, ceremony, prompt} {
+	for _, i := range []*varlink.Interface{device, ceremony, prompt, emulator} {
 		for _, d := range i.Types {
 			same(i.Name+" type "+d.Name, types[d.Name], d.Type)
 		}
