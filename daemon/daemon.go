@@ -20,9 +20,16 @@ type Daemon struct {
 	Source  fido.Source
 	Version string
 	Log     *slog.Logger // nil for none; gets who did what with which result, never a secret
+	More    []Interface  // served beside those of package ipc that are its own
 
 	turns   turns
 	prompts prompts
+}
+
+// Interface is a Varlink interface and who answers its methods, by their names without the interface.
+type Interface struct {
+	Description string
+	Methods     map[string]varlink.Handler
 }
 
 // Serve answers the connections of l until ctx ends; then it cancels the ceremonies in progress and returns when their
@@ -35,25 +42,27 @@ func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 		Vendor:    "fob",
 		Product:   "fobd",
 		Version:   d.Version,
-		Authorize: sameUser,
+		Authorize: SameUser,
 		// A hostile program of ours may hold so much of fobd's memory: 512 MiB.
 		MaxMessage:     128 << 10, // WebAuthn options have 64 KiB at most
 		MaxPipelined:   2,
 		MaxConnections: 1024,
 		Log:            d.Log,
 	}
-	for _, i := range []struct {
-		description string
-		methods     map[string]varlink.Handler
-	}{
+	for _, i := range []Interface{
 		{ipc.DeviceInterface, map[string]varlink.Handler{"List": d.list}},
 		{ipc.CeremonyInterface, map[string]varlink.Handler{"Register": d.register, "SignIn": d.signIn}},
 		{ipc.PromptInterface, map[string]varlink.Handler{"Answer": d.answer}},
 	} {
-		for name, h := range i.methods {
-			i.methods[name] = translated(h)
+		for name, h := range i.Methods {
+			i.Methods[name] = translated(h)
 		}
-		if err := s.Register(i.description, i.methods); err != nil {
+		if err := s.Register(i.Description, i.Methods); err != nil {
+			return err
+		}
+	}
+	for _, i := range d.More {
+		if err := s.Register(i.Description, i.Methods); err != nil {
 			return err
 		}
 	}
@@ -71,8 +80,8 @@ func translated(h varlink.Handler) varlink.Handler {
 	}
 }
 
-// sameUser admits our own user alone, not even root: a PIN typed for this fobd is nobody else's business.
-func sameUser(p varlink.Peer) error {
+// SameUser admits our own user alone, not even root: a PIN typed for this fobd is nobody else's business.
+func SameUser(p varlink.Peer) error {
 	if int(p.UID) != os.Getuid() {
 		return varlink.PermissionDenied{}
 	}

@@ -406,10 +406,10 @@ func TestTimeoutBounds(t *testing.T) {
 }
 
 func TestOnlyOurUser(t *testing.T) {
-	if err := sameUser(varlink.Peer{UID: uint32(os.Getuid())}); err != nil {
+	if err := SameUser(varlink.Peer{UID: uint32(os.Getuid())}); err != nil {
 		t.Error(err)
 	}
-	if err := sameUser(varlink.Peer{UID: uint32(os.Getuid()) + 1}); !errors.Is(err, varlink.PermissionDenied{}) {
+	if err := SameUser(varlink.Peer{UID: uint32(os.Getuid()) + 1}); !errors.Is(err, varlink.PermissionDenied{}) {
 		t.Error(err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 // The errors of fob.Emulator; the interface definition says when each occurs.
 type (
+	Ended      struct{}
 	NoKey      struct{}
 	UnknownKey struct {
 		Key string `json:"key"`
@@ -50,6 +51,7 @@ type (
 	}
 )
 
+func (Ended) VarlinkError() string            { return "fob.Emulator.Ended" }
 func (NoKey) VarlinkError() string            { return "fob.Emulator.NoKey" }
 func (UnknownKey) VarlinkError() string       { return "fob.Emulator.UnknownKey" }
 func (SeveralKeys) VarlinkError() string      { return "fob.Emulator.SeveralKeys" }
@@ -63,6 +65,7 @@ func (NotSupported) VarlinkError() string     { return "fob.Emulator.NotSupporte
 func (ParameterInvalid) VarlinkError() string { return "fob.Emulator.ParameterInvalid" }
 func (KeyFailed) VarlinkError() string        { return "fob.Emulator.KeyFailed" }
 
+func (Ended) Error() string        { return "the program that emulates the keys ends" }
 func (NoKey) Error() string        { return "there is no emulated key" }
 func (e UnknownKey) Error() string { return fmt.Sprintf("there is no emulated key %q", e.Key) }
 func (e SeveralKeys) Error() string {
@@ -87,6 +90,7 @@ func (e ParameterInvalid) Error() string {
 }
 func (e KeyFailed) Error() string { return fmt.Sprintf("key %s failed: %s", e.Key, e.Problem) }
 
+func (Ended) Hint() string       { return "" }
 func (NoKey) Hint() string       { return "start one with 'fob emulate --control', or 'fobd --emulator'" }
 func (UnknownKey) Hint() string  { return "'fob emulate control list' shows ids and paths" }
 func (SeveralKeys) Hint() string { return "say which one, by its id or its path" }
@@ -110,6 +114,6 @@ func because(problem string) string {
 }
 
 var emulatorErrors = []Error{
-	NoKey{}, UnknownKey{}, SeveralKeys{}, NotWaiting{}, WrongSample{}, KeyRemoved{}, KeyInserted{}, KeyLost{},
+	Ended{}, NoKey{}, UnknownKey{}, SeveralKeys{}, NotWaiting{}, WrongSample{}, KeyRemoved{}, KeyInserted{}, KeyLost{},
 	PlugFailed{}, NotSupported{}, ParameterInvalid{}, KeyFailed{},
 }
