@@ -84,6 +84,7 @@ type EmulatedCredential struct {
 	CredBlob          bool   `json:"credBlob"`
 	LargeBlobKey      bool   `json:"largeBlobKey"`
 	ThirdPartyPayment bool   `json:"thirdPartyPayment"`
+	SignCount         int    `json:"signCount,omitempty"`
 }
 
 // KeyEventKind says what happened to a key.

@@ -29,15 +29,19 @@ func (r *recording) flags(f *pflag.FlagSet) {
 	f.BoolVar(&r.times, "record-times", false, "record when things happened, too")
 }
 
-// while runs a key, and records it if that was asked for. A failure before anything
+// while runs keys, and records the only one if that was asked for. A failure before anything
 // happened leaves no file.
-func (r *recording) while(e *program.Emulator, run func() error) (err error) {
+func (r *recording) while(keys []keyFlags, run func() error) (err error) {
 	if r.path == "" {
 		if r.packets || r.times {
 			return program.Usage(errors.New("--record-packets and --record-times go with --record"))
 		}
 		return run()
 	}
+	if len(keys) > 1 {
+		return program.Usage(errors.New("--record is for one key"))
+	}
+	e := &keys[0].Emulator
 	recorder, err := transcript.Create(r.path)
 	if err != nil {
 		return err
@@ -103,7 +107,8 @@ func (a *app) runReplay(ctx context.Context, path string, s transcript.Strictnes
 		e.Profile = t.Key // says which protocols the device speaks
 	}
 	e.Wrap = func(ctap.Handler) ctap.Handler { return player }
-	if err := errors.Join(a.runEmulate(ctx, &e, p, slog.New(slog.DiscardHandler)), player.Err()); err != nil {
+	f := &fleet{keys: []keyFlags{{Emulator: e, place: *p}}, log: slog.New(slog.DiscardHandler)}
+	if err := errors.Join(a.runEmulate(ctx, f), player.Err()); err != nil {
 		return err
 	}
 	if n := player.Left(); n > 0 {

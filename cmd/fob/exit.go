@@ -20,6 +20,7 @@ const (
 	exitTimedOut    = 7
 	exitDeclined    = 8
 	exitNotVerified = 9
+	exitInterrupted = 130
 )
 
 func exitCode(err error) int {
@@ -33,20 +34,24 @@ func exitCode(err error) int {
 		return exitNotVerified
 	case errors.Is(err, errNoTerminal), errors.Is(err, program.ErrPINLength):
 		return exitPIN
+	case errors.Is(err, errLost), errors.As(err, new(*lostKey)):
+		return exitDevice
 	case !errors.As(err, &named):
 		return exitFailure
 	}
 	switch named.(type) {
 	case ipc.NoDevice, ipc.UnknownDevice, ipc.SeveralDevices, ipc.DeviceGone, ipc.DeviceBusy, ipc.DeviceDenied,
-		ipc.NotFIDO2, ipc.HelperFailed:
+		ipc.NotFIDO2, ipc.HelperFailed, ipc.NoKey, ipc.UnknownKey, ipc.SeveralKeys, ipc.KeyLost, ipc.PlugFailed,
+		ipc.KeyFailed, ipc.Ended:
 		return exitDevice
 	case ipc.PINInvalid, ipc.PINAuthBlocked, ipc.PINBlocked, ipc.PINChangeRequired, ipc.VerificationNotSetUp:
 		return exitPIN
-	case ipc.AlreadyRegistered, ipc.NotRegistered, ipc.KeyFull, ipc.Unsupported:
+	case ipc.AlreadyRegistered, ipc.NotRegistered, ipc.KeyFull, ipc.Unsupported, ipc.NotWaiting, ipc.WrongSample,
+		ipc.KeyRemoved, ipc.KeyInserted, ipc.NotSupported:
 		return exitKey
 	case ipc.TimedOut:
 		return exitTimedOut
-	case ipc.OptionsInvalid, ipc.OriginRefused:
+	case ipc.OptionsInvalid, ipc.OriginRefused, ipc.ParameterInvalid:
 		return exitUsage
 	case ipc.Declined, ipc.Cancelled:
 		return exitDeclined

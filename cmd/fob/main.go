@@ -81,7 +81,10 @@ type hinted interface {
 func (a *app) report(err error, interrupted bool) int {
 	code := exitCode(err)
 	if interrupted && errors.Is(err, context.Canceled) {
-		err, code = errors.New("interrupted; the ceremony is cancelled"), 130
+		code = exitInterrupted
+		if !errors.As(err, new(*controlFailed)) {
+			err = errors.New("interrupted; the ceremony is cancelled")
+		}
 	}
 	hint := ""
 	var h hinted

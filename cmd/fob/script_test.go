@@ -173,7 +173,7 @@ func (s script) emulate(args []string) error {
 	if err != nil {
 		return err
 	}
-	ready := regexp.MustCompile(`(?m)^\{"id":"\w+","endpoint":"pty","path":"(/dev/pts/\d+)"\}\n`)
+	ready := regexp.MustCompile(`(?m)^\{"id":"[^"]+","endpoint":"pty","path":"(/dev/pts/\d+)"(?:,"control":"[^"]+")?\}\n`)
 	path, err := p.waitFor(ready)
 	if err == nil {
 		s.Setenv(args[0], path[1])

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,6 +18,7 @@ import (
 
 	"fob/cmd/internal/program"
 	"fob/daemon"
+	"fob/daemon/workbench"
 	"fob/fido"
 	"fob/fido/emulator"
 	"fob/fido/helper"
@@ -139,13 +141,23 @@ func (o *options) run(ctx context.Context) error {
 	for i, path := range o.devices {
 		extra[i] = fido.DeviceInfo{Path: path, Product: "key at " + path}
 	}
+	devices := func() []fido.DeviceInfo { return extra }
+	var more []daemon.Interface
 	if o.emulate {
-		key, err := o.emulator.Plug(ctx, nil, os.Stdin, os.Stderr, log)
+		bench := &workbench.Workbench{Log: log}
+		defer bench.Close()
+		key, err := o.plug(ctx, bench, log)
 		if err != nil {
 			return err
 		}
-		defer key.Close()
-		extra = append(extra, key.Info())
+		devices = func() []fido.DeviceInfo {
+			info := key.Info()
+			if info.Path == "" { // somebody has taken it out
+				return extra
+			}
+			return append(slices.Clip(extra), info)
+		}
+		more = append(more, bench.Interface())
 	}
 	l, err := daemon.Listen(o.socket)
 	if err != nil {
@@ -154,17 +166,31 @@ func (o *options) run(ctx context.Context) error {
 	d := &daemon.Daemon{
 		Source: &helper.Source{
 			Path:        path,
-			Extra:       func() []fido.DeviceInfo { return extra },
+			Extra:       devices,
 			NoDiscovery: o.noDiscovery,
 			Log:         log,
 		},
 		Version: program.Version,
 		Log:     log,
+		More:    more,
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(map[string]string{"socket": o.socket}); err != nil {
 		return errors.Join(err, l.Close())
 	}
 	return d.Serve(ctx, l)
+}
+
+// plug plugs the emulated key in.
+func (o *options) plug(ctx context.Context, w *workbench.Workbench, log *slog.Logger) (*workbench.Key, error) {
+	b := &program.Bench{Terminal: os.Stdin, Questions: os.Stderr, Log: log}
+	defer b.Wipe()
+	options, err := o.emulator.Options(ctx, b, "")
+	if err != nil {
+		return nil, err
+	}
+	w.Lost = func(_ *workbench.Key, err error) { log.Error("the emulated key is lost", "error", err) }
+	key, err := w.Plug(ctx, options)
+	return key, program.PlugError(err)
 }
 
 // helperPath finds the helper: where the flag says, else beside our own executable.

@@ -142,6 +142,7 @@ func public(c *emulator.Credential) ipc.EmulatedCredential {
 		UserName: cut(c.UserName, maxName), UserDisplayName: cut(c.UserDisplayName, maxName),
 		Alg: int(c.Algorithm), CredProtect: int(c.CredProtect), HMACSecret: c.HMACSecret,
 		CredBlob: len(c.CredBlob) > 0, LargeBlobKey: len(c.LargeBlobKey) > 0, ThirdPartyPayment: c.ThirdPartyPayment,
+		SignCount: int(c.SignCount),
 	}
 }
 

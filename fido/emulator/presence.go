@@ -107,9 +107,12 @@ func (a *Asker) ask() <-chan string {
 // Touch is a Presence: an empty line or "y" is a touch, another a refusal, and so is the end of the input.
 func (a *Asker) Touch(ctx context.Context, r PresenceRequest) error { return a.touch(ctx, "", r) }
 
-// Key is Touch for one of several keys, whose name is part of the question.
+// Key is Touch for one of several keys, whose name is part of the question, unless it is empty.
 func (a *Asker) Key(name string) Presence {
-	return func(ctx context.Context, r PresenceRequest) error { return a.touch(ctx, " "+name, r) }
+	if name != "" {
+		name = " " + name
+	}
+	return func(ctx context.Context, r PresenceRequest) error { return a.touch(ctx, name, r) }
 }
 
 func (a *Asker) touch(ctx context.Context, name string, r PresenceRequest) error {

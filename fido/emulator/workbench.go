@@ -43,7 +43,7 @@ func (a *Authenticator) Credentials() []Credential {
 			UserID: c.UserID, UserName: c.UserName, UserDisplayName: c.UserDisplayName,
 			Algorithm: c.Algorithm, PrivateKey: c.PrivateKey, CredProtect: c.CredProtect,
 			HMACSecret: c.HMACSecret, ThirdPartyPayment: c.ThirdPartyPayment,
-			CredBlob: c.CredBlob, LargeBlobKey: c.LargeBlobKey,
+			CredBlob: c.CredBlob, LargeBlobKey: c.LargeBlobKey, SignCount: c.SignCount,
 		}
 	}
 	return copied

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"fob/daemon/workbench"
 	"fob/fido"
 	"fob/fido/ctap"
 	"fob/fido/ctaphid"
@@ -63,62 +64,112 @@ func Models() string {
 	return text.String()
 }
 
-// Plug plugs the key in at a place, nil for a pseudo-terminal. terminal answers questions when Touch is "ask"; the
-// goroutine that reads it ends with it.
-func (e *Emulator) Plug(ctx context.Context, place softkey.Place, terminal io.Reader, questions io.Writer,
-	log *slog.Logger) (*softkey.Key, error) {
+// Bench is what the emulated keys of one program have in common.
+type Bench struct {
+	Terminal  io.Reader // answers questions when Touch is "ask"; a goroutine that reads it ends with it
+	Questions io.Writer
+	Log       *slog.Logger
 
-	o := softkey.Options{
-		State: e.State, EnterpriseRPIDs: e.EnterpriseRP, Log: log, Place: place, Wrap: e.Wrap, Link: e.Link}
+	asker       *emulator.Asker
+	pins        secrets[fido.PIN]
+	passphrases secrets[emulator.Passphrase]
+}
+
+// Wipe forgets the secrets that were read, once all keys are plugged in.
+func (b *Bench) Wipe() {
+	b.pins.wipe()
+	b.passphrases.wipe()
+}
+
+// secrets are those of several keys, by file descriptor, as each can be read once.
+type secrets[S ~[]byte] map[int]S
+
+func (s *secrets[S]) read(ctx context.Context, fd int, read func(context.Context, int) (S, error)) (S, error) {
+	if secret, ok := (*s)[fd]; ok {
+		return secret, nil
+	}
+	secret, err := read(ctx, fd)
+	if err != nil {
+		return nil, err
+	}
+	if *s == nil {
+		*s = make(secrets[S])
+	}
+	(*s)[fd] = secret
+	return secret, nil
+}
+
+func (s secrets[S]) wipe() {
+	for _, secret := range s {
+		clear(secret)
+	}
+}
+
+func (b *Bench) ask() *emulator.Asker {
+	if b.asker == nil {
+		b.asker = emulator.NewAsker(b.Questions, b.Terminal)
+	}
+	return b.asker
+}
+
+// Options says what the flags ask for; secrets in it are the bench's. name is part of the questions to a person, where it
+// is not empty.
+func (e *Emulator) Options(ctx context.Context, b *Bench, name string) (workbench.Options, error) {
+	o := workbench.Options{Options: softkey.Options{
+		State: e.State, EnterpriseRPIDs: e.EnterpriseRP, Log: b.Log, Wrap: e.Wrap, Link: e.Link}}
 	var err error
 	if e.Profile != "" {
 		if o.Profile, err = emulator.LookupProfile(e.Profile); err != nil {
-			return nil, Usage(err)
+			return o, Usage(err)
 		}
 	}
 	if o.Attestation, err = emulator.ParseAttestation(e.Attestation); err != nil {
-		return nil, Usage(err)
+		return o, Usage(err)
 	}
 	for _, name := range e.Algorithms {
 		alg, err := ctap.ParseAlgorithm(name)
 		if err != nil {
-			return nil, Usage(err)
+			return o, Usage(err)
 		}
 		o.Algorithms = append(o.Algorithms, alg)
 	}
 	if e.Touch == "ask" {
-		o.Presence = emulator.NewAsker(questions, terminal).Touch
-	} else if o.Presence, err = emulator.ParsePresence(e.Touch); err != nil {
-		return nil, Usage(fmt.Errorf("%w, ask", err))
+		o.Ask = b.ask().Key(name)
+	}
+	if o.Policy, err = emulator.ParsePolicy(e.Touch, o.Ask); err != nil {
+		return o, Usage(fmt.Errorf("%w, ask", err))
 	}
 	switch {
 	case e.PIN != "" && e.PINFD >= 0:
-		return nil, Usage(errors.New("give the emulated key's PIN once"))
+		return o, Usage(errors.New("give the emulated key's PIN once"))
 	case e.PIN != "":
 		o.PIN = fido.PIN(e.PIN)
 	case e.PINFD >= 0:
-		if o.PIN, err = ReadPIN(ctx, e.PINFD); err != nil {
-			return nil, err
+		if o.PIN, err = b.pins.read(ctx, e.PINFD, ReadPIN); err != nil {
+			return o, err
 		}
-		defer o.PIN.Wipe()
 	}
 	if e.PassphraseFD >= 0 {
 		if e.State == "" {
-			return nil, Usage(errors.New("a passphrase is for a state file"))
+			return o, Usage(errors.New("a passphrase is for a state file"))
 		}
-		if o.Passphrase, err = ReadPassphrase(ctx, e.PassphraseFD); err != nil {
-			return nil, err
+		if o.Passphrase, err = b.passphrases.read(ctx, e.PassphraseFD, ReadPassphrase); err != nil {
+			return o, err
 		}
-		defer o.Passphrase.Wipe()
 	}
-	key, err := softkey.Plug(ctx, o)
-	if errors.Is(err, ctap.ErrInvalidCommand) {
-		return nil, Usage(errors.New("a key of this profile takes no PIN"))
+	return o, nil
+}
+
+// PlugError gives an error of plugging a key in the words of who gave the flags.
+func PlugError(err error) error {
+	switch {
+	case errors.Is(err, ctap.ErrInvalidCommand):
+		return Usage(errors.New("a key of this profile takes no PIN"))
+	case errors.Is(err, ctap.ErrPINPolicyViolation):
+		return Usage(ErrPINLength)
+	default:
+		return err
 	}
-	if errors.Is(err, ctap.ErrPINPolicyViolation) {
-		err = Usage(ErrPINLength)
-	}
-	return key, err
 }
 
 // UsageError is a mistake in how a program was called.

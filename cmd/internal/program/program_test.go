@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fob/daemon/workbench"
 	"fob/fido"
 )
 
@@ -106,12 +107,14 @@ func TestEmulatorFlags(t *testing.T) {
 		if e.Attestation == "" {
 			e.Attestation = "self"
 		}
-		key, err := e.Plug(t.Context(), nil, nil, nil, nil)
+		var w workbench.Workbench
+		o, err := e.Options(t.Context(), &Bench{}, "")
+		if err == nil {
+			_, err = w.Plug(t.Context(), o)
+			err = errors.Join(PlugError(err), w.Close())
+		}
 		if !errors.As(err, new(UsageError)) {
 			t.Errorf("%+v: %v", e, err)
-		}
-		if err == nil {
-			key.Close()
 		}
 	}
 }
