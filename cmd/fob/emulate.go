@@ -93,7 +93,7 @@ for 'fobd --device /dev/pts/N', 'fido2-token -I /dev/pts/N', 'ssh-keygen -O devi
 Several keys: --count N, or --key once for each kind. Its value has the names of the flags, without dashes
 and with commas between: --key profile=u2f,touch=deny,count=3 --key state=a.json,uhid. The flags beside it
 are for all keys that say nothing else. A comma inside a value is written twice. In id, state and unix,
-{n} stands for the number of the key, from 1. When one can't be plugged in, none is.
+{n} stands for the number of the key, from 1. When one can't be plugged in, all are taken out again.
 
 With --control, 'fob emulate control' plays the person who touches the keys and takes them out and puts
 them in, and more; the line of JSON then has "control":"PATH" too.
@@ -137,17 +137,22 @@ func (a *app) runEmulate(ctx context.Context, f *fleet) (err error) {
 	if err := a.plugKeys(ctx, f, w); err != nil {
 		return err
 	}
+	return a.serveKeys(ctx, len(f.keys), lost, served)
+}
+
+// serveKeys waits for the end: of ctx, of all the keys, or of the control socket.
+func (a *app) serveKeys(ctx context.Context, count int, lost <-chan error, served <-chan struct{}) error {
 	for gone := 0; ; {
 		select {
 		case <-ctx.Done():
 			if gone > 0 {
-				return fmt.Errorf("%d of %d emulated keys %w", gone, len(f.keys), errLost)
+				return fmt.Errorf("%d of %d emulated keys %w", gone, count, errLost)
 			}
 			return nil
-		case <-served: // its error comes from stop
+		case <-served: // who stops it gets its error
 			return nil
 		case err := <-lost:
-			if gone++; gone == len(f.keys) {
+			if gone++; gone == count {
 				return err
 			}
 			a.report(err, false)
@@ -223,7 +228,7 @@ func limitHint(err error) string {
 	errors.As(err, &call)
 	switch {
 	case call.Syscall == "inotify_init1" && errors.Is(err, unix.EMFILE):
-		return "raise the limit with 'sysctl fs.inotify.max_user_instances=N'"
+		return "raise the limit with 'ulimit -n N', or 'sysctl fs.inotify.max_user_instances=N'"
 	case call.Syscall == "inotify_add_watch" && errors.Is(err, unix.ENOSPC):
 		return "raise the limit with 'sysctl fs.inotify.max_user_watches=N'"
 	case call.Syscall == "open /dev/ptmx" && errors.Is(err, unix.ENOSPC):

@@ -40,7 +40,12 @@ func newWorld(dir string) (*world, error) {
 			return nil, err
 		}
 	}
-	w.env = []string{"PATH=" + w.bin + ":" + os.Getenv("PATH"), "XDG_RUNTIME_DIR=" + run, "HOME=" + dir, "TMPDIR=" + dir}
+	clients, err := filepath.Abs("../../testdata/clients")
+	if err != nil {
+		return nil, err
+	}
+	w.env = []string{"PATH=" + w.bin + ":" + os.Getenv("PATH"), "XDG_RUNTIME_DIR=" + run, "HOME=" + dir, "TMPDIR=" + dir,
+		"CLIENTS=" + clients}
 	return w, nil
 }
 

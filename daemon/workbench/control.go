@@ -66,6 +66,9 @@ func (k *Key) answer(ctx context.Context, answer error, wait bool) (any, error) 
 	defer cancel()
 	defer context.AfterFunc(k.gone, cancel)()
 	for {
+		if ctx.Err() != nil {
+			return nil, ipc.Ended{} // or the caller hung up, and hears nothing
+		}
 		q, err := k.person.Answer(answer)
 		switch {
 		case err == nil:
@@ -75,9 +78,7 @@ func (k *Key) answer(ctx context.Context, answer error, wait bool) (any, error) 
 		case !wait:
 			return nil, ipc.NotWaiting{Key: k.ID}
 		}
-		if k.person.Await(ctx) != nil {
-			return nil, ipc.Ended{} // or the caller hung up, and hears nothing
-		}
+		k.person.Await(ctx)
 	}
 }
 
