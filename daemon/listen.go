@@ -15,8 +15,8 @@ import (
 
 // Errors of Listen.
 var (
-	ErrAlreadyRunning = errors.New("another fobd serves this socket")
-	ErrNotSocket      = errors.New("something else than a socket is here, which fobd leaves alone")
+	ErrAlreadyRunning = errors.New("another program serves this socket")
+	ErrNotSocket      = errors.New("something else than a socket is here, which stays as it is")
 	ErrUnsafeFolder   = errors.New("the socket's folder must belong to us, with mode 0700")
 )
 

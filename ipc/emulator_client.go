@@ -146,7 +146,8 @@ func (e *Emulator) AdvanceClock(ctx context.Context, r ClockRequest) (int, error
 	return reply.Ahead, err
 }
 
-// Watch calls happened with each event until ctx ends, happened fails, or the other side goes away, and gives its error.
+// Watch calls happened with each event until ctx ends, happened fails, or the other side goes away,
+// and gives the error.
 func (e *Emulator) Watch(ctx context.Context, key string, happened func(KeyEvent) error) error {
 	return e.stream(ctx, MethodWatch, WhichKey{key}, func(r varlink.Reply) error {
 		var reply WatchReply

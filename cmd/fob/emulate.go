@@ -145,18 +145,18 @@ func (a *app) serveKeys(ctx context.Context, count int, lost <-chan error, serve
 	for gone := 0; ; {
 		select {
 		case <-ctx.Done():
-			if gone > 0 {
-				return fmt.Errorf("%d of %d emulated keys %w", gone, count, errLost)
-			}
-			return nil
-		case <-served: // who stops it gets its error
-			return nil
+		case <-served: // because ctx ended, or else who stops it gets its error
 		case err := <-lost:
 			if gone++; gone == count {
 				return err
 			}
 			a.report(err, false)
+			continue
 		}
+		if gone > 0 {
+			return fmt.Errorf("%d of %d emulated keys %w", gone, count, errLost)
+		}
+		return nil
 	}
 }
 
@@ -207,22 +207,12 @@ func plugFailed(number, count int, err error) error {
 		err = fmt.Errorf("key %d of %d: %w", number, count, err)
 	}
 	if hint := limitHint(err); hint != "" {
-		return &limitError{err, hint}
+		return advised{err, hint}
 	}
-	return err
+	return stateError(err)
 }
 
-// limitError is a key that could not be plugged in because there are too many.
-type limitError struct {
-	error
-	hint string
-}
-
-func (e *limitError) Unwrap() error { return e.error }
-
-// Hint names the limit.
-func (e *limitError) Hint() string { return e.hint }
-
+// limitHint names the limit that was hit, where it is one.
 func limitHint(err error) string {
 	call := new(os.SyscallError)
 	errors.As(err, &call)

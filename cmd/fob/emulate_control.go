@@ -164,8 +164,11 @@ func questionText(q ipc.Question) string {
 	return text
 }
 
-// answering makes a command that answers what a key waits for.
-func (x *control) answering(name, short string, answer func(ctx context.Context, key string, wait bool) (ipc.Question, error)) *cobra.Command {
+// answerFunc answers what a key waits for.
+type answerFunc func(ctx context.Context, key string, wait bool) (ipc.Question, error)
+
+// answering makes a command of an answer.
+func (x *control) answering(name, short string, answer answerFunc) *cobra.Command {
 	wait := false
 	c := x.command(name+" [KEY]", short, func(ctx context.Context, args []string) error {
 		q, err := answer(ctx, args[0], wait)
@@ -179,15 +182,17 @@ func (x *control) answering(name, short string, answer func(ctx context.Context,
 }
 
 func (x *control) touch() *cobra.Command {
-	return x.answering("touch", "Touch a key that waits for it", func(ctx context.Context, key string, wait bool) (ipc.Question, error) {
-		return x.keys.Touch(ctx, ipc.TouchRequest{Key: key, Wait: wait})
-	})
+	return x.answering("touch", "Touch a key that waits for it",
+		func(ctx context.Context, key string, wait bool) (ipc.Question, error) {
+			return x.keys.Touch(ctx, ipc.TouchRequest{Key: key, Wait: wait})
+		})
 }
 
 func (x *control) deny() *cobra.Command {
-	return x.answering("deny", "Decline what a key waits for", func(ctx context.Context, key string, wait bool) (ipc.Question, error) {
-		return x.keys.Deny(ctx, ipc.TouchRequest{Key: key, Wait: wait})
-	})
+	return x.answering("deny", "Decline what a key waits for",
+		func(ctx context.Context, key string, wait bool) (ipc.Question, error) {
+			return x.keys.Deny(ctx, ipc.TouchRequest{Key: key, Wait: wait})
+		})
 }
 
 func (x *control) finger() *cobra.Command {
@@ -197,9 +202,10 @@ func (x *control) finger() *cobra.Command {
 			wire := strings.ReplaceAll(strings.ToLower(sample), "-", "_")
 			return x.keys.Present(ctx, ipc.PresentRequest{Key: key, Sample: wire, Wait: wait})
 		})
-	c.Flags().StringVar(&sample, "sample", "good", "`WHICH` finger: good, one that is enrolled, or a good sample of one that is being enrolled; other, "+
-		"one that is not; or a bad sample: too-high, too-low, too-left, too-right, too-fast, too-slow, poor-quality, too-skewed, "+
-		"too-short, merge-failure, exists, no-user-activity, no-user-presence-transition")
+	c.Flags().StringVar(&sample, "sample", "good", "`WHICH` finger: good, one that is enrolled, or a good sample of one "+
+		"that is being enrolled; other, one that is not; or a bad sample: too-high, too-low, too-left, too-right, "+
+		"too-fast, too-slow, poor-quality, too-skewed, too-short, merge-failure, exists, no-user-activity, "+
+		"no-user-presence-transition")
 	return c
 }
 
@@ -230,7 +236,9 @@ func (x *control) replug() *cobra.Command {
 	return x.plugging("replug [KEY]", "Take a key out and put it in again", x.keys.Replug)
 }
 
-func (x *control) plugging(usage, short string, plug func(ctx context.Context, key string) (string, error)) *cobra.Command {
+func (x *control) plugging(usage, short string,
+	plug func(ctx context.Context, key string) (string, error)) *cobra.Command {
+
 	return x.command(usage, short, func(ctx context.Context, args []string) error {
 		path, err := plug(ctx, args[0])
 		if err != nil {
@@ -242,7 +250,7 @@ func (x *control) plugging(usage, short string, plug func(ctx context.Context, k
 
 func (x *control) nextError() *cobra.Command {
 	command, times := "", 1
-	c := x.command("next-error STATUS [KEY]", "Make a key answer the next requests with an error, such as PIN_BLOCKED or 0x32",
+	c := x.command("next-error STATUS [KEY]", "Make the next requests to a key fail, such as with PIN_BLOCKED or 0x32",
 		func(ctx context.Context, args []string) error {
 			r := ipc.NextErrorRequest{Status: args[0], Key: args[1], Command: command, Times: &times}
 			if err := x.keys.SetNextError(ctx, r); err != nil {
@@ -250,7 +258,7 @@ func (x *control) nextError() *cobra.Command {
 			}
 			return x.done(nothing, "set")
 		})
-	c.Flags().StringVar(&command, "command", "", "for this `COMMAND` alone, such as makeCredential or 0x01 (default any of CTAP2)")
+	c.Flags().StringVar(&command, "command", "", "for this `COMMAND` alone, such as makeCredential or 0x01 (default any)")
 	c.Flags().IntVar(&times, "times", 1, "for `N` requests; 0 for none any more")
 	return c
 }
@@ -279,7 +287,7 @@ func (x *control) retries() *cobra.Command {
 	})
 	c.Flags().IntVar(&pin, "pin", 0, "leave `N` wrong PINs, 0 to 8, until the PIN is blocked for good")
 	c.Flags().IntVar(&uv, "uv", 0, "leave `N` wrong fingers, 0 to 3, until the key wants its PIN")
-	c.Flags().BoolVar(&blocked, "auth-blocked", false, "take no PIN until the key is replugged; with =false take it again")
+	c.Flags().BoolVar(&blocked, "auth-blocked", false, "take no PIN until the key is replugged; =false to take it again")
 	return c
 }
 

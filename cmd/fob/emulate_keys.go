@@ -100,7 +100,7 @@ func parseKey(spec string, beside *pflag.FlagSet) (*keyFlags, error) {
 		case flag == nil:
 			return nil, fmt.Errorf("%q is none of %s", name, strings.Join(flagNames(own), ", "))
 		case !given && flag.NoOptDefVal == "":
-			return nil, fmt.Errorf("%s needs a value: %s=...", name, name)
+			return nil, fmt.Errorf("%s needs a value, %s=VALUE", name, name)
 		case !given:
 			value = flag.NoOptDefVal
 		}
@@ -203,7 +203,9 @@ func (k *keyFlags) options(ctx context.Context, b *program.Bench, count int) (wo
 
 // serveControl begins to serve the control socket, where there is to be one. served is closed when that ends; stop ends
 // it and gives its error.
-func (f *fleet) serveControl(ctx context.Context, w *workbench.Workbench) (stop func() error, served <-chan struct{}, err error) {
+func (f *fleet) serveControl(ctx context.Context, w *workbench.Workbench) (
+	stop func() error, served <-chan struct{}, err error) {
+
 	if f.control == "" {
 		return func() error { return nil }, nil, nil
 	}

@@ -98,14 +98,14 @@ func (a *app) runImport(ctx context.Context, s *stateFlags) error {
 	return stateError(emulator.ImportFile(s.path, passphrase, fixture))
 }
 
-// stateHint is an error of a state file with what the person can do.
-type stateHint struct {
+// advised is an error with what the person can do.
+type advised struct {
 	error
 	hint string
 }
 
-func (h stateHint) Unwrap() error { return h.error }
-func (h stateHint) Hint() string  { return h.hint }
+func (h advised) Unwrap() error { return h.error }
+func (h advised) Hint() string  { return h.hint }
 
 // stateError adds what to do to the errors of state files.
 func stateError(err error) error {
@@ -121,7 +121,7 @@ func stateError(err error) error {
 		{fs.ErrNotExist, "'fob emulate --state' makes a state file"},
 	} {
 		if errors.Is(err, known.err) {
-			return stateHint{err, known.hint}
+			return advised{err, known.hint}
 		}
 	}
 	return err

@@ -30,14 +30,17 @@ func flagsBeside(t testing.TB, args ...string) (*fleet, *pflag.FlagSet) {
 
 func TestKeyFlags(t *testing.T) {
 	f, set := flagsBeside(t, "--touch", "deny", "--pin-fd", "7", "--unix", "/s", "--algorithms", "es256,eddsa",
-		"--key", "id=a-{n},count=2,unix=/run/{n}", "--key", "uhid,pin=12,,34,touch=auto,algorithms=rs256,,es256", "--key", "state=/k,,{n}.json,profile=u2f")
+		"--key", "id=a-{n},count=2,unix=/run/{n}",
+		"--key", "uhid,pin=12,,34,touch=auto,algorithms=rs256,,es256",
+		"--key", "state=/k,,{n}.json,profile=u2f")
 	if err := f.parse(set); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
 	for _, k := range f.keys {
 		name, _, err := k.place.choose()
-		got = append(got, fmt.Sprint(k.id, " ", name, k.place.unix, " ", k.Touch, " ", k.PIN, k.PINFD, " ", k.State, k.Profile, k.Algorithms, err))
+		got = append(got, fmt.Sprint(k.id, " ", name, k.place.unix, " ", k.Touch, " ", k.PIN, k.PINFD, " ",
+			k.State, k.Profile, k.Algorithms, err))
 	}
 	want := []string{
 		"a-1 unix/run/1 deny 7 [es256 eddsa] <nil>",
@@ -51,7 +54,9 @@ func TestKeyFlags(t *testing.T) {
 }
 
 func FuzzParseKey(f *testing.F) {
-	for _, s := range []string{"", ",", "id=a,,b,count=3", "uhid,", "profile=fido2.1,state=x,,,pin=", "touch", "count=9999999999999999999"} {
+	for _, s := range []string{
+		"", ",", "id=a,,b,count=3", "uhid,", "profile=fido2.1,state=x,,,pin=", "touch", "count=9999999999999999999",
+	} {
 		f.Add(s)
 	}
 	_, beside := flagsBeside(f, "--touch", "deny")
@@ -85,7 +90,8 @@ func TestServeKeys(t *testing.T) {
 	if err == nil || err.Error() != "2 of 3 emulated keys were lost" || exitCode(err) != exitDevice {
 		t.Errorf("got %v, exit code %d", err, exitCode(err))
 	}
-	if got := said.String(); !strings.Contains(got, "fob: the emulated key a is lost: ") || !strings.Contains(got, "key b is lost") {
+	got := said.String()
+	if !strings.Contains(got, "fob: the emulated key a is lost: ") || !strings.Contains(got, "key b is lost") {
 		t.Errorf("said %q", got)
 	}
 	go func() { ended <- a.serveKeys(t.Context(), 1, lost, nil) }()
@@ -140,7 +146,8 @@ func TestControlErrors(t *testing.T) {
 		{ipc.ParameterInvalid{Parameter: "policy", Problem: "none"}, exitUsage, "parameter policy makes no sense: none"},
 		{ipc.SeveralKeys{Keys: strings.Split("a b c d e f g h i", " "), Count: 1000}, exitDevice,
 			"there are 1000 emulated keys: a, b, c, d, e, f, g, h, ..."},
-		{&ipc.Lost{Err: unix.EPIPE}, exitNotRunning, "the program with the emulated keys went away, or hangs, and has not answered"},
+		{&ipc.Lost{Err: unix.EPIPE}, exitNotRunning,
+			"the program with the emulated keys went away, or hangs, and has not answered"},
 		{context.Canceled, exitFailure, "interrupted"},
 	} {
 		err := &controlFailed{test.err, "/s"}

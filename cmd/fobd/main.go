@@ -104,7 +104,7 @@ SIGTERM, after the ceremonies in progress were cancelled and their keys are dark
 	f.StringVar(&o.helper, "helper", "", "`PATH` of fob-fido-helper (default: beside fobd)")
 	f.StringArrayVar(&o.devices, "device", nil, "use the key at `PATH` too, which discovery can't see; may be repeated")
 	f.BoolVar(&o.noDiscovery, "no-discovery", false, "don't look for keys; use those of --device and --emulator alone")
-	f.BoolVar(&o.emulate, "emulator", false, "plug in an emulated key, for tests: it protects nothing")
+	f.BoolVar(&o.emulate, "emulator", false, "plug in an emulated key, for tests: it protects nothing; 'fob emulate control --socket' controls it")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log more")
 	o.emulator.Flags(f, "emulator-")
 	return c

@@ -67,7 +67,8 @@ func (w *Workbench) Plug(ctx context.Context, o Options) (*Key, error) {
 	if o.Endpoint == "" {
 		o.Endpoint = "pty"
 	}
-	k := &Key{ID: o.ID, Endpoint: o.Endpoint, person: emulator.NewPerson(o.Policy), ask: o.Ask, clock: new(emulator.Clock)}
+	k := &Key{
+		ID: o.ID, Endpoint: o.Endpoint, person: emulator.NewPerson(o.Policy), ask: o.Ask, clock: new(emulator.Clock)}
 	if err := w.reserve(k.ID); err != nil {
 		return nil, err
 	}

@@ -32,7 +32,8 @@ type port struct {
 }
 
 func newPort(path string) *port {
-	return &port{path: path, broken: make(chan error, 1), serving: make(chan ctap.Handler, 1), closed: make(chan struct{})}
+	return &port{
+		path: path, broken: make(chan error, 1), serving: make(chan ctap.Handler, 1), closed: make(chan struct{})}
 }
 
 func (p *port) Path() string { return p.path }
@@ -150,7 +151,8 @@ func (b *bench) next(events <-chan ipc.KeyEvent, kind ipc.KeyEventKind) ipc.KeyE
 func ask(ctx context.Context, h ctap.Handler) <-chan ctap.StatusCode {
 	status := make(chan ctap.StatusCode, 1)
 	go func() {
-		resp := h.ServeCTAP(ctx, ctap.Request{Payload: []byte{byte(ctap.CommandSelection)}}, func(ctap.KeepaliveStatus) {})
+		selection := ctap.Request{Payload: []byte{byte(ctap.CommandSelection)}}
+		resp := h.ServeCTAP(ctx, selection, func(ctap.KeepaliveStatus) {})
 		status <- ctap.StatusCode(resp[0])
 	}()
 	return status
@@ -351,7 +353,8 @@ func TestManyKeys(t *testing.T) {
 		t.Errorf("without more: %v", err)
 	}
 	var several ipc.SeveralKeys
-	if err := b.Remove(t.Context(), ""); !errors.As(err, &several) || several.Count != n || !slices.Equal(several.Keys, want[:100]) {
+	err = b.Remove(t.Context(), "")
+	if !errors.As(err, &several) || several.Count != n || !slices.Equal(several.Keys, want[:100]) {
 		t.Errorf("got %v", err)
 	}
 	_, err = b.Plug(t.Context(), Options{ID: "k7", Options: softkey.Options{Place: at(newPort("/dev/other"))}})
@@ -455,7 +458,7 @@ func TestHostilePeer(t *testing.T) {
 	}
 	refused := func(method, parameters string) {
 		t.Helper()
-		reply := exchange(fmt.Sprintf(`{"method":"fob.Emulator.%s","more":true,"parameters":%s}`+"\x00", method, parameters))
+		reply := exchange(`{"method":"fob.Emulator.` + method + `","more":true,"parameters":` + parameters + "}\x00")
 		if !strings.Contains(reply, `"error":`) || len(reply) > 4096 {
 			t.Errorf("%s %.60s: %.200q", method, parameters, reply)
 		}
@@ -464,7 +467,8 @@ func TestHostilePeer(t *testing.T) {
 	b.must(err)
 	for _, m := range methods.Methods {
 		for _, parameters := range []string{
-			`[]`, `7`, `{"key":7}`, `{"key":["k"]}`, `{"key":"` + strings.Repeat("\\u0000", 10_000) + `"}`, `{"KEY":"k"}`,
+			`[]`, `7`, `{"key":7}`, `{"key":["k"]}`, `{"KEY":"k"}`,
+			`{"key":"` + strings.Repeat("\\u0000", 10_000) + `"}`,
 			`{"key":"nobody","sample":"good","policy":"auto","status":"OTHER","seconds":0,"pin":1}`,
 		} {
 			refused(m.Name, parameters)
@@ -475,9 +479,9 @@ func TestHostilePeer(t *testing.T) {
 		"Touch":     {`{"wait":1}`, `{"wait":"yes"}`},
 		"Present":   {`{}`, `{"sample":"good"}`, `{"sample":` + long + `}`},
 		"SetPolicy": {`{}`, `{"policy":"ask"}`, `{"policy":"delay=-1s"}`, `{"policy":` + long + `}`, `{"policy":null}`},
-		"SetNextError": {`{}`, `{"status":"SUCCESS"}`, `{"status":"0"}`, `{"status":"0x100"}`, `{"status":7}`, `{"status":` + long + `}`,
-			`{"status":"1","command":"0"}`, `{"status":"1","command":` + long + `}`, `{"status":"1","times":-1}`,
-			`{"status":"1","times":1000001}`, `{"status":"1","times":1e30}`},
+		"SetNextError": {`{}`, `{"status":"SUCCESS"}`, `{"status":"0"}`, `{"status":"0x100"}`, `{"status":7}`,
+			`{"status":` + long + `}`, `{"status":"1","command":"0"}`,
+			`{"status":"1","command":` + long + `}`, `{"status":"1","times":-1}`, `{"status":"1","times":1000001}`, `{"status":"1","times":1e30}`},
 		"SetRetries":   {`{"pin":-1}`, `{"pin":9}`, `{"pin":1e99}`, `{"uv":1}`, `{"authBlocked":"yes"}`},
 		"AdvanceClock": {`{"seconds":-1}`, `{"seconds":9223372036854775807}`, `{"seconds":3153600001}`, `{"seconds":0.5}`},
 	} {
@@ -485,7 +489,9 @@ func TestHostilePeer(t *testing.T) {
 			refused(method, parameters)
 		}
 	}
-	for _, sent := range []string{"", "\x00", "{", strings.Repeat("x", 200_000), `{"method":"fob.Emulator.Nothing"}` + "\x00"} {
+	for _, sent := range []string{
+		"", "\x00", "{", strings.Repeat("x", 200_000), `{"method":"fob.Emulator.Nothing"}` + "\x00",
+	} {
 		exchange(sent)
 	}
 	var idle []net.Conn

@@ -21,7 +21,8 @@ func TestNames(t *testing.T) {
 			t.Errorf("ParseCommand(%q) = %v, %v", s, got, err)
 		}
 	}
-	for _, s := range []string{"", "0x100", "-1", "CTAP2_ERR_", "PIN BLOCKED", "authenticator", strings.Repeat("x", 1<<16)} {
+	long := strings.Repeat("x", 1<<16)
+	for _, s := range []string{"", "0x100", "-1", "CTAP2_ERR_", "PIN BLOCKED", "authenticator", long} {
 		if got, err := ParseStatusCode(s); err == nil {
 			t.Errorf("ParseStatusCode(%.40q) = %v", s, got)
 		} else if len(err.Error()) > 200 {
@@ -45,7 +46,7 @@ func TestNames(t *testing.T) {
 }
 
 func FuzzNames(f *testing.F) {
-	for _, s := range []string{"PIN_BLOCKED", "ctap1_err_timeout", "0x99", "makeCredential", "0x41", "authenticatorConfig"} {
+	for _, s := range []string{"PIN_BLOCKED", "ctap1_err_timeout", "0x99", "makeCredential", "authenticatorConfig"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -22,14 +22,16 @@ func TestStatusNeverWaits(t *testing.T) {
 		_, err = p.makeCredential(credentialRequest(discoverable, authorized(ctap.PINProtocolTwo, token)))
 		p.must(err)
 		person.SetPolicy(policy(t, "never"))
-		go p.send([]byte{byte(ctap.CommandSelection)})
+		selection := ctap.Request{Payload: []byte{byte(ctap.CommandSelection)}}
+		go p.a.ServeCTAP(t.Context(), selection, func(ctap.KeepaliveStatus) {})
 		synctest.Wait()
 		want := Status{PINSet: true, PINRetries: 8, SignCount: 1, Discoverable: 1}
 		if got := p.a.Status(); got != want {
 			t.Errorf("status %+v, want %+v", got, want)
 		}
-		if got := p.a.Credentials(); len(got) != 1 || got[0].RPID != "example.com" || got[0].UserName != "alice@example.com" {
-			t.Errorf("credentials %+v", got)
+		c := p.a.Credentials()
+		if len(c) != 1 || c[0].RPID != "example.com" || c[0].UserName != "alice@example.com" {
+			t.Errorf("credentials %+v", c)
 		}
 		ctx, stop := context.WithTimeout(t.Context(), time.Second)
 		defer stop()
