@@ -244,29 +244,35 @@ func (k *coseCurveKey) point(curve elliptic.Curve) ([]byte, error) {
 	return append(append([]byte{4}, k.X...), k.Y...), nil
 }
 
-// KeyAgreement is the public key of a PIN/UV auth protocol's key agreement (§6.5.6, getPublicKey).
-type KeyAgreement struct{ *ecdh.PublicKey }
+// KeyAgreement is the public key of a PIN/UV auth protocol's key agreement (§6.5.6, getPublicKey). PublicKey is nil for a
+// COSE_Key that is none on P-256: that is for decapsulate to refuse, behind what the steps check before it.
+type KeyAgreement struct {
+	*ecdh.PublicKey
+	other RawMessage // what came in place of a key
+}
 
 // MarshalCBOR encodes the key as a COSE_Key with algorithm -25.
 func (k KeyAgreement) MarshalCBOR() ([]byte, error) {
+	if k.PublicKey == nil {
+		return k.other, nil
+	}
 	return encMode.Marshal(ec2(ecdhESHKDF256, crvP256, k.PublicKey.Bytes()))
 }
 
-// UnmarshalCBOR decodes a COSE_Key and checks that the point is on P-256.
+// UnmarshalCBOR decodes a COSE_Key. The error is that of the encoding alone.
 func (k *KeyAgreement) UnmarshalCBOR(b []byte) error {
 	var c coseCurveKey
 	if err := Unmarshal(b, &c); err != nil {
 		return err
 	}
+	*k = KeyAgreement{other: slices.Clone(b)}
 	if c.Kty != ktyEC2 || c.Crv != crvP256 || c.Alg != ecdhESHKDF256 {
-		return ErrInvalidParameter
+		return nil
 	}
-	point, err := c.point(elliptic.P256())
-	if err != nil {
-		return err
-	}
-	if k.PublicKey, err = ecdh.P256().NewPublicKey(point); err != nil {
-		return ErrInvalidParameter
+	if point, err := c.point(elliptic.P256()); err == nil {
+		if key, err := ecdh.P256().NewPublicKey(point); err == nil {
+			*k = KeyAgreement{PublicKey: key}
+		}
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func TestRequestsSurviveTheWire(t *testing.T) {
 	cp := &ClientPINRequest{
 		PINUVAuthProtocol: PINProtocolOne,
 		Subcommand:        SubcommandGetPINUVAuthTokenUsingPINWithPermissions,
-		KeyAgreement:      &KeyAgreement{key.PublicKey()},
+		KeyAgreement:      &KeyAgreement{PublicKey: key.PublicKey()},
 		PINHashEnc:        make([]byte, 16),
 		Permissions:       &permissions,
 		RPID:              &rpID,
