@@ -268,29 +268,47 @@ func (a *Authenticator) changeFingers(id []byte, change func([]Fingerprint, int)
 	return ctap.Response{byte(ctap.StatusOK)}, nil
 }
 
-// verifyFinger performs built-in user verification (§6.5.3.1, performBuiltInUv): ErrUVInvalid for a finger that does not
-// match, ErrUVBlocked when that has happened too often. The finger on the sensor is user presence as well.
+// verifyFinger performs built-in user verification (§6.5.3.1, performBuiltInUv), one attempt a call: ErrUVInvalid for a
+// finger that does not match, ErrUVBlocked when that has happened too often, or when the PIN is blocked. A retry is spent,
+// durably, before the finger is looked at. The finger on the sensor is user presence as well.
 func (a *Authenticator) verifyFinger(r *request, p PresenceRequest) error {
-	if a.state.uvRetries() == 0 {
+	before := a.state.UVMisses
+	if a.state.hasPIN() && a.state.PINRetries == 0 { // step 3
+		before = maxUVRetries
+	}
+	if err := a.update(func(s *state) { s.UVMisses = min(before+1, maxUVRetries) }); err != nil { // step 5
+		return err
+	}
+	if before >= maxUVRetries {
 		return ctap.ErrUVBlocked
 	}
 	p.Fingerprint = true
-	return a.judgeFinger(a.askPerson(r, p))
+	return a.judgeFinger(before, a.askPerson(r, p))
 }
 
-// judgeFinger counts the finger that a Presence has shown.
-func (a *Authenticator) judgeFinger(err error) error {
+// judgeFinger counts the finger that a Presence has shown, after so many misses before. Nobody's finger in time is a miss,
+// too; a request that is cancelled or declined is no attempt at all.
+func (a *Authenticator) judgeFinger(before uint, err error) error {
+	misses, tried := before, uint(1)
 	switch {
-	case err == nil:
-		return a.update(func(s *state) { s.UVMisses, s.UVSincePIN = 0, s.UVSincePIN+1 })
+	case err == nil: // step 9
+		misses = 0
+	case errors.Is(err, ErrNoMatch): // step 10
+		misses++
+	case err == ctap.ErrUserActionTimeout: // step 8
+		misses, tried = misses+1, 0
+	default:
+		tried = 0
+	}
+	failed := a.update(func(s *state) { s.UVMisses, s.UVSincePIN = misses, s.UVSincePIN+tried })
+	switch {
+	case failed != nil:
+		return failed
 	case !errors.Is(err, ErrNoMatch):
 		return err
-	}
-	if err := a.update(func(s *state) { s.UVMisses, s.UVSincePIN = s.UVMisses+1, s.UVSincePIN+1 }); err != nil {
-		return err
-	}
-	if a.state.uvRetries() == 0 {
+	case a.state.uvRetries() == 0:
 		return ctap.ErrUVBlocked
+	default:
+		return ctap.ErrUVInvalid
 	}
-	return ctap.ErrUVInvalid
 }

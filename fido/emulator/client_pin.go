@@ -15,7 +15,7 @@ import (
 
 const (
 	maxPINRetries    = 8  // wrong PINs until the key is blocked for good (§6.5.2.3)
-	maxPINMismatches = 3  // wrong PINs in a row until the next power-up (§6.5.2.3)
+	maxPINMismatches = 3  // wrong PINs in a row until the next power-up (§6.5.5.6 step 7.1.2)
 	minPINLength     = 4  // code points (§6.5.1)
 	maxPINLength     = 63 // bytes (§6.5.1)
 	paddedPINSize    = 64 // bytes (§6.5.1)
@@ -37,7 +37,7 @@ func newPINState(now func() time.Time) pinState {
 	return p
 }
 
-// regenerate makes a new key agreement key (§6.5.6, regenerate).
+// regenerate makes a new key agreement key (§6.5.4, regenerate).
 func (p *pinState) regenerate(protocol ctap.PINProtocol) {
 	p.keyAgreements[protocol] = must(ecdh.P256().GenerateKey(rand.Reader))
 }
@@ -60,7 +60,7 @@ func (a *Authenticator) clientPIN(r *request, parameters []byte) (ctap.Response,
 	case ctap.SubcommandChangePIN:
 		return a.changePIN(req)
 	case ctap.SubcommandGetPINToken:
-		return a.getPINToken(req)
+		return a.getPINToken(r, req)
 	case ctap.SubcommandGetUVRetries:
 		if a.MaxFingerprints > 0 {
 			retries := a.state.uvRetries()
@@ -72,7 +72,7 @@ func (a *Authenticator) clientPIN(r *request, parameters []byte) (ctap.Response,
 		}
 	case ctap.SubcommandGetPINUVAuthTokenUsingPINWithPermissions:
 		if a.Tokens {
-			return a.getTokenWithPermissions(req)
+			return a.getTokenWithPermissions(r, req)
 		}
 	}
 	return nil, ctap.ErrInvalidSubcommand
@@ -94,7 +94,7 @@ func (a *Authenticator) getKeyAgreement(req *ctap.ClientPINRequest) (ctap.Respon
 	return (&ctap.ClientPINResponse{KeyAgreement: key}).Encode(), nil
 }
 
-// checkProtocol is the check that each subcommand with a protocol begins with.
+// checkProtocol is the check that each subcommand with a protocol begins with (steps 1 and 2 of each).
 func (a *Authenticator) checkProtocol(p ctap.PINProtocol) error {
 	switch {
 	case p == 0:
@@ -106,12 +106,12 @@ func (a *Authenticator) checkProtocol(p ctap.PINProtocol) error {
 	}
 }
 
-// decapsulate gives the secret shared with the platform whose public key came in the request (§6.5.6).
+// decapsulate gives the secret shared with the platform whose public key came in the request (§6.5.4).
 func (a *Authenticator) decapsulate(req *ctap.ClientPINRequest) (*ctap.SharedSecret, error) {
 	return req.PINUVAuthProtocol.SharedSecret(a.pin.keyAgreements[req.PINUVAuthProtocol], req.KeyAgreement.PublicKey)
 }
 
-// setPIN implements §6.5.5.5.
+// setPIN implements §6.5.5.5. Its checks are in the order of the steps, and so are those of the other subcommands.
 func (a *Authenticator) setPIN(req *ctap.ClientPINRequest) (ctap.Response, error) {
 	if req.KeyAgreement == nil || req.NewPINEnc == nil || req.PINUVAuthParam == nil {
 		return nil, ctap.ErrMissingParameter
@@ -119,15 +119,15 @@ func (a *Authenticator) setPIN(req *ctap.ClientPINRequest) (ctap.Response, error
 	if err := a.checkProtocol(req.PINUVAuthProtocol); err != nil {
 		return nil, err
 	}
-	if a.state.hasPIN() {
+	if a.state.hasPIN() { // step 3
 		return nil, ctap.ErrPINAuthInvalid
 	}
-	secret, err := a.decapsulate(req)
+	secret, err := a.decapsulate(req) // step 4
 	if err != nil {
 		return nil, err
 	}
 	defer secret.Wipe()
-	if !secret.Verify(req.NewPINEnc, req.PINUVAuthParam) {
+	if !secret.Verify(req.NewPINEnc, req.PINUVAuthParam) { // step 5
 		return nil, ctap.ErrPINAuthInvalid
 	}
 	return a.storePIN(secret, req.NewPINEnc)
@@ -150,7 +150,7 @@ func (a *Authenticator) changePIN(req *ctap.ClientPINRequest) (ctap.Response, er
 	}
 	defer secret.Wipe()
 	message := append(append([]byte(nil), req.NewPINEnc...), req.PINHashEnc...)
-	if !secret.Verify(message, req.PINUVAuthParam) {
+	if !secret.Verify(message, req.PINUVAuthParam) { // step 5
 		return nil, ctap.ErrPINAuthInvalid
 	}
 	if err := a.verifyPINHash(req.PINUVAuthProtocol, secret, req.PINHashEnc); err != nil {
@@ -159,7 +159,8 @@ func (a *Authenticator) changePIN(req *ctap.ClientPINRequest) (ctap.Response, er
 	return a.storePIN(secret, req.NewPINEnc)
 }
 
-// checkPINUsable refuses where no PIN can be tried: none is set, or the key is blocked.
+// checkPINUsable refuses where no PIN can be tried: none is set, or the key is blocked (§6.5.5.6 step 3, §6.5.5.7.1 and
+// §6.5.5.7.2 step 5). The steps say nothing of a PIN that is not set; PIN_NOT_SET is the status for it (§8.2).
 func (a *Authenticator) checkPINUsable() error {
 	switch {
 	case !a.state.hasPIN():
@@ -174,7 +175,7 @@ func (a *Authenticator) checkPINUsable() error {
 }
 
 // verifyPINHash checks the PIN that the platform sent as its hash. A retry is spent, durably, before the comparison, so
-// that cutting the power does not win one back (§6.5.5.6 steps 7 to 9).
+// that cutting the power does not win one back (§6.5.5.6 steps 6 to 8, §6.5.5.7.1 and §6.5.5.7.2 steps 8 to 10).
 func (a *Authenticator) verifyPINHash(protocol ctap.PINProtocol, secret *ctap.SharedSecret, pinHashEnc []byte) error {
 	if err := a.update(func(s *state) { s.PINRetries-- }); err != nil {
 		return err
@@ -196,7 +197,7 @@ func (a *Authenticator) verifyPINHash(protocol ctap.PINProtocol, secret *ctap.Sh
 	}
 }
 
-// storePIN decrypts, checks and keeps a new PIN (§6.5.5.5 steps 7 to 11).
+// storePIN decrypts, checks and keeps a new PIN (§6.5.5.5 steps 6 to 12, §6.5.5.6 steps 9 to 19).
 func (a *Authenticator) storePIN(secret *ctap.SharedSecret, newPINEnc []byte) (ctap.Response, error) {
 	padded, err := secret.Decrypt(newPINEnc)
 	if err != nil {
@@ -262,25 +263,25 @@ func (a *Authenticator) SetPIN(pin []byte) error {
 }
 
 // getPINToken implements §6.5.5.7.1, the older way to a token, which may make credentials and assertions.
-func (a *Authenticator) getPINToken(req *ctap.ClientPINRequest) (ctap.Response, error) {
+func (a *Authenticator) getPINToken(r *request, req *ctap.ClientPINRequest) (ctap.Response, error) {
 	if req.KeyAgreement == nil || req.PINHashEnc == nil {
 		return nil, ctap.ErrMissingParameter
 	}
 	if err := a.checkProtocol(req.PINUVAuthProtocol); err != nil {
 		return nil, err
 	}
-	if req.Permissions != nil || req.RPID != nil {
+	if req.Permissions != nil || req.RPID != nil { // steps 3, 4
 		return nil, ctap.ErrInvalidParameter
 	}
 	permissions := ctap.PermissionMakeCredential | ctap.PermissionGetAssertion
 	if a.NoMcGaPermissionsWithClientPIN { // step 14
 		permissions = 0
 	}
-	return a.issueToken(req, permissions, "")
+	return a.issueToken(r, req, permissions, "")
 }
 
 // getTokenWithPermissions implements §6.5.5.7.2, getPinUvAuthTokenUsingPinWithPermissions.
-func (a *Authenticator) getTokenWithPermissions(req *ctap.ClientPINRequest) (ctap.Response, error) {
+func (a *Authenticator) getTokenWithPermissions(r *request, req *ctap.ClientPINRequest) (ctap.Response, error) {
 	if req.PINHashEnc == nil {
 		return nil, ctap.ErrMissingParameter
 	}
@@ -288,7 +289,7 @@ func (a *Authenticator) getTokenWithPermissions(req *ctap.ClientPINRequest) (cta
 	if err != nil {
 		return nil, err
 	}
-	return a.issueToken(req, permissions, rpID)
+	return a.issueToken(r, req, permissions, rpID)
 }
 
 // getTokenUsingUV implements §6.5.5.7.3, getPinUvAuthTokenUsingUvWithPermissions.
@@ -297,45 +298,48 @@ func (a *Authenticator) getTokenUsingUV(r *request, req *ctap.ClientPINRequest) 
 	if err != nil {
 		return nil, err
 	}
-	if !a.state.hasFinger() {
+	if !a.state.hasFinger() { // step 5
 		return nil, ctap.ErrNotAllowed
+	}
+	if a.state.uvRetries() == 0 { // step 7
+		return nil, ctap.ErrUVBlocked
 	}
 	secret, err := a.decapsulate(req)
 	if err != nil {
 		return nil, err
 	}
 	defer secret.Wipe()
-	if err := a.verifyFinger(r, PresenceRequest{Command: ctap.CommandClientPIN, RPID: rpID}); err != nil {
+	if err := a.verifyFinger(r, PresenceRequest{Command: ctap.CommandClientPIN, RPID: rpID}); err != nil { // steps 9, 10
 		return nil, err
 	}
-	return a.answerToken(req, secret, permissions, rpID, true)
+	return a.answerToken(r, req, secret, permissions, rpID, true)
 }
 
-// permissionsAsked checks the permissions that a token is asked for, and the RP ID that it is for.
+// permissionsAsked checks the permissions that a token is asked for, and the RP ID that it is for: steps 1 to 4 of
+// §6.5.5.7.2 and §6.5.5.7.3. With mc and ga, the RP ID is one of the mandatory parameters (§6.5.5.7, the table of
+// permissions).
 func (a *Authenticator) permissionsAsked(req *ctap.ClientPINRequest, byPIN bool) (ctap.Permission, string, error) {
 	const known = ctap.PermissionMakeCredential | ctap.PermissionGetAssertion | ctap.PermissionCredentialManagement |
 		ctap.PermissionBioEnrollment | ctap.PermissionLargeBlobWrite | ctap.PermissionAuthenticatorConfiguration |
 		ctap.PermissionPersistentReadOnly
 	const forRP = ctap.PermissionMakeCredential | ctap.PermissionGetAssertion
-	if req.KeyAgreement == nil || req.Permissions == nil {
+	rpID := ""
+	if req.RPID != nil {
+		rpID = *req.RPID
+	}
+	if req.KeyAgreement == nil || req.Permissions == nil || *req.Permissions&forRP != 0 && rpID == "" {
 		return 0, "", ctap.ErrMissingParameter
 	}
 	if err := a.checkProtocol(req.PINUVAuthProtocol); err != nil {
 		return 0, "", err
 	}
 	permissions := *req.Permissions & known // undefined bits are ignored
-	rpID := ""
-	if req.RPID != nil {
-		rpID = *req.RPID
-	}
 	switch {
-	case *req.Permissions == 0:
+	case *req.Permissions == 0: // step 3
 		return 0, "", ctap.ErrInvalidParameter
 	case permissions&^a.permissions(byPIN) != 0,
 		permissions&ctap.PermissionPersistentReadOnly != 0 && permissions != ctap.PermissionPersistentReadOnly: // step 4
 		return 0, "", ctap.ErrUnauthorizedPerm
-	case permissions&forRP != 0 && rpID == "":
-		return 0, "", ctap.ErrMissingParameter
 	}
 	return permissions, rpID, nil
 }
@@ -365,7 +369,7 @@ func (a *Authenticator) permissions(byPIN bool) ctap.Permission {
 }
 
 // issueToken is what both ways to a token have in common.
-func (a *Authenticator) issueToken(req *ctap.ClientPINRequest, permissions ctap.Permission, rpID string) (ctap.Response, error) {
+func (a *Authenticator) issueToken(r *request, req *ctap.ClientPINRequest, permissions ctap.Permission, rpID string) (ctap.Response, error) {
 	if err := a.checkPINUsable(); err != nil {
 		return nil, err
 	}
@@ -377,21 +381,28 @@ func (a *Authenticator) issueToken(req *ctap.ClientPINRequest, permissions ctap.
 	if err := a.verifyPINHash(req.PINUVAuthProtocol, secret, req.PINHashEnc); err != nil {
 		return nil, err
 	}
-	if a.state.ForcePINChange { // §6.5.5.7.2 step 9
+	switch {
+	case !a.state.ForcePINChange:
+		return a.answerToken(r, req, secret, permissions, rpID, false)
+	case req.Subcommand == ctap.SubcommandGetPINToken: // §6.5.5.7.1 step 11
+		return nil, ctap.ErrPINInvalid
+	default: // §6.5.5.7.2 step 11
 		return nil, ctap.ErrPINPolicyViolation
 	}
-	return a.answerToken(req, secret, permissions, rpID, false)
 }
 
 // answerToken makes the token and sends it. present is true when the person was there to get it.
-func (a *Authenticator) answerToken(req *ctap.ClientPINRequest, secret *ctap.SharedSecret, permissions ctap.Permission,
-	rpID string, present bool) (ctap.Response, error) {
+func (a *Authenticator) answerToken(r *request, req *ctap.ClientPINRequest, secret *ctap.SharedSecret,
+	permissions ctap.Permission, rpID string, present bool) (ctap.Response, error) {
 
 	if permissions == ctap.PermissionPersistentReadOnly {
 		return a.answerPersistentToken(secret)
 	}
 	a.pin.token = newToken(req.PINUVAuthProtocol, permissions, rpID, a.now())
 	a.pin.token.present = present
+	if r.transport == ctap.TransportNFC {
+		a.pin.token.firstUse = tokenFirstUseNFC
+	}
 	encrypted, err := secret.Encrypt(a.pin.token.secret)
 	if err != nil {
 		return nil, err

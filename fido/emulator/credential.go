@@ -181,8 +181,7 @@ func sign(key crypto.Signer, authData, clientDataHash []byte) ([]byte, error) {
 	return key.Sign(rand.Reader, digest[:], crypto.SHA256)
 }
 
-// count gives the next value of the signature counter for c, once it and another change are durable (§6.1.2 step 15,
-// WebAuthn §6.1.1).
+// count gives the next value of the signature counter for c, once it and another change are durable (WebAuthn §6.1.1).
 func (a *Authenticator) count(c *Credential, change func(*state)) (uint32, error) {
 	own := a.SignCounter == CounterPerCredential && c.discoverable
 	next := *c

@@ -2,8 +2,12 @@
 // credentials in memory or in a file, and asks a policy, not a finger, for user presence. It stands in for hardware in
 // tests and CI, and protects nothing: whoever reads its memory or its file has its keys.
 //
-// An Authenticator is a ctap.Handler; fido/endpoint makes a device of it that other programs can open. Sections cited
-// are those of CTAP 2.2.
+// An Authenticator is a ctap.Handler; fido/endpoint makes a device of it that other programs can open.
+//
+// Sections and steps cited are those of CTAP 2.2, and of CTAP 2.3, which counts alike; CTAP 2.1 counts a few of the later
+// steps of §6.5.5 one lower. Steps of §6.5.5 are those of the authenticator's own list, which begins with the mandatory
+// parameters. What a step refuses is refused before anything that a later step would: precedence_*_test.go go through
+// them, one by one.
 package emulator
 
 import (
@@ -303,7 +307,7 @@ func (a *Authenticator) selection(r *request) (ctap.Response, error) {
 	return ctap.Response{byte(ctap.StatusOK)}, nil
 }
 
-// reset implements authenticatorReset (§6.6).
+// reset implements authenticatorReset (§6.6). Time and transport are those of the request's arrival, not of the touch.
 func (a *Authenticator) reset(r *request) (ctap.Response, error) {
 	if r.transport != ctap.TransportNFC && r.now.Sub(a.poweredUp) > resetWindow {
 		return nil, ctap.ErrNotAllowed

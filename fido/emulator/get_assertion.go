@@ -12,9 +12,10 @@ type nextAssertion struct {
 	request     *ctap.GetAssertionRequest
 	extensions  *ctap.GetAssertionExtensionInputs
 	flags       ctap.Flags
+	token       *token // by which the user was verified; nil for none
 }
 
-// getAssertion implements authenticatorGetAssertion (§6.2.2).
+// getAssertion implements authenticatorGetAssertion (§6.2.2). What makes a request malformed is checked before step 1.
 func (a *Authenticator) getAssertion(r *request, parameters []byte) (ctap.Response, error) {
 	req, err := ctap.ParseGetAssertionRequest(parameters)
 	if err != nil {
@@ -29,36 +30,34 @@ func (a *Authenticator) getAssertion(r *request, parameters []byte) (ctap.Respon
 	if err := a.checkGetAssertionOptions(req); err != nil { // steps 4, 5
 		return nil, err
 	}
-	up := !ctap.False(req.Options.UP)
+	up := !ctap.False(req.Options.UP) // step 4.5
 	extensions, err := extensionInputs[ctap.GetAssertionExtensionInputs](a, req.Extensions)
 	if err != nil {
 		return nil, err
 	}
-	if err := a.checkGetAssertionExtensions(extensions, up); err != nil {
-		return nil, err
-	}
-	presence := PresenceRequest{Command: ctap.CommandGetAssertion, RPID: *req.RPID}
-	flags, err := a.verifyUser(r, &verification{ // step 6
+	v := &verification{
 		param: req.PINUVAuthParam, protocol: req.PINUVAuthProtocol, hash: req.ClientDataHash,
-		uv: req.Options.UV, up: up, permission: ctap.PermissionGetAssertion, presence: presence,
-	})
+		uv: req.Options.UV, up: up, permission: ctap.PermissionGetAssertion,
+		presence: PresenceRequest{Command: ctap.CommandGetAssertion, RPID: *req.RPID},
+	}
+	flags, err := a.verifyUser(r, v) // step 6
 	if err != nil {
 		return nil, err
 	}
-	found := a.locate(req, flags) // step 7
-	if len(found) == 0 {
+	found := a.locate(req, flags)
+	if len(found) == 0 { // step 7.6
 		return nil, ctap.ErrNoCredentials
 	}
-	if up && flags&ctap.FlagUP == 0 { // step 9
-		if err := a.awaitPresence(r, presence); err != nil {
-			return nil, err
-		}
-		flags |= ctap.FlagUP
+	if flags, err = a.testPresence(r, v, flags); err != nil { // steps 8, 9
+		return nil, err
 	}
-	if up {
-		a.pin.spend()
+	if err := a.checkGetAssertionExtensions(extensions, up); err != nil { // step 10
+		return nil, err
 	}
-	next := &nextAssertion{found, req, extensions, flags}
+	next := &nextAssertion{credentials: found, request: req, extensions: extensions, flags: flags}
+	if v.param != nil {
+		next.token = a.pin.token
+	}
 	return a.assertNext(r, next, len(found))
 }
 
@@ -68,8 +67,6 @@ func (a *Authenticator) checkGetAssertion(req *ctap.GetAssertionRequest) error {
 		return ctap.ErrMissingParameter
 	case len(req.ClientDataHash) != sha256.Size:
 		return ctap.ErrInvalidLength
-	case req.AllowList != nil && len(req.AllowList) == 0:
-		return ctap.ErrInvalidParameter
 	}
 	return a.checkDescriptors(req.AllowList)
 }
@@ -81,15 +78,16 @@ func (a *Authenticator) checkGetAssertionOptions(req *ctap.GetAssertionRequest) 
 		return ctap.ErrInvalidOption
 	case req.Options.RK != nil: // step 4.4
 		return ctap.ErrUnsupportedOption
-	case a.state.AlwaysUV && !withToken && !a.state.hasFinger() && !ctap.False(req.Options.UP): // step 5
-		return ctap.ErrPUATRequired
+	case a.state.AlwaysUV && !ctap.False(req.Options.UP) && !a.canVerify(withToken): // step 5
+		return a.alwaysUVUnmet()
 	default:
 		return nil
 	}
 }
 
 // locate finds the credentials to answer with: any one of the allow list, or else all discoverable ones, newest first
-// (step 7, and steps 11 and 12 for the order). credProtect hides some (§12.1).
+// (step 7, and steps 11.1 and 12.2.1 for the order). credProtect hides some (steps 7.4, 7.5). An allow list that is
+// empty, which a platform must not send, names none.
 func (a *Authenticator) locate(req *ctap.GetAssertionRequest, flags ctap.Flags) []*Credential {
 	verified, named := flags&ctap.FlagUV != 0, req.AllowList != nil
 	visible := func(c *Credential) bool {
@@ -111,9 +109,9 @@ func (a *Authenticator) locate(req *ctap.GetAssertionRequest, flags ctap.Flags) 
 	return nil
 }
 
-// getNextAssertion implements authenticatorGetNextAssertion (§6.3).
+// getNextAssertion implements authenticatorGetNextAssertion (§6.3); goesOn is its step 3.
 func (a *Authenticator) getNextAssertion(r *request, before pending) (ctap.Response, error) {
-	if before.assertion == nil || !before.goesOn(r) {
+	if before.assertion == nil || !before.goesOn(r) { // steps 1 to 3
 		return nil, ctap.ErrNotAllowed
 	}
 	return a.assertNext(r, before.assertion, 0)
@@ -127,7 +125,7 @@ func (a *Authenticator) assertNext(r *request, n *nextAssertion, count int) (cta
 		return nil, err
 	}
 	if n.credentials = n.credentials[1:]; len(n.credentials) > 0 {
-		a.pending = pending{channel: r.channel, last: a.now(), assertion: n}
+		a.pending = pending{channel: r.channel, last: a.now(), token: n.token, assertion: n} // step 12.2.2
 	}
 	return resp.Encode(), nil
 }
@@ -157,7 +155,7 @@ func (a *Authenticator) assert(c *Credential, n *nextAssertion, found int) (*cta
 		return nil, err
 	}
 	resp := &ctap.GetAssertionResponse{Credential: *c.descriptor(), AuthData: authData, Signature: sig}
-	if c.discoverable { // names only to a verified user who has to choose
+	if c.discoverable { // names only to a verified user who has to choose (§6.2.2, "user", and step 12.3)
 		resp.User = c.user(n.flags&ctap.FlagUV != 0 && found != 1)
 	}
 	if found > 1 {

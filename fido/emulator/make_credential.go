@@ -11,10 +11,10 @@ import (
 const (
 	maxUserIDLength = 64  // bytes (WebAuthn §5.4.3)
 	maxRPIDLength   = 253 // bytes of a domain name (RFC 1035 §2.3.4)
-	maxNameLength   = 64  // bytes kept of a name; longer ones are truncated (§6.1.2, WebAuthn §6.4.1)
+	maxNameLength   = 64  // bytes kept of a name; longer ones are truncated (WebAuthn §6.4.1)
 )
 
-// makeCredential implements authenticatorMakeCredential (§6.1.2).
+// makeCredential implements authenticatorMakeCredential (§6.1.2). What makes a request malformed is checked before step 1.
 func (a *Authenticator) makeCredential(r *request, parameters []byte) (ctap.Response, error) {
 	req, err := ctap.ParseMakeCredentialRequest(parameters)
 	if err != nil {
@@ -37,31 +37,44 @@ func (a *Authenticator) makeCredential(r *request, parameters []byte) (ctap.Resp
 	if err != nil {
 		return nil, err
 	}
-	if err := a.checkMakeCredentialExtensions(extensions, ctap.True(req.Options.RK)); err != nil {
-		return nil, err
-	}
-	presence := PresenceRequest{Command: ctap.CommandMakeCredential, RPID: req.RP.ID, User: req.User.Name}
-	flags, err := a.verifyUser(r, &verification{ // step 11
+	v := &verification{
 		param: req.PINUVAuthParam, protocol: req.PINUVAuthProtocol, hash: req.ClientDataHash,
-		uv: req.Options.UV, up: true, permission: ctap.PermissionMakeCredential, presence: presence,
-	})
+		uv: req.Options.UV, up: true, permission: ctap.PermissionMakeCredential,
+		presence: PresenceRequest{Command: ctap.CommandMakeCredential, RPID: req.RP.ID, User: req.User.Name},
+	}
+	flags, err := a.verifyUser(r, v) // step 11
 	if err != nil {
 		return nil, err
 	}
-	excluded := a.state.findAny(req.ExcludeList, req.RP.ID, func(c *Credential) bool { // step 12
+	if a.excluded(req, flags) { // step 12
+		return nil, a.exclude(r, v.presence, flags)
+	}
+	if flags, err = a.testPresence(r, v, flags); err != nil { // steps 13, 14
+		return nil, err
+	}
+	if err := a.checkMakeCredentialExtensions(extensions, ctap.True(req.Options.RK)); err != nil { // step 15
+		return nil, err
+	}
+	return a.create(req, alg, extensions, flags)
+}
+
+// excluded reports whether the key has a credential of the excludeList. One of credProtect level 3 counts for a verified
+// user alone (step 12.2).
+func (a *Authenticator) excluded(req *ctap.MakeCredentialRequest, flags ctap.Flags) bool {
+	return nil != a.state.findAny(req.ExcludeList, req.RP.ID, func(c *Credential) bool {
 		return c.CredProtect < ctap.UserVerificationRequired || flags&ctap.FlagUV != 0
 	})
-	if flags&ctap.FlagUP == 0 { // steps 12, 14
-		if err := a.awaitPresence(r, presence); err != nil {
-			return nil, err
+}
+
+// exclude waits for a person, and then answers CREDENTIAL_EXCLUDED, whatever the person did (steps 12.1.4, 12.1.5). Only
+// a cancelled request ends in another way.
+func (a *Authenticator) exclude(r *request, presence PresenceRequest, flags ctap.Flags) error {
+	if flags&ctap.FlagUP == 0 {
+		if err := a.awaitPresence(r, presence); err == ctap.ErrKeepaliveCancel {
+			return err
 		}
 	}
-	flags |= ctap.FlagUP
-	if excluded != nil { // told only to who touched the key
-		return nil, ctap.ErrCredentialExcluded
-	}
-	a.pin.spend()
-	return a.create(req, alg, extensions, flags)
+	return ctap.ErrCredentialExcluded
 }
 
 // checkMakeCredential looks at what the request must have.
@@ -74,8 +87,6 @@ func (a *Authenticator) checkMakeCredential(req *ctap.MakeCredentialRequest) err
 	case len(req.ClientDataHash) != sha256.Size, len(req.User.ID) == 0, len(req.User.ID) > maxUserIDLength,
 		len(req.RP.ID) > maxRPIDLength:
 		return ctap.ErrInvalidLength
-	case req.ExcludeList != nil && len(req.ExcludeList) == 0:
-		return ctap.ErrInvalidParameter
 	}
 	return a.checkDescriptors(req.ExcludeList)
 }
@@ -102,21 +113,22 @@ func (a *Authenticator) checkAuthParam(r *request, param *ctap.Bytes, protocol c
 	case len(*param) > 0 || !a.PIN:
 		return a.checkProtocol(protocol)
 	}
-	if err := a.awaitPresence(r, PresenceRequest{Command: ctap.CommandSelection}); err != nil {
+	if err := a.awaitConsent(r, PresenceRequest{Command: ctap.CommandSelection}); err != nil { // step 1.2
 		return err
 	}
-	if a.state.hasPIN() {
+	if a.state.hasPIN() { // step 1.3
 		return ctap.ErrPINInvalid
 	}
 	return ctap.ErrPINNotSet
 }
 
-// chooseAlgorithm takes the first algorithm of the list that we have; every entry must be well-formed (step 3).
+// chooseAlgorithm takes the first algorithm of the list that we have; every entry must be well-formed, those behind it
+// too (step 3).
 func (a *Authenticator) chooseAlgorithm(params []ctap.PublicKeyCredentialParameters) (ctap.Algorithm, error) {
 	var chosen ctap.Algorithm
 	for _, p := range params {
-		if p.Type == "" || p.Alg == 0 {
-			return 0, ctap.ErrMissingParameter
+		if p.Type == "" || p.Alg == 0 { // step 3.1.1
+			return 0, ctap.ErrInvalidCBOR
 		}
 		for _, ours := range a.Algorithms {
 			if chosen == 0 && p.Type == ctap.TypePublicKey && p.Alg == ours {
@@ -124,7 +136,7 @@ func (a *Authenticator) chooseAlgorithm(params []ctap.PublicKeyCredentialParamet
 			}
 		}
 	}
-	if chosen == 0 {
+	if chosen == 0 { // step 3.2
 		return 0, ctap.ErrUnsupportedAlgorithm
 	}
 	return chosen, nil
@@ -132,30 +144,28 @@ func (a *Authenticator) chooseAlgorithm(params []ctap.PublicKeyCredentialParamet
 
 func (a *Authenticator) checkMakeCredentialOptions(req *ctap.MakeCredentialRequest) error {
 	withToken, rk := req.PINUVAuthParam != nil, ctap.True(req.Options.RK)
+	uv := ctap.True(req.Options.UV) && !withToken // step 5.2
 	switch {
-	case ctap.True(req.Options.UV) && !withToken && !a.state.hasFinger(): // step 5.3
+	case uv && !a.state.hasFinger(): // step 5.3
 		return ctap.ErrInvalidOption
-	case rk && a.MaxDiscoverable == 0: // step 5.4
+	case rk && a.MaxDiscoverable == 0: // step 5.4; our getInfo says rk, be it false
 		return ctap.ErrUnsupportedOption
-	case ctap.False(req.Options.UP): // step 5.5
+	case ctap.False(req.Options.UP): // step 5.6
 		return ctap.ErrInvalidOption
-	case a.state.AlwaysUV && !withToken && !a.state.hasFinger(): // step 6
-		return ctap.ErrPUATRequired
-	case a.state.protected() && !withToken && !ctap.True(req.Options.UV) && !a.state.AlwaysUV &&
-		(rk || !a.MakeCredUVNotRqd): // steps 7, 8
+	case a.state.AlwaysUV && !a.canVerify(withToken): // step 6
+		return a.alwaysUVUnmet()
+	case a.state.protected() && !withToken && !uv && !a.state.AlwaysUV && (rk || !a.MakeCredUVNotRqd): // steps 7, 8
 		return a.verificationMissing()
-	case req.EnterpriseAttestation != nil && !a.state.EnterpriseEnabled: // step 9
+	case req.EnterpriseAttestation != nil && !a.state.EnterpriseEnabled: // step 9.1
 		return ctap.ErrInvalidParameter
 	case req.EnterpriseAttestation != nil && *req.EnterpriseAttestation != ctap.VendorFacilitated &&
-		*req.EnterpriseAttestation != ctap.PlatformManaged:
+		*req.EnterpriseAttestation != ctap.PlatformManaged: // step 9.2.1
 		return ctap.ErrInvalidOption
-	case withToken && !a.state.protected(): // no token can have been issued
-		return ctap.ErrPINAuthInvalid
 	}
 	return nil
 }
 
-// create does steps 15 to 19: extensions, the key pair, its place, the counter and the attestation.
+// create does the rest of step 15, and steps 16 to 19: extensions, the key pair, its place, the counter and the attestation.
 func (a *Authenticator) create(req *ctap.MakeCredentialRequest, alg ctap.Algorithm,
 	extensions *ctap.MakeCredentialExtensionInputs, flags ctap.Flags) (ctap.Response, error) {
 
@@ -165,7 +175,7 @@ func (a *Authenticator) create(req *ctap.MakeCredentialRequest, alg ctap.Algorit
 	c.discoverable = ctap.True(req.Options.RK)
 	a.applyExtensions(c, extensions)
 	if c.discoverable {
-		if !a.state.hasRoom(c, a.MaxDiscoverable) {
+		if !a.state.hasRoom(c, a.MaxDiscoverable) { // step 17.4
 			return nil, ctap.ErrKeyStoreFull
 		}
 		c.ID = make([]byte, 32)

@@ -333,7 +333,7 @@ func TestMinPINLength(t *testing.T) {
 	if info := p.info(); info.MinPINLength != 6 || !info.ForcePINChange {
 		t.Errorf("%d, force %v", info.MinPINLength, info.ForcePINChange)
 	}
-	_, err := p.pinToken(ctap.PINProtocolTwo, "1234", 0)
+	_, err := p.pinToken(ctap.PINProtocolTwo, "1234", ctap.PermissionGetAssertion)
 	p.wants(err, ctap.ErrPINPolicyViolation)
 	p.wants(p.changePIN(ctap.PINProtocolTwo, "1234", "12345"), ctap.ErrPINPolicyViolation)
 	p.must(p.changePIN(ctap.PINProtocolTwo, "1234", "123456"))

@@ -170,6 +170,16 @@ func (a *Authenticator) awaitPresence(r *request, p PresenceRequest) error {
 	return a.askPerson(r, p)
 }
 
+// awaitConsent is awaitPresence where the specification makes no difference between a person who declines and one who
+// does nothing: ErrOperationDenied for both (§6.1.2 steps 1.2 and 14, §6.2.2 steps 1.2 and 9).
+func (a *Authenticator) awaitConsent(r *request, p PresenceRequest) error {
+	err := a.awaitPresence(r, p)
+	if err == ctap.ErrUserActionTimeout {
+		return ctap.ErrOperationDenied
+	}
+	return err
+}
+
 func (a *Authenticator) askPerson(r *request, p PresenceRequest) error {
 	a.show()
 	r.keepalive(ctap.KeepaliveUPNeeded)

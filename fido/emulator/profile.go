@@ -59,7 +59,8 @@ const (
 	NoCounter                               // always 0, as of credentials that are copied between devices
 )
 
-// fido20 is a key of the first CTAP2.
+// fido20 is a key of the first CTAP2. It checks in the order of today's steps; CTAP 2.0 looks at the excludeList first, and
+// answers PIN_AUTH_INVALID for a protocol that it does not know.
 var fido20 = Profile{
 	Name:                  "fido2.0",
 	Summary:               "CTAP 2.0, without tokens that have permissions",

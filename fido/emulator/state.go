@@ -142,7 +142,7 @@ func (s *state) discoverable(rpID string, visible func(*Credential) bool) []*Cre
 	return found
 }
 
-// add keeps a discoverable credential, in place of one for the same account (§6.1.2 step 17).
+// add keeps a discoverable credential, in place of one for the same account (§6.1.2 step 17.2).
 func (s *state) add(c *Credential) {
 	s.Credentials = append(s.without(func(old *Credential) bool { return old.sameAccount(c) }), *c)
 	s.credentialsChanged()

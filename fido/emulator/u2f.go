@@ -164,7 +164,7 @@ func (a *Authenticator) u2fTouched(r *request, p PresenceRequest) bool {
 		a.touch.done <- err
 		a.forgetTouch()
 		if p.Fingerprint {
-			err = a.judgeFinger(err)
+			err = a.judgeFinger(a.state.UVMisses, err)
 		}
 		return err == nil
 	case <-grace.C:
