@@ -27,6 +27,7 @@ type platform struct {
 	// keepalives gets what the authenticator reports, when it is not nil.
 	keepalives func(ctap.KeepaliveStatus)
 	channel    uint32
+	transport  ctap.Transport
 }
 
 func newPlatform(t *testing.T, o Options) *platform {
@@ -41,7 +42,8 @@ func newPlatform(t *testing.T, o Options) *platform {
 // send gives the response without its status byte.
 func (p *platform) send(payload []byte) ([]byte, error) {
 	p.t.Helper()
-	resp := p.a.ServeCTAP(p.ctx, ctap.Request{Channel: p.channel, Payload: payload}, func(s ctap.KeepaliveStatus) {
+	req := ctap.Request{Transport: p.transport, Channel: p.channel, Payload: payload}
+	resp := p.a.ServeCTAP(p.ctx, req, func(s ctap.KeepaliveStatus) {
 		if p.keepalives != nil {
 			p.keepalives(s)
 		}
@@ -54,6 +56,9 @@ func (p *platform) send(payload []byte) ([]byte, error) {
 			p.t.Errorf("error %v with %d bytes behind it", status, len(resp)-1)
 		}
 		return nil, status
+	}
+	if len(resp) > 1 && ctap.CheckCanonical(resp[1:]) != nil {
+		p.t.Errorf("%x is not canonical", resp)
 	}
 	return resp[1:], nil
 }
@@ -145,7 +150,10 @@ func (p *platform) makeCredential(r *ctap.MakeCredentialRequest) (*registered, e
 }
 
 func verify(pub crypto.PublicKey, authData, sig []byte) bool {
-	message := append(append([]byte(nil), authData...), clientDataHash...)
+	return verifyMessage(pub, append(append([]byte(nil), authData...), clientDataHash...), sig)
+}
+
+func verifyMessage(pub crypto.PublicKey, message, sig []byte) bool {
 	switch pub := pub.(type) {
 	case *ecdsa.PublicKey:
 		if pub.Curve == elliptic.P384() {
