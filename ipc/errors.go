@@ -171,7 +171,7 @@ func (NotRegistered) Hint() string {
 }
 func (KeyFull) Hint() string      { return "delete credentials that you don't need any more" }
 func (Unsupported) Hint() string  { return "" }
-func (Declined) Hint() string     { return "" }
+func (Declined) Hint() string     { return "some keys say this, too, when nobody touches them in time" }
 func (TimedOut) Hint() string     { return "repeat, and touch the key when it blinks" }
 func (Cancelled) Hint() string    { return "" }
 func (Failed) Hint() string       { return "" }

@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"testing"
+	"testing/synctest"
 
 	"fob/fido/ctap"
 )
@@ -65,4 +66,19 @@ func TestPINForManagementAlone(t *testing.T) {
 	r.PINUVAuthParam, r.PINUVAuthProtocol = &param, ctap.PINProtocolTwo
 	_, err = p.makeCredential(r)
 	p.wants(err, ctap.ErrPINAuthInvalid) // a token without permissions
+}
+
+// TestTouchTimeout: what a key says that nobody touches is the specification's word, or that of the product.
+func TestTouchTimeout(t *testing.T) {
+	for name, want := range map[string]ctap.StatusCode{"fido2.1": ctap.ErrOperationDenied, "like-yubikey-5.4": ctap.ErrActionTimeout} {
+		synctest.Test(t, func(t *testing.T) {
+			profile, err := LookupProfile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := newPlatform(t, Options{Profile: profile, Presence: Wait})
+			_, err = p.send(credentialRequest().Encode())
+			p.wants(err, want)
+		})
+	}
 }

@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -171,11 +172,11 @@ func (a *Authenticator) awaitPresence(r *request, p PresenceRequest) error {
 }
 
 // awaitConsent is awaitPresence where the specification makes no difference between a person who declines and one who
-// does nothing: ErrOperationDenied for both (§6.1.2 steps 1.2 and 14, §6.2.2 steps 1.2 and 9).
+// does nothing: ErrOperationDenied for both (§6.1.2 steps 1.2 and 14, §6.2.2 steps 1.2 and 9). Some products do.
 func (a *Authenticator) awaitConsent(r *request, p PresenceRequest) error {
 	err := a.awaitPresence(r, p)
 	if err == ctap.ErrUserActionTimeout {
-		return ctap.ErrOperationDenied
+		return cmp.Or(a.TouchTimeout, ctap.ErrOperationDenied)
 	}
 	return err
 }

@@ -34,6 +34,7 @@ type Profile struct {
 	EnterpriseAttestation          bool             // can be told to attest so that it can be told apart
 	DefaultCredProtect             ctap.CredProtect // of a credential that asks for none
 	SignCounter                    SignCounter
+	TouchTimeout                   ctap.StatusCode // when nobody touches it; 0 for what the specification says, ErrOperationDenied
 	Extensions                     []string
 	Algorithms                     []ctap.Algorithm
 	PINProtocols                   []ctap.PINProtocol // the preferred one first
@@ -157,6 +158,7 @@ var likeYubiKey54 = Profile{
 	U2F:                         true,
 	PIN:                         true,
 	CredentialManagementPreview: true,
+	TouchTimeout:                ctap.ErrActionTimeout,
 	DefaultCredProtect:          ctap.UserVerificationOptional,
 	Extensions:                  []string{ctap.ExtensionCredProtect, ctap.ExtensionHMACSecret},
 	Algorithms:                  []ctap.Algorithm{ctap.ES256, ctap.EdDSA},
@@ -185,6 +187,7 @@ var likeYubiKeyBio = Profile{
 	CredentialManagementPreview: true,
 	BioEnrollmentPreview:        true,
 	Config:                      true,
+	TouchTimeout:                ctap.ErrActionTimeout,
 	DefaultCredProtect:          ctap.UserVerificationOptional,
 	Extensions: []string{
 		ctap.ExtensionCredProtect, ctap.ExtensionHMACSecret, ctap.ExtensionLargeBlobKey, ctap.ExtensionCredBlob,
