@@ -38,6 +38,9 @@ const (
 // what an earlier session left.
 type Applet func(ctx context.Context, c Command) Response
 
+// Exchange answers a command APDU by a response APDU, as Card.Exchange does. It may return nil once ctx is done.
+type Exchange func(ctx context.Context, command []byte) []byte
+
 // Card is the authenticator's side. Its methods must not be called at the same time. Every exported field may be zero.
 type Card struct {
 	// Handler answers NFCCTAP_MSG and U2F commands. It gets the latter as extended APDUs with Le, whatever form they

@@ -37,6 +37,8 @@ var atr = []byte("\x3b\x89\x80\x01\x80\x73\x80\x21\xc0\x53fob\xa2")
 type VPCD struct {
 	// Card has the settings of the card; its Handler is not used. Set it before Serve.
 	Card ctapnfc.Card
+	// Link, where it is not nil, gives what stands between the reader and the Card. Set it before Serve.
+	Link func(ctapnfc.Exchange) ctapnfc.Exchange
 
 	addr  string
 	conn  vpcdConn
@@ -122,6 +124,10 @@ func (v *VPCD) Serve(ctx context.Context, h ctap.Handler) error {
 	return v.run(ctx, func(ctx context.Context) error {
 		s := &cardSession{conn: v.conn, card: v.Card, powerUp: func() {}, input: make(chan vpcdInput)}
 		s.card.Handler = h
+		s.exchanges = s.card.Exchange
+		if v.Link != nil {
+			s.exchanges = v.Link(s.exchanges)
+		}
 		if p, ok := h.(ctap.PowerCycler); ok {
 			s.powerUp = p.PowerCycle
 		}
@@ -142,10 +148,11 @@ func (v *VPCD) Close() error {
 // cardSession is one Serve: the time that a card spends in the reader. The reader's next frame is awaited even while the
 // card is at work, for that is how it learns that it has lost power.
 type cardSession struct {
-	conn    vpcdConn
-	card    ctapnfc.Card
-	powerUp func()
-	input   chan vpcdInput
+	conn      vpcdConn
+	card      ctapnfc.Card
+	exchanges ctapnfc.Exchange // of card, or what stands before it
+	powerUp   func()
+	input     chan vpcdInput
 
 	cancel context.CancelFunc // ends the exchange in progress, or nil
 	reply  chan []byte        // has room for its response
@@ -199,6 +206,9 @@ func (s *cardSession) step(ctx context.Context) error {
 		return s.take(ctx, in.frame)
 	case r := <-s.reply:
 		s.forgetExchange()
+		if ctx.Err() != nil { // it is why there is an answer
+			return ctx.Err()
+		}
 		return s.send(r)
 	}
 }
@@ -232,7 +242,7 @@ func (s *cardSession) exchange(ctx context.Context, apdu []byte) {
 	ctx, s.cancel = context.WithCancel(ctx)
 	reply := make(chan []byte, 1)
 	s.reply = reply
-	go func() { reply <- s.card.Exchange(ctx, apdu) }()
+	go func() { reply <- s.exchanges(ctx, apdu) }()
 }
 
 // interrupt cancels the exchange in progress, if there is one, and returns its response.

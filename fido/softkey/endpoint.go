@@ -48,6 +48,7 @@ func VPCD(ctx context.Context, k *Key) (Endpoint, error) {
 		return nil, err
 	}
 	v.Card.NoU2F, v.Card.NoCBOR = !k.U2F, !k.CTAP2()
+	v.Link = k.linkCard
 	return v, nil
 }
 

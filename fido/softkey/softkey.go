@@ -13,6 +13,7 @@ import (
 	"fob/fido"
 	"fob/fido/ctap"
 	"fob/fido/ctaphid"
+	"fob/fido/ctapnfc"
 	"fob/fido/emulator"
 )
 
@@ -41,6 +42,8 @@ type Options struct {
 	Wrap func(ctap.Handler) ctap.Handler
 	// Link, where it is not nil, gives what stands between the host and the key, and sees each packet. Cards have none.
 	Link func(ctaphid.Conn) ctaphid.Conn
+	// LinkCard, where it is not nil, gives what stands between the reader and a card, and sees each APDU.
+	LinkCard func(ctapnfc.Exchange) ctapnfc.Exchange
 }
 
 // Errors of Insert and Remove.
@@ -52,14 +55,15 @@ var (
 // Key is an emulated key, which is plugged in until Close, but between Remove and Insert.
 type Key struct {
 	*emulator.Authenticator
-	file    *emulator.StateFile
-	handler ctap.Handler
-	place   Place
-	link    func(ctaphid.Conn) ctaphid.Conn
-	winks   func() // nil for nothing
-	log     *slog.Logger
-	path    atomic.Pointer[string] // nil while it is removed; to be had while mu is held
-	lost    chan struct{}          // closed when the key can't be served any more
+	file     *emulator.StateFile
+	handler  ctap.Handler
+	place    Place
+	link     func(ctaphid.Conn) ctaphid.Conn
+	linkCard func(ctapnfc.Exchange) ctapnfc.Exchange
+	winks    func() // nil for nothing
+	log      *slog.Logger
+	path     atomic.Pointer[string] // nil while it is removed; to be had while mu is held
+	lost     chan struct{}          // closed when the key can't be served any more
 
 	mu     sync.Mutex // guards the fields below, and is held while the key is plugged in or out
 	socket *socket    // what it is plugged into; nil while it is removed
@@ -79,7 +83,7 @@ type socket struct {
 // gives emulator.ErrStateInUse, a PIN that is too short or too long ctap.ErrPINPolicyViolation, a PIN for a key that
 // takes none ctap.ErrInvalidCommand; other errors are those of the Place.
 func Plug(ctx context.Context, o Options) (key *Key, err error) {
-	k := &Key{place: o.Place, link: o.Link, winks: o.Wink, log: o.Log, lost: make(chan struct{})}
+	k := &Key{place: o.Place, link: o.Link, linkCard: o.LinkCard, winks: o.Wink, log: o.Log, lost: make(chan struct{})}
 	if k.log == nil {
 		k.log = slog.New(slog.DiscardHandler)
 	}
