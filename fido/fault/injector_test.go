@@ -455,31 +455,15 @@ func TestRandomFaults(t *testing.T) {
 // TestOthersOnTheLine: what stands there already sees what the host sees.
 func TestOthersOnTheLine(t *testing.T) {
 	var packets, answers []byte
-	o := New(1, MustParse("duplicate out packet 1"), MustParse("status NOT_ALLOWED on getInfo")).Options(softkey.Options{
+	o := softkey.Options{
 		Link: func(c ctaphid.Conn) ctaphid.Conn { return watched{c, &packets} },
 		Wrap: func(h ctap.Handler) ctap.Handler { return watchedHandler{h, &answers} },
+	}
+	onBench(t, o, 1, []string{"duplicate out packet 1", "status NOT_ALLOWED on getInfo"}, func(b *bench) {
+		if got := b.ask(getInfo); got != "NOT_ALLOWED" {
+			b.Error(got)
+		}
 	})
-	key, err := softkey.Plug(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer key.Close()
-	device, host := ctaphid.Pipe()
-	ctx, cancel := context.WithCancel(t.Context())
-	served := make(chan error)
-	go func() {
-		d := ctaphid.Device{Handler: o.Wrap(key.Authenticator), Link: o.Link}
-		served <- d.Serve(ctx, device)
-	}()
-	c, err := ctaphid.Open(ctx, host)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := outcome(c.CBOR(ctx, getInfo, nil)); got != "NOT_ALLOWED" {
-		t.Error(got)
-	}
-	cancel()
-	<-served
 	if string(packets) != "\x86\x86\x90" || string(answers) != "\x30" {
 		t.Errorf("packets %x, answers %x", packets, answers)
 	}

@@ -19,8 +19,9 @@ var errGone = errors.New("the key is gone")
 // bench is a key in memory, in a synctest bubble, and its host.
 type bench struct {
 	*testing.T
-	in  *Injector
-	key *softkey.Key
+	in   *Injector
+	link func(ctaphid.Conn) ctaphid.Conn
+	key  *softkey.Key
 
 	mu   sync.Mutex
 	plug *pipe
@@ -36,7 +37,9 @@ func onBench(t *testing.T, o softkey.Options, seed uint64, faults []string, test
 		}
 		b := &bench{T: t, in: New(seed, parsed...)}
 		o.Place = b.place
-		key, err := softkey.Plug(t.Context(), b.in.Options(o))
+		o = b.in.Options(o)
+		b.link = o.Link
+		key, err := softkey.Plug(t.Context(), o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -51,9 +54,8 @@ func onBench(t *testing.T, o softkey.Options, seed uint64, faults []string, test
 
 // place is a softkey.Place.
 func (b *bench) place(_ context.Context, k *softkey.Key) (softkey.Endpoint, error) {
-	p := &pipe{gone: make(chan struct{})}
+	p := &pipe{link: b.link, gone: make(chan struct{})}
 	p.device, p.host = ctaphid.Pipe()
-	p.injector = b.in
 	b.mu.Lock()
 	b.plug = p
 	b.mu.Unlock()
@@ -63,7 +65,7 @@ func (b *bench) place(_ context.Context, k *softkey.Key) (softkey.Endpoint, erro
 // pipe is a softkey.Endpoint in memory, and the host's end of it.
 type pipe struct {
 	device, host ctaphid.Conn
-	injector     *Injector
+	link         func(ctaphid.Conn) ctaphid.Conn
 	gone         chan struct{}
 }
 
@@ -71,7 +73,7 @@ func (p *pipe) Path() string { return "a pipe" }
 func (p *pipe) Close() error { close(p.gone); return nil }
 
 func (p *pipe) Serve(ctx context.Context, h ctap.Handler) error {
-	d := ctaphid.Device{Handler: h, Link: func(c ctaphid.Conn) ctaphid.Conn { return newLink(p.injector, c) }}
+	d := ctaphid.Device{Handler: h, Link: p.link}
 	return d.Serve(ctx, p.device)
 }
 
