@@ -15,6 +15,7 @@ import (
 	"fob/cmd/internal/program"
 	"fob/daemon/workbench"
 	"fob/fido/endpoint"
+	"fob/fido/fault"
 	"fob/fido/softkey"
 )
 
@@ -103,7 +104,10 @@ go on. Exit codes: 0 when it was interrupted, 4 when a key was lost by then, 1 w
 plugged in, 2 for wrong usage.
 
 Models for --profile:
-` + program.Models(),
+` + program.Models() + `
+--fault makes a key fail; --verbose tells each fault that has happened.
+
+` + fault.Grammar,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			f.log = slog.New(slog.DiscardHandler)
@@ -118,7 +122,7 @@ Models for --profile:
 	}
 	f.flags(c.Flags())
 	r.flags(c.Flags())
-	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "log each command and its status code")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "log each command, its status code, and each fault")
 	c.AddCommand(a.emulateControl(), a.emulateReplay(), a.emulateExport(), a.emulateImport())
 	return c
 }

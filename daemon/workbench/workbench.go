@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"fob/fido/emulator"
+	"fob/fido/fault"
 	"fob/fido/helper"
 	"fob/fido/softkey"
 	"fob/ipc"
@@ -39,6 +40,7 @@ type Options struct {
 	Endpoint string            // what the Place is called: pty, uhid, vpcd, unix, udp
 	Policy   emulator.Policy   // who touches it; the zero value is auto
 	Ask      emulator.Presence // for the policy ask; nil where nobody can be asked
+	Faults   *fault.Injector   // nil for a key that is well
 }
 
 // Key is a key of a workbench.
@@ -73,6 +75,9 @@ func (w *Workbench) Plug(ctx context.Context, o Options) (*Key, error) {
 		return nil, err
 	}
 	w.observe(k, &o.Options)
+	if o.Faults != nil {
+		o.Options = o.Faults.Options(o.Options)
+	}
 	if err := w.plug(ctx, k, o.Options); err != nil {
 		w.release(k.ID)
 		return nil, err

@@ -58,7 +58,7 @@ func New(seed uint64, faults ...Fault) *Injector {
 }
 
 // Options puts the Injector between a key and the world: what o has there already stays on the side of the host. It is
-// for one key; plugging it in has the errors of faults that it can't have, such as those of SetPINRetries.
+// for one key; plugging in one that can't have a fault gives an *UnsuitableError.
 func (i *Injector) Options(o softkey.Options) softkey.Options {
 	if o.Log != nil {
 		i.log = o.Log

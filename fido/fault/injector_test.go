@@ -323,7 +323,7 @@ func TestFaultsThatAKeyCannotHave(t *testing.T) {
 		"uv-retries 1":     ctap.ErrInvalidCommand,
 	} {
 		key, err := softkey.Plug(t.Context(), New(1, MustParse(fault)).Options(softkey.Options{}))
-		if !errors.Is(err, want) || key != nil {
+		if unsuitable := new(*UnsuitableError); !errors.As(err, unsuitable) || !errors.Is(err, want) || key != nil {
 			t.Errorf("%s: %v, want %v", fault, err, want)
 		}
 	}

@@ -3,6 +3,7 @@ package fault
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -99,6 +100,18 @@ func (i *Injector) place(p softkey.Place) softkey.Place {
 	}
 }
 
+// UnsuitableError is a fault that a key can't have, such as PIN retries where there is no PIN. It unwraps to the error of
+// the emulator.
+type UnsuitableError struct {
+	Fault Fault
+	Err   error
+}
+
+func (e *UnsuitableError) Error() string {
+	return fmt.Sprintf("fault %q does not suit this key: %v", e.Fault, e.Err)
+}
+func (e *UnsuitableError) Unwrap() error { return e.Err }
+
 // meet learns to know the key, and changes it as the faults without a trigger say.
 func (i *Injector) meet(k *softkey.Key) error {
 	if i.key != nil {
@@ -110,7 +123,7 @@ func (i *Injector) meet(k *softkey.Key) error {
 			continue
 		}
 		if err := a.effect.(keyEffect).change(i); err != nil {
-			return err
+			return &UnsuitableError{a.Fault, err}
 		}
 		i.mu.Lock()
 		i.note(Injection{a.Fault, a.effect.String(), "plugged in"})

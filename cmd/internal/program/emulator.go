@@ -16,6 +16,7 @@ import (
 	"fob/fido/ctap"
 	"fob/fido/ctaphid"
 	"fob/fido/emulator"
+	"fob/fido/fault"
 	"fob/fido/softkey"
 )
 
@@ -30,6 +31,7 @@ type Emulator struct {
 	PINFD        int
 	State        string
 	PassphraseFD int
+	Faults       Faults
 
 	// Wrap and Link are those of softkey.Options; no flags set them.
 	Wrap func(ctap.Handler) ctap.Handler
@@ -47,6 +49,7 @@ func (e *Emulator) Flags(f *pflag.FlagSet, prefix string) {
 	f.IntVar(&e.PINFD, prefix+"pin-fd", -1, "read the emulated key's PIN from file descriptor `N`")
 	f.StringVar(&e.State, prefix+"state", "", "keep the emulated key in `FILE`, with its private keys in the clear unless there is a passphrase")
 	f.IntVar(&e.PassphraseFD, prefix+"state-passphrase-fd", -1, "encrypt the state file; read the passphrase from file descriptor `N`")
+	e.Faults.flags(f, prefix)
 }
 
 // Models lists the models of emulated keys for a person, a line each.
@@ -157,12 +160,15 @@ func (e *Emulator) Options(ctx context.Context, b *Bench, name string) (workbenc
 			return o, err
 		}
 	}
-	return o, nil
+	o.Faults, err = e.Faults.injector()
+	return o, err
 }
 
 // PlugError gives an error of plugging a key in the words of who gave the flags.
 func PlugError(err error) error {
 	switch {
+	case errors.As(err, new(*fault.UnsuitableError)):
+		return Usage(err)
 	case errors.Is(err, ctap.ErrInvalidCommand):
 		return Usage(errors.New("a key of this profile takes no PIN"))
 	case errors.Is(err, ctap.ErrPINPolicyViolation):
