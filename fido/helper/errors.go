@@ -22,6 +22,7 @@ var kinds = map[string]error{
 	"no-device":   fido.ErrNoDevice,
 	"device-gone": fido.ErrDeviceGone,
 	"not-fido2":   fido.ErrNotFIDO2,
+	"bad-answer":  fido.ErrBadAnswer,
 	"device-busy": fido.ErrDeviceBusy,
 	"denied":      fido.ErrDenied,
 	"cancelled":   context.Canceled,

@@ -82,7 +82,9 @@ func (k *fakeKey) MakeCredential(
 		k.log("touch")
 		select {}
 	case "huge.example":
-		return &ctap.MakeCredentialResponse{Format: "packed", AuthData: make([]byte, maxReply)}, nil
+		huge := fakeCredential()
+		huge.AttStmt = mustCBOR(map[string][]byte{"x": make([]byte, maxReply)})
+		return huge, nil
 	case "bad.example":
 		return &ctap.MakeCredentialResponse{Format: "none", AuthData: make([]byte, 37), AttStmt: []byte{0xa0}}, nil
 	}

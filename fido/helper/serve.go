@@ -3,6 +3,7 @@ package helper
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync/atomic"
@@ -149,13 +150,13 @@ func (s *session) ceremony(ctx context.Context, req *request) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		return ctap.Marshal(info)
+		return sensible(parseInfo)(ctap.Marshal(info))
 	case opPINRetries:
 		n, err := s.key.PINRetries(ctx)
 		if err != nil {
 			return nil, err
 		}
-		return ctap.Marshal(n)
+		return sensible(parsePINRetries)(ctap.Marshal(n))
 	case opMakeCredential:
 		r, err := parseMakeCredential(req.Body, req.PIN)
 		if err != nil {
@@ -165,7 +166,7 @@ func (s *session) ceremony(ctx context.Context, req *request) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		return ctap.Marshal(cred)
+		return sensible(parseCredential)(ctap.Marshal(cred))
 	case opGetAssertion:
 		r, err := parseGetAssertion(req.Body, req.PIN)
 		if err != nil {
@@ -175,9 +176,24 @@ func (s *session) ceremony(ctx context.Context, req *request) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		return encodeAssertions(assertions)
+		parse := func(body []byte) ([]ctap.GetAssertionResponse, error) { return parseAssertions(body, r.AllowList) }
+		return sensible(parse)(encodeAssertions(assertions))
 	default:
 		return nil, ctap.ErrInvalidCommand
+	}
+}
+
+// sensible passes on what a key has answered, encoded, if the daemon will take it: what the key makes up, the helper must
+// not be blamed for.
+func sensible[T any](parse func(body []byte) (T, error)) func(body []byte, err error) ([]byte, error) {
+	return func(body []byte, err error) ([]byte, error) {
+		if err != nil {
+			return nil, err
+		}
+		if _, err := parse(body); err != nil {
+			return nil, fmt.Errorf("%w: %w", fido.ErrBadAnswer, err)
+		}
+		return body, nil
 	}
 }
 

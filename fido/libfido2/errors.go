@@ -52,14 +52,15 @@ func openError(err error) error {
 }
 
 // explain turns a code of libfido2 into an error. FIDO_ERR_RX means either that nothing came (overdue, or the device
-// is gone) or that something else than the answer came, which is how a key says that another program is using it.
+// is gone) or that something else than the answer came, which is how a key says that another program is using it. All
+// that goes wrong in a key agreement is FIDO_ERR_INTERNAL.
 func (d *Device) explain(r C.int, overdue bool) error {
 	switch {
 	case r == C.FIDO_ERR_CHANNEL_BUSY:
 		return because(fido.ErrDeviceBusy, r)
 	case r == C.FIDO_ERR_RX && !overdue && d.present():
 		return because(fido.ErrDeviceBusy, r)
-	case r == C.FIDO_ERR_RX, r == C.FIDO_ERR_TX:
+	case r == C.FIDO_ERR_RX, r == C.FIDO_ERR_TX, r == C.FIDO_ERR_INTERNAL && !d.present():
 		d.gone = true // an answer may still be on its way: it must not be taken for that of the next command
 		return because(fido.ErrDeviceGone, r)
 	default:
