@@ -38,8 +38,9 @@
 //	    delay D                  the key takes D longer, and says that it is at work
 //	    keepalives N [every D] [status 0xNN]
 //	                             N keepalives before the answer, 1ms apart, that say "processing"
-//	    hang [deaf|silent]       no answer; it obeys a cancel, it does not, it does not even send keepalives (a card
-//	                             obeys); the next command finds it well, deaf and silent end when it is pulled out
+//	    hang                     no answer until it is cancelled
+//	    hang deaf|silent         no answer, cancelled or not, until the key is pulled out; nor any other packet where it is
+//	                             silent; a card obeys
 //	    unplug [for D]           the key is pulled out, and put back after D
 //	    slow D                   the next touch takes D longer
 //	Commands, and the key when it is plugged in:
@@ -85,8 +86,9 @@ u2fRegister, u2fAuthenticate, u2fVersion
     delay D                  the key takes D longer, and says that it is at work
     keepalives N [every D] [status 0xNN]
                              N keepalives before the answer, 1ms apart, that say "processing"
-    hang [deaf|silent]       no answer; it obeys a cancel, it does not, it does not even send keepalives (a card
-                             obeys); the next command finds it well, deaf and silent end when it is pulled out
+    hang                     no answer until it is cancelled
+    hang deaf|silent         no answer, cancelled or not, until the key is pulled out; nor any other packet where it is
+                             silent; a card obeys
     unplug [for D]           the key is pulled out, and put back after D
     slow D                   the next touch takes D longer
 Commands, and the key when it is plugged in:

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"fob/fido/ctap"
 )
 
 // faults are texts and, behind the arrow where it is another one, what String makes of them.
@@ -149,6 +151,29 @@ func FuzzParse(f *testing.F) {
 		}
 		if again, err := Parse(first.String()); err != nil || again != first {
 			t.Fatalf("%q is %q, and that is %q, %v", text, first, again, err)
+		}
+	})
+}
+
+// FuzzSubcommand compares what is found in the first bytes of a command with what the whole of it says: nothing else is
+// found, and something in the form that platforms send.
+func FuzzSubcommand(f *testing.F) {
+	f.Add((&ctap.ClientPINRequest{Subcommand: ctap.SubcommandGetPINRetries}).Encode()[1:])
+	f.Add((&ctap.ClientPINRequest{PINUVAuthProtocol: 2, Subcommand: ctap.SubcommandGetKeyAgreement}).Encode()[1:])
+	f.Add([]byte{0xa2, 0, 0x30, 2, 2}) // a member that nobody knows comes first
+	f.Fuzz(func(t *testing.T, parameters []byte) {
+		if name := commandNames(append([]byte{byte(ctap.CommandClientPIN)}, parameters...), false).String(); !slices.Contains(kinds, name) {
+			t.Errorf("%x is %q", parameters, name)
+		}
+		request, err := ctap.ParseClientPINRequest(parameters)
+		if err != nil || request.Subcommand >= 0x18 || request.PINUVAuthProtocol >= 0x18 { // no longer one byte
+			return
+		}
+		if found := subcommand(parameters); found != request.Subcommand && found != 0 {
+			t.Errorf("%x: found %d, it is %d", parameters, found, request.Subcommand)
+		}
+		if found := subcommand(request.Encode()[1:]); found != request.Subcommand {
+			t.Errorf("%x: found %d, it is %d", request.Encode(), found, request.Subcommand)
 		}
 	})
 }

@@ -121,9 +121,9 @@ func operation(ctx context.Context, t *testing.T, name, path string) *exec.Cmd {
 }
 
 // TestForeignClients: what libfido2's programs make of each fault. "waits" is a program that waits for the key until it
-// is pulled out, since it has no timeout.
+// is pulled out, since it has no timeout; "lost" is one whose key is gone.
 func TestForeignClients(t *testing.T) {
-	const rx, waits = ": FIDO_ERR_RX", "waits"
+	const rx, waits, lost = ": FIDO_ERR_RX", "waits", "lost"
 	for _, test := range []struct{ fault, operation, want string }{
 		{"drop out packet 1", "info", waits},
 		{"drop out packet 2 of getInfo", "info", "ok"}, // it takes the key for one of U2F
@@ -144,7 +144,7 @@ func TestForeignClients(t *testing.T) {
 		{"corrupt huge out packet 1 of makeCredential", "make", rx},
 		{"corrupt huge in packet 1 of makeCredential", "make", rx},
 		{"unplug out packet 2 of makeCredential", "make", rx},
-		{"unplug in packet 2 of makeCredential", "make", rx},
+		{"unplug in packet 2 of makeCredential", "make", lost},
 		{"unplug on makeCredential", "make", rx},
 		{"unplug after makeCredential", "make", rx},
 		{"status KEY_STORE_FULL on makeCredential", "make", "FIDO_ERR_KEY_STORE_FULL"},
@@ -181,11 +181,14 @@ func TestForeignClients(t *testing.T) {
 				if err := key.Remove(); err != nil {
 					t.Error(err)
 				}
-				test.want = rx
+				test.want = lost
 			}
 			got := said(t, cmd, <-ended)
 			if ctx.Err() != nil {
 				t.Error("killed")
+			}
+			if test.want == lost { // in the middle of what it wrote, or behind it
+				got, test.want = strings.Replace(got, "FIDO_ERR_TX", "FIDO_ERR_RX", 1), rx
 			}
 			if !strings.HasSuffix(got, test.want) {
 				t.Errorf("%s; want %s; %v", got, test.want, in.Injected())

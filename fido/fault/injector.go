@@ -77,7 +77,10 @@ func (i *Injector) Options(o softkey.Options) softkey.Options {
 	return o
 }
 
-// Injected lists the faults that have happened, in their order.
+// maxInjected is how many faults an Injector remembers.
+const maxInjected = 100_000
+
+// Injected lists the faults that have happened, in their order: the first 100000 of them.
 func (i *Injector) Injected() []Injection {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -155,7 +158,9 @@ func (i *Injector) counts(a *armed, e event) bool {
 
 // note writes down what has happened. The caller holds mu.
 func (i *Injector) note(n Injection) {
-	i.injected = append(i.injected, n)
+	if len(i.injected) < maxInjected {
+		i.injected = append(i.injected, n)
+	}
 	i.log.Info("fault", "effect", n.Effect, "where", n.Where, "fault", n.Fault.String())
 }
 
