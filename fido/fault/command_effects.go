@@ -174,13 +174,14 @@ func (h hang) String() string { return strings.TrimSpace("hang " + h.mode) }
 
 // serve obeys over NFC, where a reader that gives up takes the power away, which waits for the key.
 func (h hang) serve(ctx context.Context, c *call) ctap.Response {
-	ended := (<-chan struct{})(c.stay.over)
 	if h.mode == "" || c.request.Transport == ctap.TransportNFC {
-		ended = ctx.Done()
-	} else if h.mode == "silent" {
+		<-ctx.Done()
+		return c.cancelled()
+	}
+	if h.mode == "silent" {
 		c.stay.silent.Store(true)
 	}
-	<-ended
+	c.stay.await(ctx)
 	return c.cancelled()
 }
 
@@ -241,18 +242,18 @@ func (u unplug) String() string {
 	return "unplug for " + u.out.String()
 }
 
-func (u unplug) packets(_ context.Context, p *packet) ([]ctaphid.Report, error) {
-	p.stay.unplug(u.out)
-	return nil, context.Canceled
+func (u unplug) packets(ctx context.Context, p *packet) ([]ctaphid.Report, error) {
+	p.stay.unplug(ctx, u.out)
+	return nil, ctx.Err()
 }
 
-func (u unplug) serve(_ context.Context, c *call) ctap.Response {
-	c.stay.unplug(u.out)
+func (u unplug) serve(ctx context.Context, c *call) ctap.Response {
+	c.stay.unplug(ctx, u.out)
 	return c.cancelled()
 }
 
-func (u unplug) exchange(_ context.Context, x *exchange) []byte {
-	x.stay.unplug(u.out)
+func (u unplug) exchange(ctx context.Context, x *exchange) []byte {
+	x.stay.unplug(ctx, u.out)
 	return nil
 }
 

@@ -28,9 +28,15 @@ type stay struct {
 func (s *stay) end() { s.ended.Do(func() { close(s.over) }) }
 
 // unplug pulls the key out, and returns when nothing can reach it any more.
-func (s *stay) unplug(out time.Duration) {
+func (s *stay) unplug(ctx context.Context, out time.Duration) {
 	s.pulled.Do(func() { s.injector.pull(out) })
+	s.await(ctx)
+}
+
+// await waits for the end of the stay, and for ctx to have heard of it: an answer would still leave the key before.
+func (s *stay) await(ctx context.Context) {
 	<-s.over
+	<-ctx.Done()
 }
 
 // pull takes the key out in a goroutine, since taking it out waits for the request and the packets in progress. It ends
