@@ -53,7 +53,9 @@ func TestRandomFaults(t *testing.T) {
 	for range 8 {
 		workers.Go(func() {
 			for seed := range seeds {
-				t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { outcomes <- faultyCeremonies(t, seed, randomFaults...) })
+				t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+					outcomes <- faultyCeremonies(t, seed, randomFaults...)
+				})
 			}
 		})
 	}
@@ -124,7 +126,8 @@ func (r *faultyRun) register(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	response, err := r.client.Register(ctx, ipc.CeremonyRequest{Options: options, Origin: "https://example.com"}, &person{pin: "1234"})
+	request := ipc.CeremonyRequest{Options: options, Origin: "https://example.com"}
+	response, err := r.client.Register(ctx, request, &person{pin: "1234"})
 	if err != nil {
 		return err
 	}
@@ -136,19 +139,21 @@ func (r *faultyRun) register(ctx context.Context) error {
 }
 
 func (r *faultyRun) signIn(ctx context.Context) error {
-	options, session, err := r.rp.BeginSignIn(r.records, relyingparty.SignInChoices{UserVerification: r.choice, Timeout: faultTimeout})
+	options, session, err := r.rp.BeginSignIn(r.records,
+		relyingparty.SignInChoices{UserVerification: r.choice, Timeout: faultTimeout})
 	if err != nil {
 		return err
 	}
-	response, err := r.client.SignIn(ctx, ipc.CeremonyRequest{Options: options, Origin: "https://example.com"}, &person{pin: "1234"})
+	request := ipc.CeremonyRequest{Options: options, Origin: "https://example.com"}
+	response, err := r.client.SignIn(ctx, request, &person{pin: "1234"})
 	if err == nil {
 		_, err = r.rp.FinishSignIn(session, r.records, response)
 	}
 	return err
 }
 
-// judge gives the outcome of a ceremony, and fails the test where there must be another. That a response is not verified
-// is the fault of bits that were wrong on the way, against which CTAPHID has no checksum.
+// judge gives the outcome of a ceremony, and fails the test where there must be another. That a response is not
+// verified is the fault of bits that were wrong on the way, against which CTAPHID has no checksum.
 func (r *faultyRun) judge(ceremony func(context.Context) error) string {
 	before := len(r.in.Injected())
 	ctx, cancel := context.WithTimeout(r.t.Context(), faultBound)

@@ -39,8 +39,8 @@
 //	    keepalives N [every D] [status 0xNN]
 //	                             N keepalives before the answer, 1ms apart, that say "processing"
 //	    hang                     no answer until it is cancelled
-//	    hang deaf|silent         no answer, cancelled or not, until the key is pulled out; nor any other packet where it is
-//	                             silent; a card obeys
+//	    hang deaf|silent         no answer, cancelled or not, until the key is pulled out; no other packet either where
+//	                             it is silent; a card obeys
 //	    unplug [for D]           the key is pulled out, and put back after D
 //	    slow D                   the next touch takes D longer
 //	Commands, and the key when it is plugged in:
@@ -87,8 +87,8 @@ u2fRegister, u2fAuthenticate, u2fVersion
     keepalives N [every D] [status 0xNN]
                              N keepalives before the answer, 1ms apart, that say "processing"
     hang                     no answer until it is cancelled
-    hang deaf|silent         no answer, cancelled or not, until the key is pulled out; nor any other packet where it is
-                             silent; a card obeys
+    hang deaf|silent         no answer, cancelled or not, until the key is pulled out; no other packet either where
+                             it is silent; a card obeys
     unplug [for D]           the key is pulled out, and put back after D
     slow D                   the next touch takes D longer
 Commands, and the key when it is plugged in:

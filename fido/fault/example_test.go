@@ -18,7 +18,8 @@ func Example() {
 		panic(err)
 	}
 	defer key.Close()
-	script := `printf '%s\n' AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= example.com alice YWxpY2U= | fido2-cred -M "$1" 2>&1`
+	script := `printf '%s\n' AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= example.com alice YWxpY2U= |
+		fido2-cred -M "$1" 2>&1`
 	said, err := exec.Command("sh", "-c", script, "sh", key.Path()).Output()
 	fmt.Printf("%s%v\n", said, err)
 	for _, i := range in.Injected() {

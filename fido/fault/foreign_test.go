@@ -20,7 +20,7 @@ import (
 	"fob/fido/softkey"
 )
 
-// The tests of this file look at each fault through libfido2's own programs, which reach the key at its pseudo-terminal.
+// The tests of this file look at each fault through libfido2's own programs, at the key's pseudo-terminal.
 
 // sought is a slog.Handler that tells when a fault has happened.
 type sought struct {

@@ -34,7 +34,8 @@ func (h *handler) ServeCTAP(ctx context.Context, r ctap.Request, keepalive func(
 }
 
 // answer answers by next, or by the faults around it, the first one outermost.
-func (h *handler) answer(ctx context.Context, at place, c call, next func(context.Context) ctap.Response) ctap.Response {
+func (h *handler) answer(ctx context.Context, at place, c call, next func(context.Context) ctap.Response,
+) ctap.Response {
 	n := commandNames(c.request.Payload, c.request.U2F)
 	hits := h.injector.happen(event{
 		place: at,

@@ -39,7 +39,8 @@ var randomEffects = []func(*rand.Rand) effect{
 	func(*rand.Rand) effect { return truncate{} },
 	func(*rand.Rand) effect { return oversize{} },
 	func(chance *rand.Rand) effect {
-		return keepalives{n: 1 + chance.Uint64N(50), every: upTo(chance, 10), status: ctap.KeepaliveStatus(chance.IntN(4))}
+		status := ctap.KeepaliveStatus(chance.IntN(4))
+		return keepalives{n: 1 + chance.Uint64N(50), every: upTo(chance, 10), status: status}
 	},
 	func(chance *rand.Rand) effect { return hang{mode: []string{"", "deaf", "silent"}[chance.IntN(3)]} },
 	func(chance *rand.Rand) effect { return slow{upTo(chance, 500)} },

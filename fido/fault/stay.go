@@ -78,8 +78,8 @@ func (i *Injector) move(out time.Duration) error {
 	return nil
 }
 
-// Wait returns when the key is out, or in again, where a fault has begun to pull it out. It waits for none that is still
-// to come. After Key.Close nothing is left of the Injector when it returns.
+// Wait returns when the key is out, or in again, where a fault has begun to pull it out. It waits for none that is
+// still to come. After Key.Close nothing is left of the Injector when it returns.
 func (i *Injector) Wait() {
 	i.mu.Lock()
 	moving := i.moving
@@ -106,8 +106,8 @@ func (i *Injector) place(p softkey.Place) softkey.Place {
 	}
 }
 
-// UnsuitableError is a fault that a key can't have, such as PIN retries where there is no PIN. It unwraps to the error of
-// the emulator.
+// UnsuitableError is a fault that a key can't have, such as PIN retries where there is no PIN. It unwraps to the error
+// of the emulator.
 type UnsuitableError struct {
 	Fault Fault
 	Err   error

@@ -183,8 +183,8 @@ func (s *session) ceremony(ctx context.Context, req *request) ([]byte, error) {
 	}
 }
 
-// sensible passes on what a key has answered, encoded, if the daemon will take it: what the key makes up, the helper must
-// not be blamed for.
+// sensible passes on what a key has answered, encoded, if the daemon will take it: what the key makes up, the helper
+// must not be blamed for.
 func sensible[T any](parse func(body []byte) (T, error)) func(body []byte, err error) ([]byte, error) {
 	return func(body []byte, err error) ([]byte, error) {
 		if err != nil {

@@ -7,8 +7,8 @@ import (
 	"fob/fido/softkey"
 )
 
-// TestCardFaults has cards fail in the virtual reader, in the hands of python-fido2. What they keep of it, and that they
-// work when they are back, is for a second client to see.
+// TestCardFaults has cards fail in the virtual reader, in the hands of python-fido2. What they keep of it, and that
+// they work when they are back, is for a second client to see.
 func TestCardFaults(t *testing.T) {
 	startPCSCD(t)
 	for _, test := range []struct {
