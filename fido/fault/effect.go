@@ -39,7 +39,7 @@ type apduEffect interface {
 // keyEffect changes the key.
 type keyEffect interface {
 	effect
-	change(i *Injector) error
+	change(ctx context.Context, i *Injector) error
 }
 
 // packet is a packet on its way.

@@ -53,7 +53,7 @@ func (h *handler) answer(ctx context.Context, at place, c call, next func(contex
 
 func (h *handler) fail(ctx context.Context, e effect, c *call) ctap.Response {
 	if k, ok := e.(keyEffect); ok {
-		if err := k.change(h.injector); err != nil {
+		if err := k.change(ctx, h.injector); err != nil {
 			h.injector.log.Error("fault", "effect", e.String(), "err", err)
 		}
 		return c.next(ctx)

@@ -351,7 +351,7 @@ func TestClock(t *testing.T) {
 func TestSlow(t *testing.T) {
 	for fault, want := range map[string]string{
 		"slow 29s on makeCredential": "ok",
-		"slow 31s on makeCredential": "USER_ACTION_TIMEOUT",
+		"slow 31s on makeCredential": "OPERATION_DENIED",
 	} {
 		onBench(t, softkey.Options{}, 1, []string{fault}, func(b *bench) {
 			begin, c := time.Now(), b.client()

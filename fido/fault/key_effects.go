@@ -1,8 +1,12 @@
 package fault
 
 import (
+	"context"
 	"fmt"
 	"time"
+
+	"fob/fido/ctap"
+	"fob/fido/emulator"
 )
 
 // slow makes the person slow to touch the key.
@@ -15,7 +19,7 @@ func parseSlow(w *words) (effect, error) {
 
 func (s slow) String() string { return "slow " + s.Duration.String() }
 
-func (s slow) change(i *Injector) error {
+func (s slow) change(_ context.Context, i *Injector) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.slow = s.Duration
@@ -32,7 +36,7 @@ func parseClock(w *words) (effect, error) {
 
 func (c clock) String() string { return "clock " + c.Duration.String() }
 
-func (c clock) change(i *Injector) error {
+func (c clock) change(_ context.Context, i *Injector) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.jumped += c.Duration
@@ -49,14 +53,20 @@ func parsePINRetries(w *words) (effect, error) {
 
 func (n pinRetries) String() string { return fmt.Sprintf("pin-retries %d", uint(n)) }
 
-func (n pinRetries) change(i *Injector) error { return i.key.SetPINRetries(uint(n)) }
+func (n pinRetries) change(ctx context.Context, i *Injector) error {
+	retries := uint(n)
+	return i.lockOut(ctx, emulator.Retries{PIN: &retries})
+}
 
 // pinAuthBlocked is a key that has seen three wrong PINs in a row.
 type pinAuthBlocked struct{}
 
 func (pinAuthBlocked) String() string { return "pin-auth-blocked" }
 
-func (pinAuthBlocked) change(i *Injector) error { return i.key.BlockPINAuth() }
+func (pinAuthBlocked) change(ctx context.Context, i *Injector) error {
+	blocked := true
+	return i.lockOut(ctx, emulator.Retries{AuthBlocked: &blocked})
+}
 
 // uvRetries leaves so many attempts for the finger.
 type uvRetries uint
@@ -68,4 +78,15 @@ func parseUVRetries(w *words) (effect, error) {
 
 func (n uvRetries) String() string { return fmt.Sprintf("uv-retries %d", uint(n)) }
 
-func (n uvRetries) change(i *Injector) error { return i.key.SetUVRetries(uint(n)) }
+func (n uvRetries) change(ctx context.Context, i *Injector) error {
+	retries := uint(n)
+	return i.key.SetRetries(ctx, emulator.Retries{UV: &retries})
+}
+
+// lockOut changes what is left for the PIN, which there must be.
+func (i *Injector) lockOut(ctx context.Context, r emulator.Retries) error {
+	if i.key.PIN && !i.key.Status().PINSet {
+		return ctap.ErrPINNotSet
+	}
+	return i.key.SetRetries(ctx, r)
+}

@@ -95,7 +95,7 @@ func (i *Injector) place(p softkey.Place) softkey.Place {
 		p = softkey.PTY
 	}
 	return func(ctx context.Context, k *softkey.Key) (softkey.Endpoint, error) {
-		if err := i.meet(k); err != nil {
+		if err := i.meet(ctx, k); err != nil {
 			return nil, err
 		}
 		e, err := p(ctx, k)
@@ -119,7 +119,7 @@ func (e *UnsuitableError) Error() string {
 func (e *UnsuitableError) Unwrap() error { return e.Err }
 
 // meet learns to know the key, and changes it as the faults without a trigger say.
-func (i *Injector) meet(k *softkey.Key) error {
+func (i *Injector) meet(ctx context.Context, k *softkey.Key) error {
 	if i.key != nil {
 		return nil
 	}
@@ -128,7 +128,7 @@ func (i *Injector) meet(k *softkey.Key) error {
 		if a.when.place != plugging {
 			continue
 		}
-		if err := a.effect.(keyEffect).change(i); err != nil {
+		if err := a.effect.(keyEffect).change(ctx, i); err != nil {
 			return &UnsuitableError{a.Fault, err}
 		}
 		i.mu.Lock()
