@@ -89,9 +89,10 @@ func TestReplayPackets(t *testing.T) {
 		Handler: answers(1), Capabilities: ctaphid.CapCBOR | ctaphid.CapNMSG, Wink: func() {}})
 	const want = "[answer 3, CTAPHID_ERROR: command: recorded CTAPHID_ERROR, got CTAPHID_WINK " +
 		"answer 4, CTAPHID_CBOR: status: recorded success (CTAP 0x00), got invalid command (CTAP 0x01) " +
-		"answer 5, CTAPHID_MSG: command: recorded CTAPHID_MSG, got CTAPHID_ERROR " +
-		"answer 6, CTAPHID_CBOR: status: recorded keepalive cancel (CTAP 0x2d), got invalid command (CTAP 0x01)]"
-	if got := replay(other, transcript.Loose); got != want {
+		"answer 5, CTAPHID_MSG: command: recorded CTAPHID_MSG, got CTAPHID_ERROR"
+	// The last request is cancelled by the next packet, perhaps before the other device has refused it.
+	const late = " answer 6, CTAPHID_CBOR: status: recorded keepalive cancel (CTAP 0x2d), got invalid command (CTAP 0x01)"
+	if got := replay(other, transcript.Loose); got != want+"]" && got != want+late+"]" {
 		t.Errorf("another device: %s", got)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
