@@ -21,6 +21,8 @@ type nobody struct{}
 
 func (nobody) Waiting(ipc.Event)                                  {}
 func (nobody) Touch(ipc.Event)                                    {}
+func (nobody) Passed(ipc.Event)                                   {}
+func (nobody) Chosen(ipc.Event)                                   {}
 func (nobody) PIN(context.Context, ipc.Event) (ipc.Secret, error) { return nil, ipc.ErrDeclined }
 func (nobody) Choose(context.Context, ipc.Event) (int, error)     { return 0, ipc.ErrDeclined }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"sync"
 	"time"
 
 	"fob/fido"
@@ -52,9 +53,9 @@ func (d *Daemon) register(ctx context.Context, c *varlink.Call) (any, error) {
 		asked.Algorithms = append(asked.Algorithms, p.Alg)
 	}
 	var response *webauthn.RegistrationResponseJSON
-	err = d.onKey(ctx, &ceremony{d, c, begun.RPID}, in.Device, options.Timeout,
-		func(ctx context.Context, key fido.Authenticator, dev fido.DeviceInfo, p fido.Prompter) error {
-			made, err := fido.Register(ctx, key, dev, p, asked)
+	err = d.onKeys(ctx, &ceremony{d, c, begun.RPID}, in.Device, options.Timeout,
+		func(ctx context.Context, keys []fido.Candidate, p fido.Prompter) error {
+			made, err := fido.Register(ctx, keys, p, asked)
 			if err == nil {
 				response, err = begun.Finish(made.MakeCredentialResponse, made.Transports, made.Discoverable)
 			}
@@ -85,11 +86,11 @@ func (d *Daemon) signIn(ctx context.Context, c *varlink.Call) (any, error) {
 		UserVerification: requirement(string(options.UserVerification)),
 	}
 	var response *webauthn.AuthenticationResponseJSON
-	err = d.onKey(ctx, &ceremony{d, c, begun.RPID}, in.Device, options.Timeout,
-		func(ctx context.Context, key fido.Authenticator, dev fido.DeviceInfo, p fido.Prompter) error {
-			got, err := fido.SignIn(ctx, key, dev, p, asked)
+	err = d.onKeys(ctx, &ceremony{d, c, begun.RPID}, in.Device, options.Timeout,
+		func(ctx context.Context, keys []fido.Candidate, p fido.Prompter) error {
+			got, err := fido.SignIn(ctx, keys, p, asked)
 			if err == nil {
-				response, err = begun.Finish(got)
+				response, err = begun.Finish(got.GetAssertionResponse)
 			}
 			return err
 		})
@@ -149,14 +150,14 @@ type ceremony struct {
 	rpID   string
 }
 
-// onKey performs operation on the key that id means, when it is this ceremony's turn, and closes the key.
-func (d *Daemon) onKey(ctx context.Context, c *ceremony, id string, milliseconds uint32, operation func(
-	context.Context, fido.Authenticator, fido.DeviceInfo, fido.Prompter) error) (err error) {
+// onKeys performs operation on the keys that id means, when it is this ceremony's turn, and closes them.
+func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, milliseconds uint32, operation func(
+	context.Context, []fido.Candidate, fido.Prompter) error) (err error) {
 
 	begin := time.Now()
 	ctx, stop := context.WithTimeoutCause(ctx, timeout(milliseconds), ipc.TimedOut{})
 	defer stop()
-	var dev fido.DeviceInfo
+	var devices []fido.DeviceInfo
 	defer func() {
 		if err != nil && ctx.Err() != nil && !errors.As(err, new(ipc.Error)) { // it broke because it was stopped
 			err = context.Cause(ctx)
@@ -165,16 +166,14 @@ func (d *Daemon) onKey(ctx context.Context, c *ceremony, id string, milliseconds
 		if err != nil {
 			problem = err.Error()
 		}
-		d.Log.Info("ceremony", "method", c.call.Method, "rp", c.rpID, "key", dev.ID, "pid", c.call.Peer.PID,
+		d.Log.Info("ceremony", "method", c.call.Method, "rp", c.rpID, "keys", deviceIDs(devices), "pid", c.call.Peer.PID,
 			"took", time.Since(begin).Round(time.Millisecond), "result", result(err), "problem", problem)
 	}()
 
-	if dev, err = d.pick(ctx, id); err != nil {
+	if devices, err = d.pick(ctx, id); err != nil {
 		return err
 	}
-	done, err := d.turns.wait(ctx, dev.ID, func(n int) error {
-		return c.send(dev, ipc.Event{Kind: ipc.EventWaiting, Position: n})
-	})
+	devices, done, err := d.take(ctx, c, devices)
 	if errors.Is(err, ipc.TimedOut{}) { // nobody was asked for anything
 		return ipc.DeviceBusy{}
 	}
@@ -182,12 +181,77 @@ func (d *Daemon) onKey(ctx context.Context, c *ceremony, id string, milliseconds
 		return err
 	}
 	defer done()
-	key, err := d.Source.Open(ctx, dev.ID)
+	keys, err := d.open(ctx, c, devices)
 	if err != nil {
 		return err
 	}
-	defer key.Close()
-	return operation(ctx, key, dev, c)
+	defer func() {
+		for _, k := range keys {
+			k.Key.Close()
+		}
+	}()
+	return operation(ctx, keys, c)
+}
+
+// take gets the turn on all keys that are free, and says which are not; when none is, it waits for the first.
+func (d *Daemon) take(ctx context.Context, c *ceremony, devices []fido.DeviceInfo) (free []fido.DeviceInfo, done func(), err error) {
+	var turns []func()
+	done = func() {
+		for _, turn := range turns {
+			turn()
+		}
+	}
+	var busy []fido.DeviceInfo
+	for _, dev := range devices {
+		if turn, ok := d.turns.try(dev.ID); ok {
+			turns, free = append(turns, turn), append(free, dev)
+		} else {
+			busy = append(busy, dev)
+		}
+	}
+	if len(free) == 0 {
+		turn, err := d.turns.wait(ctx, devices[0].ID, func(n int) error {
+			return c.send(devices[0], ipc.Event{Kind: ipc.EventWaiting, Position: n})
+		})
+		return devices[:1], turn, err
+	}
+	for _, dev := range busy {
+		if err := c.Passed(ctx, dev, fido.ErrDeviceBusy); err != nil {
+			done()
+			return nil, nil, err
+		}
+	}
+	return free, done, nil
+}
+
+// open opens keys, all at once, and says which it can't; its error is that of the last one when there is none.
+func (d *Daemon) open(ctx context.Context, c *ceremony, devices []fido.DeviceInfo) (keys []fido.Candidate, err error) {
+	opened, errs := make([]fido.Authenticator, len(devices)), make([]error, len(devices))
+	var all sync.WaitGroup
+	for i, dev := range devices {
+		all.Go(func() { opened[i], errs[i] = d.Source.Open(ctx, dev.ID) })
+	}
+	all.Wait()
+	for i, dev := range devices {
+		if errs[i] == nil {
+			keys = append(keys, fido.Candidate{Info: dev, Key: opened[i]})
+		}
+	}
+	if len(keys) == 0 {
+		return nil, errs[len(errs)-1]
+	}
+	for i, dev := range devices {
+		if errs[i] != nil && err == nil {
+			err = c.Passed(ctx, dev, errs[i])
+		}
+	}
+	if err != nil {
+		for _, k := range keys {
+			k.Key.Close()
+		}
+		return nil, err
+	}
+	return keys, nil
 }
 
 func (c *ceremony) send(dev fido.DeviceInfo, e ipc.Event) error {
@@ -206,6 +270,17 @@ func (c *ceremony) PIN(ctx context.Context, p fido.PINPrompt) (fido.PIN, error) 
 // Touch implements fido.Prompter.
 func (c *ceremony) Touch(_ context.Context, dev fido.DeviceInfo) error {
 	return c.send(dev, ipc.Event{Kind: ipc.EventTouch})
+}
+
+// Passed implements fido.Prompter.
+func (c *ceremony) Passed(_ context.Context, dev fido.DeviceInfo, why error) error {
+	problem := wireError(why)
+	return c.send(dev, ipc.Event{Kind: ipc.EventPassed, Error: problem.VarlinkError(), Problem: problem.Error()})
+}
+
+// Chosen implements fido.Prompter.
+func (c *ceremony) Chosen(_ context.Context, dev fido.DeviceInfo) error {
+	return c.send(dev, ipc.Event{Kind: ipc.EventChosen})
 }
 
 // Choose implements fido.Prompter.

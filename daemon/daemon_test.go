@@ -45,6 +45,7 @@ func (k *fakeKey) GetInfo(context.Context) (*ctap.GetInfoResponse, error) {
 }
 func (k *fakeKey) PINRetries(context.Context) (uint, error) { return 8, nil }
 func (k *fakeKey) Close() error                             { close(k.closed); return nil }
+func (k *fakeKey) Select(context.Context) error             { return ctap.ErrOther }
 func (k *fakeKey) MakeCredential(context.Context, *fido.MakeCredentialRequest) (*ctap.MakeCredentialResponse, error) {
 	return nil, ctap.ErrOther
 }
@@ -117,6 +118,8 @@ func (p *person) note(e ipc.Event) {
 }
 func (p *person) Waiting(e ipc.Event) { p.note(e) }
 func (p *person) Touch(e ipc.Event)   { p.note(e) }
+func (p *person) Passed(e ipc.Event)  { p.note(e) }
+func (p *person) Chosen(e ipc.Event)  { p.note(e) }
 func (p *person) PIN(_ context.Context, e ipc.Event) (ipc.Secret, error) {
 	p.note(e)
 	if e.Wrong || p.pin == "" {
@@ -184,7 +187,6 @@ func TestWhichKey(t *testing.T) {
 	}{
 		{nil, "", ipc.NoDevice{}},
 		{nil, "k1", ipc.UnknownDevice{ID: "k1"}},
-		{two, "", ipc.SeveralDevices{IDs: []string{"k1", "k2"}}},
 		{two, "k3", ipc.UnknownDevice{ID: "k3"}},
 		{two, "k2", ctap.ErrOther}, // opened, and that is all
 	} {

@@ -29,26 +29,30 @@ func (d *Daemon) list(ctx context.Context, _ *varlink.Call) (any, error) {
 	return reply, nil
 }
 
-// pick finds the key that a call means: the one it names, or the only one there is.
-func (d *Daemon) pick(ctx context.Context, id string) (fido.DeviceInfo, error) {
+// pick finds the keys that a call means: the one it names, or all there are.
+func (d *Daemon) pick(ctx context.Context, id string) ([]fido.DeviceInfo, error) {
 	devices, err := d.Source.Devices(ctx)
 	if err != nil {
-		return fido.DeviceInfo{}, err
+		return nil, err
 	}
-	var ids []string
 	for _, dev := range devices {
 		if string(dev.ID) == id {
-			return dev, nil
+			return []fido.DeviceInfo{dev}, nil
 		}
-		ids = append(ids, string(dev.ID))
 	}
 	switch {
 	case id != "":
-		return fido.DeviceInfo{}, ipc.UnknownDevice{ID: id}
+		return nil, ipc.UnknownDevice{ID: id}
 	case len(devices) == 0:
-		return fido.DeviceInfo{}, ipc.NoDevice{}
-	case len(devices) > 1:
-		return fido.DeviceInfo{}, ipc.SeveralDevices{IDs: ids}
+		return nil, ipc.NoDevice{}
 	}
-	return devices[0], nil
+	return devices, nil
+}
+
+// deviceIDs are for the log.
+func deviceIDs(devices []fido.DeviceInfo) (ids []string) {
+	for _, dev := range devices {
+		ids = append(ids, string(dev.ID))
+	}
+	return ids
 }

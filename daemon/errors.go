@@ -59,7 +59,6 @@ var translations = []struct {
 	{fido.ErrNoUserVerification, ipc.VerificationNotSetUp{}},
 	{fido.ErrPINChangeRequired, ipc.PINChangeRequired{}},
 	{fido.ErrNoResidentKey, ipc.Unsupported{What: "a discoverable credential"}},
-	{fido.ErrListTooLong, ipc.Unsupported{What: "a list of credentials this long"}},
 	{fido.ErrDeclined, ipc.Declined{}},
 	{ctap.ErrUnsupportedAlgorithm, ipc.Unsupported{What: "one of the relying party's algorithms"}},
 	{ctap.ErrCredentialExcluded, ipc.AlreadyRegistered{}},

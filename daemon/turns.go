@@ -23,6 +23,25 @@ type ticket struct {
 	moved chan struct{} // gets a value when the place has changed
 }
 
+// try takes a turn on a key that nobody uses or waits for.
+func (t *turns) try(id fido.DeviceID) (done func(), ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.queues[id]) > 0 {
+		return nil, false
+	}
+	mine := &ticket{moved: make(chan struct{}, 1)}
+	t.add(id, mine)
+	return func() { t.leave(id, mine) }, true
+}
+
+func (t *turns) add(id fido.DeviceID, mine *ticket) {
+	if t.queues == nil {
+		t.queues = make(map[fido.DeviceID][]*ticket)
+	}
+	t.queues[id] = append(t.queues[id], mine)
+}
+
 // wait returns when it is the caller's turn on the key, or ctx has ended. Before, it calls ahead with the number of
 // those who come first, each time that it changes. A queue that is too long gives ipc.DeviceBusy. The caller calls done
 // when the turn is over.
@@ -33,10 +52,7 @@ func (t *turns) wait(ctx context.Context, id fido.DeviceID, ahead func(n int) er
 		t.mu.Unlock()
 		return nil, ipc.DeviceBusy{}
 	}
-	if t.queues == nil {
-		t.queues = make(map[fido.DeviceID][]*ticket)
-	}
-	t.queues[id] = append(t.queues[id], mine)
+	t.add(id, mine)
 	t.mu.Unlock()
 	done = func() { t.leave(id, mine) }
 

@@ -36,7 +36,6 @@ var (
 	ErrHelperDied  = errors.New("the helper process ended in the middle of the operation")
 	ErrBadAnswer   = errors.New("the key gave an answer that makes no sense")
 	ErrBadReply    = errors.New("the helper process sent a malformed reply")
-	ErrListTooLong = errors.New("the list of credentials is longer than the key takes")
 	ErrHelperStart = errors.New("the helper process did not start")
 )
 
@@ -55,6 +54,8 @@ type Authenticator interface {
 	GetInfo(ctx context.Context) (*ctap.GetInfoResponse, error)
 	// PINRetries gives the number of PIN attempts that are left.
 	PINRetries(ctx context.Context) (uint, error)
+	// Select waits for a touch, which changes nothing: by it a person chooses one of several keys (CTAP 2.2 §6.9).
+	Select(ctx context.Context) error
 	MakeCredential(ctx context.Context, r *MakeCredentialRequest) (*ctap.MakeCredentialResponse, error)
 	// GetAssertion returns an assertion for every credential that matches, at least one.
 	GetAssertion(ctx context.Context, r *GetAssertionRequest) ([]ctap.GetAssertionResponse, error)
@@ -79,6 +80,7 @@ type GetAssertionRequest struct {
 	RPID           string
 	ClientDataHash []byte   // SHA-256, 32 bytes
 	AllowList      [][]byte // credential IDs; none for any discoverable credential
+	Silent         bool     // ask for no touch: the assertion only shows that the key has the credential
 	UV             bool     // use the key's built-in user verification
 	PIN            PIN      // nil for none
 }

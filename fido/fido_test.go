@@ -29,6 +29,7 @@ type scriptedKey struct {
 
 func (k *scriptedKey) GetInfo(context.Context) (*ctap.GetInfoResponse, error) { return &k.info, nil }
 func (k *scriptedKey) PINRetries(context.Context) (uint, error)               { return k.retries, k.retriesErr }
+func (k *scriptedKey) Select(context.Context) error                           { return errors.New("not asked for") }
 func (k *scriptedKey) Close() error                                           { return nil }
 
 func (k *scriptedKey) next(uv bool, pin PIN) error {
@@ -66,6 +67,9 @@ func (k *scriptedKey) GetAssertion(_ context.Context, r *GetAssertionRequest) ([
 	return found, nil
 }
 
+// alone is a key by itself.
+func alone(k Authenticator) []Candidate { return []Candidate{{Key: k}} }
+
 // person answers prompts from a list and notes them.
 type person struct {
 	pins   []string
@@ -85,6 +89,16 @@ func (p *person) PIN(_ context.Context, prompt PINPrompt) (PIN, error) {
 
 func (p *person) Touch(context.Context, DeviceInfo) error {
 	p.seen = append(p.seen, "touch")
+	return nil
+}
+
+func (p *person) Passed(_ context.Context, d DeviceInfo, why error) error {
+	p.seen = append(p.seen, fmt.Sprintf("passed %s: %v", d.ID, why))
+	return nil
+}
+
+func (p *person) Chosen(_ context.Context, d DeviceInfo) error {
+	p.seen = append(p.seen, fmt.Sprintf("chosen %s", d.ID))
 	return nil
 }
 
@@ -205,7 +219,7 @@ func TestRegister(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			key := &scriptedKey{info: ctap.GetInfoResponse{Options: test.options}, retries: 8, errs: test.errs}
 			who := &person{pins: test.pins}
-			r, err := Register(t.Context(), key, DeviceInfo{}, who, &RegisterOptions{
+			r, err := Register(t.Context(), alone(key), who, &RegisterOptions{
 				Algorithms: []ctap.Algorithm{ctap.EdDSA, ctap.ES256}, ResidentKey: test.rk, UserVerification: test.uv,
 			})
 			var pinError, wantPINError *PINError
@@ -235,11 +249,11 @@ func TestRegisterAlgorithm(t *testing.T) {
 	key := &scriptedKey{info: ctap.GetInfoResponse{
 		Algorithms: []ctap.PublicKeyCredentialParameters{{Type: ctap.TypePublicKey, Alg: ctap.ES256}, {Type: ctap.TypePublicKey, Alg: ctap.EdDSA}},
 	}}
-	_, err := Register(t.Context(), key, DeviceInfo{}, &person{}, &RegisterOptions{Algorithms: []ctap.Algorithm{-257, ctap.EdDSA, ctap.ES256}})
+	_, err := Register(t.Context(), alone(key), &person{}, &RegisterOptions{Algorithms: []ctap.Algorithm{-257, ctap.EdDSA, ctap.ES256}})
 	if err != nil || key.asked[0] != "uv=false pin= rk=false EdDSA" {
 		t.Errorf("%v, %q", err, key.asked)
 	}
-	_, err = Register(t.Context(), key, DeviceInfo{}, &person{}, &RegisterOptions{Algorithms: []ctap.Algorithm{-257}})
+	_, err = Register(t.Context(), alone(key), &person{}, &RegisterOptions{Algorithms: []ctap.Algorithm{-257}})
 	if !errors.Is(err, ctap.ErrUnsupportedAlgorithm) {
 		t.Error(err)
 	}
@@ -259,7 +273,7 @@ func TestSignIn(t *testing.T) {
 		{err: ErrBadAnswer},
 	} {
 		key := &scriptedKey{accounts: test.accounts}
-		a, err := SignIn(t.Context(), key, DeviceInfo{}, &person{choice: test.choice}, &SignInOptions{})
+		a, err := SignIn(t.Context(), alone(key), &person{choice: test.choice}, &SignInOptions{})
 		if !errors.Is(err, test.err) || (err == nil && a.User.Name != test.want) {
 			t.Errorf("%q, choice %d: %v, %v", test.accounts, test.choice, a, err)
 		}
@@ -271,13 +285,13 @@ func TestSignIn(t *testing.T) {
 func TestKeyThatRefusesBeforeThePIN(t *testing.T) {
 	key := &scriptedKey{info: ctap.GetInfoResponse{Options: options("clientPin")}, retriesErr: ctap.ErrPINInvalid}
 	who := &person{pins: []string{"1234"}}
-	_, err := SignIn(t.Context(), key, DeviceInfo{}, who, &SignInOptions{UserVerification: Required})
+	_, err := SignIn(t.Context(), alone(key), who, &SignInOptions{UserVerification: Required})
 	if !errors.Is(err, ErrBadAnswer) || len(who.seen) != 0 {
 		t.Errorf("%v, the person saw %q", err, who.seen)
 	}
 }
 
-func TestLists(t *testing.T) {
+func TestBatches(t *testing.T) {
 	ids := func(lengths ...int) (list [][]byte) {
 		for _, n := range lengths {
 			list = append(list, make([]byte, n))
@@ -285,32 +299,34 @@ func TestLists(t *testing.T) {
 		return list
 	}
 	for _, test := range []struct {
-		name    string
-		info    ctap.GetInfoResponse
-		allowed [][]byte
-		want    error
-		asked   int // IDs that the key is asked for
+		name string
+		info ctap.GetInfoResponse
+		ids  [][]byte
+		want []int // IDs in each batch
 	}{
-		{"no limits told", ctap.GetInfoResponse{}, ids(62, 62), nil, 2},
-		{"at the count", ctap.GetInfoResponse{MaxCredentialCountInList: 2}, ids(62, 62), nil, 2},
-		{"over the count", ctap.GetInfoResponse{MaxCredentialCountInList: 2}, ids(62, 62, 62), ErrListTooLong, 0},
-		{"over the count, but for one too long", ctap.GetInfoResponse{MaxCredentialCountInList: 2, MaxCredentialIDLength: 64}, ids(62, 65, 62), nil, 2},
-		{"all too long", ctap.GetInfoResponse{MaxCredentialIDLength: 64}, ids(65), ctap.ErrNoCredentials, 0},
-		{"over the message size", ctap.GetInfoResponse{MaxMsgSize: 1200}, ids(200, 200, 200, 200), ErrListTooLong, 0},
-		{"over the usual message size", ctap.GetInfoResponse{}, ids(400, 400), ErrListTooLong, 0},
-		{"none", ctap.GetInfoResponse{MaxCredentialCountInList: 2}, nil, nil, 0},
+		{"no limits told", ctap.GetInfoResponse{}, ids(62, 62), []int{2}},
+		{"at the count", ctap.GetInfoResponse{MaxCredentialCountInList: 2}, ids(62, 62), []int{2}},
+		{"over the count", ctap.GetInfoResponse{MaxCredentialCountInList: 2}, ids(62, 62, 62), []int{2, 1}},
+		{"one too long", ctap.GetInfoResponse{MaxCredentialCountInList: 2, MaxCredentialIDLength: 64}, ids(62, 65, 62), []int{2}},
+		{"all too long", ctap.GetInfoResponse{MaxCredentialIDLength: 64}, ids(65), nil},
+		{"over the message size", ctap.GetInfoResponse{MaxMsgSize: 1200}, ids(200, 200, 200, 200), []int{3, 1}},
+		{"over the usual message size", ctap.GetInfoResponse{}, ids(400, 400), []int{1, 1}},
+		{"one over the message size", ctap.GetInfoResponse{MaxMsgSize: 400}, ids(200), []int{1}},
+		{"none", ctap.GetInfoResponse{MaxCredentialCountInList: 2}, nil, nil},
 	} {
-		key := &scriptedKey{info: test.info, accounts: []string{"alice"}}
-		_, err := SignIn(t.Context(), key, DeviceInfo{}, &person{}, &SignInOptions{AllowList: test.allowed})
-		if !errors.Is(err, test.want) || key.allowed != test.asked || (err != nil) != (len(key.asked) == 0) {
-			t.Errorf("%s: %v; the key was asked for %d", test.name, err, key.allowed)
+		var got []int
+		for _, batch := range batches(&test.info, test.ids) {
+			got = append(got, len(batch))
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s: %v, want %v", test.name, got, test.want)
 		}
 	}
 }
 
 func TestForcedPINChange(t *testing.T) {
 	key := &scriptedKey{info: ctap.GetInfoResponse{Options: options("clientPin"), ForcePINChange: true}}
-	_, err := SignIn(t.Context(), key, DeviceInfo{}, &person{}, &SignInOptions{UserVerification: Required})
+	_, err := SignIn(t.Context(), alone(key), &person{}, &SignInOptions{UserVerification: Required})
 	if !errors.Is(err, ErrPINChangeRequired) || len(key.asked) != 0 {
 		t.Errorf("%v, %q", err, key.asked)
 	}

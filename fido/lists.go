@@ -2,32 +2,56 @@ package fido
 
 import (
 	"cmp"
+	"context"
 
 	"fob/fido/ctap"
 )
 
-// checkList drops the IDs that this key can't have made, because they are too long for it, and refuses what it would not
-// take in one request: ErrListTooLong. texts are the other parameters that may be long. A list of one is left to the key.
-func checkList(info *ctap.GetInfoResponse, ids [][]byte, texts ...string) ([][]byte, error) {
+// batches cuts a list of credential IDs into such as the key takes in one request, and drops the IDs that it can't have
+// made, because they are too long for it. texts are the other parameters that may be long. An ID by itself is left to
+// the key, however long it is.
+func batches(info *ctap.GetInfoResponse, ids [][]byte, texts ...string) [][][]byte {
 	const (
 		defaultMsgSize = 1024 // bytes, of a key that does not say (CTAP 2.2 §6.4, maxMsgSize)
 		others         = 320  // bytes for hashes, tokens, options, keys of maps and the user ID
 		perDescriptor  = 22   // bytes of CBOR around an ID
 	)
-	var kept [][]byte
-	size := uint(others)
+	base := uint(others)
 	for _, t := range texts {
-		size += uint(len(t))
+		base += uint(len(t))
 	}
+	limit, count := cmp.Or(info.MaxMsgSize, defaultMsgSize), info.MaxCredentialCountInList
+	var all [][][]byte
+	size := base
 	for _, id := range ids {
-		if info.MaxCredentialIDLength == 0 || uint(len(id)) <= info.MaxCredentialIDLength {
-			kept = append(kept, id)
-			size += uint(len(id)) + perDescriptor
+		if info.MaxCredentialIDLength > 0 && uint(len(id)) > info.MaxCredentialIDLength {
+			continue
 		}
+		size += uint(len(id)) + perDescriptor
+		if n := len(all); n == 0 || size > limit || count > 0 && uint(len(all[n-1])) == count {
+			all = append(all, nil)
+			size = base + uint(len(id)) + perDescriptor
+		}
+		all[len(all)-1] = append(all[len(all)-1], id)
 	}
-	count := info.MaxCredentialCountInList
-	if len(kept) > 1 && (count > 0 && uint(len(kept)) > count || size > cmp.Or(info.MaxMsgSize, defaultMsgSize)) {
-		return nil, ErrListTooLong
+	return all
+}
+
+// probe asks the key, without a touch, which of the credentials it has: one of them, or nil. With a PIN it finds those that
+// are told to a verified person alone.
+func (c *ceremony) probe(ctx context.Context, rpID string, lists [][][]byte, pin PIN) ([]byte, error) {
+	for _, list := range lists {
+		found, err := c.key.GetAssertion(ctx, &GetAssertionRequest{
+			RPID: rpID, ClientDataHash: make([]byte, 32), AllowList: list, Silent: true, PIN: pin})
+		switch {
+		case isStatus(err, ctap.ErrNoCredentials, ctap.ErrInvalidCredential):
+			continue
+		case err != nil:
+			return nil, err
+		case len(found) == 0:
+			return nil, ErrBadAnswer
+		}
+		return found[0].Credential.ID, nil
 	}
-	return kept, nil
+	return nil, nil
 }

@@ -13,6 +13,10 @@ type Prompter interface {
 	PIN(ctx context.Context, p PINPrompt) (PIN, error)
 	// Touch says that the key waits to be touched, or for a fingerprint.
 	Touch(ctx context.Context, d DeviceInfo) error
+	// Passed says that a key can't serve, and why, while others may.
+	Passed(ctx context.Context, d DeviceInfo, why error) error
+	// Chosen says that the person has touched one of several keys, and that the others are dark.
+	Chosen(ctx context.Context, d DeviceInfo) error
 	// Choose asks which of several accounts to sign in with and gives its index.
 	Choose(ctx context.Context, d DeviceInfo, accounts []ctap.PublicKeyCredentialUserEntity) (int, error)
 }

@@ -24,44 +24,62 @@ type RegisterOptions struct {
 // Registration is a new credential.
 type Registration struct {
 	*ctap.MakeCredentialResponse
+	Device       DeviceInfo // the key that it is on
 	Discoverable bool
 	Transports   []string
 }
 
-// Register makes a credential on a key. It returns ctx.Err() when ctx ends, and the key is dark then.
-func Register(ctx context.Context, key Authenticator, d DeviceInfo, p Prompter, o *RegisterOptions) (*Registration, error) {
-	c, err := begin(ctx, key, d, p)
-	if err != nil {
-		return nil, err
-	}
-	req := &MakeCredentialRequest{
-		ClientDataHash: o.ClientDataHash,
-		RP:             o.RP,
-		User:           o.User,
-	}
+// Register makes a credential on the one of keys that is touched first. It returns ctx.Err() when ctx ends; all keys are
+// dark when it returns.
+func Register(ctx context.Context, keys []Candidate, p Prompter, o *RegisterOptions) (*Registration, error) {
+	_, made, err := onAny(ctx, keys, p, func(_ context.Context, c *ceremony) (*attempt[*Registration], error) {
+		return c.prepareRegister(o)
+	})
+	return made, err
+}
+
+func (c *ceremony) prepareRegister(o *RegisterOptions) (a *attempt[*Registration], err error) {
+	req := MakeCredentialRequest{ClientDataHash: o.ClientDataHash, RP: o.RP, User: o.User}
 	if req.Algorithm, err = chooseAlgorithm(c.info, o.Algorithms); err != nil {
 		return nil, err
 	}
 	if req.RK, err = chooseResidentKey(c.info, o.ResidentKey); err != nil {
 		return nil, err
 	}
-	if req.ExcludeList, err = checkList(c.info, o.ExcludeList, o.RP.ID, o.RP.Name, o.User.Name, o.User.DisplayName); err != nil {
-		return nil, err
-	}
+	lists := batches(c.info, o.ExcludeList, o.RP.ID, o.RP.Name, o.User.Name, o.User.DisplayName)
 	m, err := chooseMethod(c.info, o.UserVerification, registerNeedsUV(c.info, req.RK))
 	if err != nil {
 		return nil, err
 	}
-	var resp *ctap.MakeCredentialResponse
-	err = c.verified(ctx, m, func(uv bool, pin PIN) (err error) {
-		req.UV, req.PIN = uv, pin
-		resp, err = key.MakeCredential(ctx, req)
-		return err
-	})
-	if err != nil {
+	perform := func(ctx context.Context, uv bool, pin PIN) (made *Registration, err error) {
+		r := req
+		r.UV, r.PIN = uv, pin
+		if r.ExcludeList, err = c.excluded(ctx, o.RP.ID, lists, pin); err != nil {
+			return nil, err
+		}
+		resp, err := c.key.MakeCredential(ctx, &r)
+		if err != nil {
+			return nil, err
+		}
+		return &Registration{resp, c.device, r.RK, c.info.Transports}, nil
+	}
+	return &attempt[*Registration]{ceremony: c, method: m, perform: perform}, nil
+}
+
+// excluded gives the list that keeps the key from making a second credential. One that is too long for a request is cut
+// to the credential that the key has; the key itself refuses then, once it is touched.
+func (c *ceremony) excluded(ctx context.Context, rpID string, lists [][][]byte, pin PIN) ([][]byte, error) {
+	switch len(lists) {
+	case 0:
+		return nil, nil
+	case 1:
+		return lists[0], nil
+	}
+	id, err := c.probe(ctx, rpID, lists, pin)
+	if err != nil || id == nil {
 		return nil, err
 	}
-	return &Registration{resp, req.RK, c.info.Transports}, nil
+	return [][]byte{id}, nil
 }
 
 // registerNeedsUV reports whether the key makes no such credential without user verification (CTAP 2.2 §6.1.2 steps 7

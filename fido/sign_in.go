@@ -14,35 +14,89 @@ type SignInOptions struct {
 	UserVerification Requirement
 }
 
-// SignIn makes an assertion on a key. Where several discoverable credentials match, the person chooses the account. It
-// returns ctx.Err() when ctx ends, and the key is dark then.
-func SignIn(ctx context.Context, key Authenticator, d DeviceInfo, p Prompter, o *SignInOptions) (*ctap.GetAssertionResponse, error) {
-	c, err := begin(ctx, key, d, p)
-	if err != nil {
-		return nil, err
-	}
-	m, err := chooseMethod(c.info, o.UserVerification, false)
-	if err != nil {
-		return nil, err
-	}
-	allowed, err := checkList(c.info, o.AllowList, o.RPID)
-	switch {
-	case err != nil:
-		return nil, err
-	case len(allowed) == 0 && len(o.AllowList) > 0: // an empty list would mean any credential
-		return nil, ctap.ErrNoCredentials
-	}
-	req := &GetAssertionRequest{RPID: o.RPID, ClientDataHash: o.ClientDataHash, AllowList: allowed}
-	var found []ctap.GetAssertionResponse
-	err = c.verified(ctx, m, func(uv bool, pin PIN) (err error) {
-		req.UV, req.PIN = uv, pin
-		found, err = key.GetAssertion(ctx, req)
-		return err
+// Assertion is a signature, and the key that it is of.
+type Assertion struct {
+	*ctap.GetAssertionResponse
+	Device DeviceInfo
+}
+
+// SignIn makes an assertion on the one of keys that is touched first. With an allow list, and several keys, only those
+// light up that have one of its credentials, as far as keys tell. Where several discoverable credentials match, the person
+// chooses the account. It returns ctx.Err() when ctx ends; all keys are dark when it returns.
+func SignIn(ctx context.Context, keys []Candidate, p Prompter, o *SignInOptions) (*Assertion, error) {
+	c, found, err := onAny(ctx, keys, p, func(ctx context.Context, c *ceremony) (*attempt[assertions], error) {
+		return c.prepareSignIn(ctx, o)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return c.choose(ctx, found)
+	chosen, err := c.choose(ctx, found)
+	if err != nil {
+		return nil, err
+	}
+	return &Assertion{chosen, c.device}, nil
+}
+
+// assertions are one for each credential that matched.
+type assertions []ctap.GetAssertionResponse
+
+func (c *ceremony) prepareSignIn(ctx context.Context, o *SignInOptions) (*attempt[assertions], error) {
+	m, err := chooseMethod(c.info, o.UserVerification, false)
+	if err != nil {
+		return nil, err
+	}
+	lists := batches(c.info, o.AllowList, o.RPID)
+	if len(lists) == 0 && len(o.AllowList) > 0 { // an empty list would mean any credential
+		return nil, ctap.ErrNoCredentials
+	}
+	known, err := c.holds(ctx, o.RPID, lists)
+	if err != nil {
+		return nil, err
+	}
+	if known != nil {
+		lists = [][][]byte{{known}}
+	}
+	perform := func(ctx context.Context, uv bool, pin PIN) (assertions, error) {
+		return c.assert(ctx, &GetAssertionRequest{RPID: o.RPID, ClientDataHash: o.ClientDataHash, UV: uv, PIN: pin}, lists)
+	}
+	return &attempt[assertions]{ceremony: c, method: m, holds: known != nil, perform: perform}, nil
+}
+
+// holds finds the credential of an allow list that the key has, where that matters: among several keys, or in a list that
+// is too long for a request. It is nil when the key doesn't tell; one that can't verify a person tells all, and is of no
+// use then.
+func (c *ceremony) holds(ctx context.Context, rpID string, lists [][][]byte) ([]byte, error) {
+	if len(lists) == 0 || len(lists) == 1 && !c.several {
+		return nil, nil
+	}
+	id, err := c.probe(ctx, rpID, lists, nil)
+	switch {
+	case isStatus(err, ctap.ErrInvalidOption, ctap.ErrUnsupportedOption, ctap.ErrPUATRequired, ctap.ErrUPRequired):
+		return nil, nil // it makes no assertion without a touch
+	case err != nil:
+		return nil, err
+	case id == nil && !c.info.Options[ctap.OptionUV] && !c.info.Options[ctap.OptionClientPIN]:
+		return nil, ctap.ErrNoCredentials
+	}
+	return id, nil
+}
+
+// assert asks for an assertion. In lists that are too long for one request it finds the credential first.
+func (c *ceremony) assert(ctx context.Context, r *GetAssertionRequest, lists [][][]byte) (assertions, error) {
+	if len(lists) > 0 {
+		r.AllowList = lists[0]
+	}
+	if len(lists) > 1 {
+		id, err := c.probe(ctx, r.RPID, lists, r.PIN)
+		switch {
+		case err != nil:
+			return nil, err
+		case id == nil:
+			return nil, ctap.ErrNoCredentials
+		}
+		r.AllowList = [][]byte{id}
+	}
+	return c.key.GetAssertion(ctx, r)
 }
 
 // choose lets the person pick one of several accounts.

@@ -67,19 +67,20 @@ func chooseMethod(info *ctap.GetInfoResponse, want Requirement, forced bool) (me
 
 // ceremony is one operation on one key.
 type ceremony struct {
-	key    Authenticator
-	device DeviceInfo
-	info   *ctap.GetInfoResponse
-	prompt Prompter
+	key     Authenticator
+	device  DeviceInfo
+	info    *ctap.GetInfoResponse
+	prompt  Prompter
+	several bool // there are other keys that may serve
 }
 
 // begin reads what the key can do.
-func begin(ctx context.Context, key Authenticator, d DeviceInfo, p Prompter) (*ceremony, error) {
+func begin(ctx context.Context, key Authenticator, d DeviceInfo, p Prompter, several bool) (*ceremony, error) {
 	info, err := key.GetInfo(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &ceremony{key, d, info, p}, nil
+	return &ceremony{key, d, info, p, several}, nil
 }
 
 // verified performs operation with the person verified by m: it asks for PINs until one is right, and falls back from

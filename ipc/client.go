@@ -31,6 +31,9 @@ type Prompter interface {
 	Waiting(e Event)
 	// Touch says that the key waits to be touched.
 	Touch(e Event)
+	// Passed says that one of several keys can't serve, and Chosen which one was touched.
+	Passed(e Event)
+	Chosen(e Event)
 	// PIN asks for the PIN of the key; the client wipes what it gets.
 	PIN(ctx context.Context, e Event) (Secret, error)
 	// Choose asks for one of e.Accounts and gives its index.
@@ -140,6 +143,10 @@ func (c *Client) ceremony(ctx context.Context, method string, in CeremonyRequest
 			p.Waiting(*r.Event)
 		case r.Event.Kind == EventTouch:
 			p.Touch(*r.Event)
+		case r.Event.Kind == EventPassed:
+			p.Passed(*r.Event)
+		case r.Event.Kind == EventChosen:
+			p.Chosen(*r.Event)
 		case r.Event.Kind == EventPIN, r.Event.Kind == EventChoose:
 			prompts.Go(func() {
 				if err := c.answer(ctx, *r.Event, p); err != nil {

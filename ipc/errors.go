@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"reflect"
-	"strings"
 
 	"fob/ipc/varlink"
 )
@@ -23,9 +22,6 @@ type (
 	NoDevice      struct{}
 	UnknownDevice struct {
 		ID string `json:"id"`
-	}
-	SeveralDevices struct {
-		IDs []string `json:"ids"`
 	}
 	DeviceGone   struct{}
 	DeviceBusy   struct{}
@@ -81,7 +77,6 @@ type (
 
 func (NoDevice) VarlinkError() string             { return "fob.Device.NoDevice" }
 func (UnknownDevice) VarlinkError() string        { return "fob.Device.UnknownDevice" }
-func (SeveralDevices) VarlinkError() string       { return "fob.Device.SeveralDevices" }
 func (DeviceGone) VarlinkError() string           { return "fob.Device.DeviceGone" }
 func (DeviceBusy) VarlinkError() string           { return "fob.Device.DeviceBusy" }
 func (DeviceDenied) VarlinkError() string         { return "fob.Device.DeviceDenied" }
@@ -107,10 +102,7 @@ func (WrongAnswer) VarlinkError() string          { return "fob.Prompt.WrongAnsw
 
 func (NoDevice) Error() string        { return "no security key is plugged in" }
 func (e UnknownDevice) Error() string { return fmt.Sprintf("no key %q is plugged in", e.ID) }
-func (e SeveralDevices) Error() string {
-	return fmt.Sprintf("%d keys are plugged in: %s", len(e.IDs), strings.Join(e.IDs, ", "))
-}
-func (DeviceGone) Error() string { return "the key was unplugged or stopped answering" }
+func (DeviceGone) Error() string      { return "the key was unplugged or stopped answering" }
 func (DeviceBusy) Error() string {
 	return "another program, or another ceremony, keeps the key busy, or it is no security key"
 }
@@ -145,8 +137,7 @@ func (NoDevice) Hint() string { return "plug one in; 'fob devices' lists what fo
 func (UnknownDevice) Hint() string {
 	return "a key gets a new id when it is plugged in again; see 'fob devices'"
 }
-func (SeveralDevices) Hint() string { return "say which one with --device" }
-func (DeviceGone) Hint() string     { return "plug it in again and repeat" }
+func (DeviceGone) Hint() string { return "plug it in again and repeat" }
 func (DeviceBusy) Hint() string {
 	return "close the other program, or wait for it; else unplug the key and plug it in again"
 }
@@ -218,7 +209,7 @@ func typed(err error) error {
 
 // known holds a value of each type of error.
 var known = append([]Error{
-	NoDevice{}, UnknownDevice{}, SeveralDevices{}, DeviceGone{}, DeviceBusy{}, DeviceDenied{}, NotFIDO2{},
+	NoDevice{}, UnknownDevice{}, DeviceGone{}, DeviceBusy{}, DeviceDenied{}, NotFIDO2{},
 	HelperFailed{}, OptionsInvalid{}, OriginRefused{}, PINInvalid{}, PINAuthBlocked{}, PINBlocked{},
 	PINChangeRequired{}, VerificationNotSetUp{}, AlreadyRegistered{}, NotRegistered{}, KeyFull{}, Unsupported{},
 	Declined{}, TimedOut{}, Cancelled{}, Failed{}, UnknownToken{}, WrongAnswer{},

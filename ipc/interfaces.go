@@ -52,6 +52,8 @@ const (
 	EventWaiting EventKind = "waiting"
 	EventPIN     EventKind = "pin"
 	EventTouch   EventKind = "touch"
+	EventPassed  EventKind = "passed"
+	EventChosen  EventKind = "chosen"
 	EventChoose  EventKind = "choose"
 )
 
@@ -66,6 +68,8 @@ type Event struct {
 	Retries  int       `json:"retries,omitempty"`
 	Wrong    bool      `json:"wrong,omitempty"`
 	Accounts []Account `json:"accounts,omitempty"`
+	Error    string    `json:"error,omitempty"`
+	Problem  string    `json:"problem,omitempty"`
 }
 
 // Account is fob.Ceremony.Account.

@@ -55,6 +55,24 @@ func (p *person) Touch(e ipc.Event) {
 	fmt.Fprintf(p.out, "touch %s\n", describe(e))
 }
 
+// Passed implements ipc.Prompter.
+func (p *person) Passed(e ipc.Event) {
+	if *p.json {
+		p.printEvent(e)
+		return
+	}
+	fmt.Fprintf(p.out, "not %s: %s\n", describe(e), e.Problem)
+}
+
+// Chosen implements ipc.Prompter.
+func (p *person) Chosen(e ipc.Event) {
+	if *p.json {
+		p.printEvent(e)
+		return
+	}
+	fmt.Fprintf(p.out, "touched %s\n", describe(e))
+}
+
 // printEvent is for programs: one object a line.
 func (p *person) printEvent(e ipc.Event) {
 	json.NewEncoder(p.out).Encode(struct {

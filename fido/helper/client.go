@@ -144,6 +144,12 @@ func (k key) PINRetries(ctx context.Context) (uint, error) {
 	return call(ctx, k.client, request{Op: opPINRetries}, parsePINRetries)
 }
 
+func (k key) Select(ctx context.Context) error {
+	nothing := func([]byte) (struct{}, error) { return struct{}{}, nil }
+	_, err := call(ctx, k.client, request{Op: opSelect}, nothing)
+	return err
+}
+
 func (k key) MakeCredential(ctx context.Context, r *fido.MakeCredentialRequest) (*ctap.MakeCredentialResponse, error) {
 	body, err := encodeMakeCredential(r)
 	if err != nil {

@@ -22,4 +22,4 @@
 package helper
 
 // protocolVersion changes whenever the two sides would misunderstand each other.
-const protocolVersion = 1
+const protocolVersion = 2

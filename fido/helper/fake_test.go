@@ -57,6 +57,13 @@ func fakeInfo() *ctap.GetInfoResponse {
 
 func (k *fakeKey) PINRetries(context.Context) (uint, error) { return 8, nil }
 
+func (k *fakeKey) Select(ctx context.Context) error {
+	k.log("select")
+	<-ctx.Done()
+	k.log("dark")
+	return ctx.Err()
+}
+
 func (k *fakeKey) MakeCredential(
 	ctx context.Context, r *fido.MakeCredentialRequest,
 ) (*ctap.MakeCredentialResponse, error) {

@@ -17,6 +17,7 @@ const (
 	opMakeCredential
 	opGetAssertion
 	opCancel
+	opSelect
 )
 
 // request is one message to the helper. Whoever has it wipes the PIN.
@@ -179,7 +180,7 @@ func encodeGetAssertion(r *fido.GetAssertionRequest) ([]byte, error) {
 		RPID:           &r.RPID,
 		ClientDataHash: r.ClientDataHash,
 		AllowList:      descriptors(r.AllowList),
-		Options:        ctap.Options{UV: ifTrue(r.UV)},
+		Options:        ctap.Options{UV: ifTrue(r.UV), UP: ifSilent(r.Silent)},
 	})
 }
 
@@ -195,6 +196,7 @@ func parseGetAssertion(body []byte, pin fido.PIN) (*fido.GetAssertionRequest, er
 		RPID:           *c.RPID,
 		ClientDataHash: c.ClientDataHash,
 		AllowList:      credentialIDs(c.AllowList),
+		Silent:         ctap.False(c.Options.UP),
 		UV:             ctap.True(c.Options.UV),
 		PIN:            pin,
 	}
@@ -213,6 +215,14 @@ func credentialIDs(list []ctap.PublicKeyCredentialDescriptor) (ids [][]byte) {
 		ids = append(ids, d.ID)
 	}
 	return ids
+}
+
+// ifSilent gives the option "up" of a request that wants no touch.
+func ifSilent(silent bool) *bool {
+	if !silent {
+		return nil
+	}
+	return new(bool)
 }
 
 // ifTrue leaves an option out unless it is asked for: "uv": false is an error to some keys without user verification.

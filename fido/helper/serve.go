@@ -157,6 +157,8 @@ func (s *session) ceremony(ctx context.Context, req *request) ([]byte, error) {
 			return nil, err
 		}
 		return sensible(parsePINRetries)(ctap.Marshal(n))
+	case opSelect:
+		return nil, s.key.Select(ctx)
 	case opMakeCredential:
 		r, err := parseMakeCredential(req.Body, req.PIN)
 		if err != nil {

@@ -162,6 +162,11 @@ func (d *Device) GetInfo(ctx context.Context) (*ctap.GetInfoResponse, error) {
 	return readInfo(info), nil
 }
 
+// Select waits for a touch, by a request that can have no other effect (CTAP 2.2 §6.1.2 step 1).
+func (d *Device) Select(ctx context.Context) error {
+	return d.do(ctx, func() C.int { return C.fob_select(d.dev, C.int(budget(ctx).Milliseconds())) })
+}
+
 // PINRetries asks how many attempts to give the PIN are left (CTAP 2.2 §6.5.5.2).
 func (d *Device) PINRetries(ctx context.Context) (uint, error) {
 	var n C.int

@@ -71,6 +71,20 @@ int fob_get_retries(fido_dev_t *dev, int *retries)
 	return r;
 }
 
+int fob_select(fido_dev_t *dev, int timeout_ms)
+{
+	sigset_t old = block_signals();
+	int touched = 0;
+	int r;
+
+	if ((r = fido_dev_get_touch_begin(dev)) == FIDO_OK)
+		r = fido_dev_get_touch_status(dev, &touched, timeout_ms);
+	restore_signals(old);
+	if (r == FIDO_OK && !touched)
+		return FIDO_ERR_ACTION_TIMEOUT;
+	return r;
+}
+
 int fob_make_cred(fido_dev_t *dev, fido_cred_t *cred, const char *pin)
 {
 	sigset_t old = block_signals();

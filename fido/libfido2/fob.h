@@ -16,6 +16,8 @@ int fob_cancel(fido_dev_t *dev);
 
 int fob_get_info(fido_dev_t *dev, fido_cbor_info_t *info);
 int fob_get_retries(fido_dev_t *dev, int *retries);
+// fob_select waits timeout_ms for a touch, by which a person chooses the key.
+int fob_select(fido_dev_t *dev, int timeout_ms);
 int fob_make_cred(fido_dev_t *dev, fido_cred_t *cred, const char *pin);
 int fob_get_assert(fido_dev_t *dev, fido_assert_t *assertion, const char *pin);
 

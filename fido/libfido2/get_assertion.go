@@ -64,6 +64,9 @@ func fillAssertion(assertion *C.fido_assert_t, r *fido.GetAssertionRequest, allo
 	for _, id := range allowed {
 		codes = append(codes, C.fido_assert_allow_cred(assertion, uchars(id), C.size_t(len(id))))
 	}
+	if r.Silent {
+		codes = append(codes, C.fido_assert_set_up(assertion, C.FIDO_OPT_FALSE))
+	}
 	if r.UV {
 		codes = append(codes, C.fido_assert_set_uv(assertion, C.FIDO_OPT_TRUE))
 	}
