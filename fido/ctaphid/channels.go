@@ -16,11 +16,11 @@ func (c *channels) used(cid CID) {
 	c.cids = append(slices.Delete(c.cids, i, i+1), cid)
 }
 
-// allocate returns a new channel. When there are limit already, it recycles the least recently used one that is not
-// busy; it is false when there is none.
-func (c *channels) allocate(limit int, busy CID) (CID, bool) {
+// allocate returns a new channel. When there are limit already, it recycles the least recently used one other than
+// keep; it is false when there is none.
+func (c *channels) allocate(limit int, keep CID) (CID, bool) {
 	if len(c.cids) >= limit {
-		i := slices.IndexFunc(c.cids, func(cid CID) bool { return cid != busy })
+		i := slices.IndexFunc(c.cids, func(cid CID) bool { return cid != keep })
 		if i < 0 {
 			return 0, false
 		}

@@ -87,6 +87,16 @@ func (c *Client) Wink(ctx context.Context) error {
 	return err
 }
 
+// Lock keeps other channels from the device for d, in whole seconds up to MaxLock: they get ErrChannelBusy. Another
+// Lock begins the time anew, and one of 0 ends it. A device without CTAPHID_LOCK answers ErrInvalidCmd.
+func (c *Client) Lock(ctx context.Context, d time.Duration) error {
+	if d < 0 || d > MaxLock || d%time.Second != 0 {
+		return fmt.Errorf("lock of %v: %w", d, ErrInvalidPar)
+	}
+	_, err := c.transact(ctx, CommandLock, []byte{byte(d / time.Second)})
+	return err
+}
+
 func notEmpty(reply []byte, err error) ([]byte, error) {
 	if err == nil && len(reply) == 0 {
 		return nil, &BadReplyError{ErrInvalidLen}

@@ -153,6 +153,56 @@ func TestTwoClients(t *testing.T) {
 	})
 }
 
+func TestClientLocks(t *testing.T) {
+	withClient(t, Device{}, func(b *bench, first *Client) {
+		t, ctx := b.t, b.t.Context()
+		second, err := Open(ctx, b.host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range []time.Duration{-time.Second, 11 * time.Second, time.Millisecond} {
+			if err := first.Lock(ctx, d); !errors.Is(err, ErrInvalidPar) {
+				t.Errorf("lock of %v: %v", d, err)
+			}
+		}
+		if err := first.Lock(ctx, MaxLock); err != nil {
+			t.Error(err)
+		}
+		if err := second.Ping(ctx, nil); err != ErrChannelBusy {
+			t.Errorf("while locked: %v", err)
+		}
+		if err := second.Lock(ctx, time.Second); err != ErrChannelBusy {
+			t.Errorf("lock while locked: %v", err)
+		}
+		if err := first.Lock(ctx, 0); err != nil {
+			t.Error(err)
+		}
+		if err := second.Ping(ctx, nil); err != nil {
+			t.Errorf("after it: %v", err)
+		}
+	})
+}
+
+// A client whose channel was recycled is told so, and opens a new one.
+func TestRecycledClient(t *testing.T) {
+	withClient(t, Device{MaxChannels: 1}, func(b *bench, first *Client) {
+		ctx := b.t.Context()
+		if _, err := Open(ctx, b.host); err != nil {
+			b.t.Fatal(err)
+		}
+		if err := first.Ping(ctx, nil); err != ErrInvalidChannel {
+			b.t.Errorf("recycled: %v", err)
+		}
+		again, err := Open(ctx, b.host)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if err := again.Ping(ctx, nil); err != nil {
+			b.t.Error(err)
+		}
+	})
+}
+
 // scripted is a hostile device: it answers INIT well, any other message with the packets given, then with silence.
 type scripted struct {
 	reports []Report

@@ -18,7 +18,7 @@ const (
 	CommandError     Command = 0x3f // CTAPHID_ERROR, §11.2.9.1.6
 )
 
-// Capability is a set of flags in the response to CTAPHID_INIT (§11.2.9.1.3).
+// Capability is a set of flags in the response to CTAPHID_INIT (§11.2.9.1.3). None of them tells of CTAPHID_LOCK.
 type Capability byte
 
 const (
@@ -40,19 +40,20 @@ const (
 	initResponseSize = 17
 )
 
-// Error is the code in a CTAPHID_ERROR (§11.2.9.1.6): the framing failed, there is no CTAP status.
+// Error is the code in a CTAPHID_ERROR (§11.2.9.1.6): the framing failed, there is no CTAP status. A Device gives each
+// of them but the two that say so.
 type Error byte
 
 const (
-	ErrInvalidCmd     Error = 0x01 // ERR_INVALID_CMD
-	ErrInvalidPar     Error = 0x02 // ERR_INVALID_PAR
-	ErrInvalidLen     Error = 0x03 // ERR_INVALID_LEN
-	ErrInvalidSeq     Error = 0x04 // ERR_INVALID_SEQ
-	ErrMsgTimeout     Error = 0x05 // ERR_MSG_TIMEOUT
-	ErrChannelBusy    Error = 0x06 // ERR_CHANNEL_BUSY
-	ErrLockRequired   Error = 0x0a // ERR_LOCK_REQUIRED
-	ErrInvalidChannel Error = 0x0b // ERR_INVALID_CHANNEL
-	ErrOther          Error = 0x7f // ERR_OTHER
+	ErrInvalidCmd     Error = 0x01 // ERR_INVALID_CMD: a command that the device doesn't have
+	ErrInvalidPar     Error = 0x02 // ERR_INVALID_PAR: a lock of more than 10 s
+	ErrInvalidLen     Error = 0x03 // ERR_INVALID_LEN: more than MaxPayload, or not what the command takes
+	ErrInvalidSeq     Error = 0x04 // ERR_INVALID_SEQ: not the next packet of the message
+	ErrMsgTimeout     Error = 0x05 // ERR_MSG_TIMEOUT: the next packet did not come
+	ErrChannelBusy    Error = 0x06 // ERR_CHANNEL_BUSY: a transaction or a lock is in the way
+	ErrLockRequired   Error = 0x0a // ERR_LOCK_REQUIRED: never, since no command here asks for a lock
+	ErrInvalidChannel Error = 0x0b // ERR_INVALID_CHANNEL: a channel that was not allocated, or has been recycled
+	ErrOther          Error = 0x7f // ERR_OTHER: never; what a Handler can't do has a CTAP status
 )
 
 var errorText = map[Error]string{

@@ -33,7 +33,7 @@ type Device struct {
 	// specification allows (§11.2.9.1.7).
 	KeepaliveInterval time.Duration
 	// MaxChannels is the number of channels that are valid at once; 0 means 64. Then the least recently used one is
-	// recycled, and its host is told ERR_INVALID_CHANNEL.
+	// recycled, and its host is told ERR_INVALID_CHANNEL. One that is busy or has the lock stays.
 	MaxChannels int
 	// Link, where it is not nil, gives what stands between the Device and the Conn that it serves: a recorder, or
 	// something that loses packets.
@@ -71,10 +71,10 @@ func (d *Device) capabilities() Capability {
 	return caps
 }
 
-// supports leaves out CTAPHID_LOCK: it is optional (§11.2.9.2.2), and refused like a command that nobody knows.
+// supports is false for the vendor's commands (§11.2.9.3), of which there are none here.
 func (d *Device) supports(c Command) bool {
 	switch c {
-	case CommandPing:
+	case CommandPing, CommandLock:
 		return true
 	case CommandCBOR:
 		return d.capabilities().Has(CapCBOR)
@@ -96,6 +96,7 @@ type session struct {
 	handler chan struct{} // has a token in it while the Handler runs
 
 	channels channels
+	lock     lock
 	half     *assembly    // message of which packets are missing
 	timeout  *time.Timer  // runs while half is not nil
 	current  *transaction // the one that the Handler works on
@@ -158,6 +159,7 @@ func (s *session) take(ctx context.Context, in input) error {
 	switch {
 	case errors.Is(in.err, ErrHangUp):
 		s.abort()
+		s.lock.release()
 		return nil
 	case in.err != nil:
 		return fmt.Errorf("read report: %w", in.err)
@@ -176,13 +178,17 @@ func (s *session) initial(ctx context.Context, p Packet) error {
 		s.channels.used(p.CID)
 	}
 	switch {
-	case p.Command == CommandInit && (known || p.CID == BroadcastCID):
+	case p.Command == CommandInit && p.CID == BroadcastCID:
 		return s.init(ctx, p)
 	case !known:
 		return s.refuse(ctx, p.CID, ErrInvalidChannel)
 	case p.Command == CommandCancel:
 		s.cancel(p.CID)
 		return nil
+	case s.lock.excludes(p.CID):
+		return s.refuse(ctx, p.CID, ErrChannelBusy)
+	case p.Command == CommandInit:
+		return s.init(ctx, p)
 	case s.half != nil && s.busyCID() == p.CID:
 		return s.refuseHalf(ctx, ErrInvalidSeq)
 	case s.busyCID() != reservedCID:
@@ -211,7 +217,7 @@ func (s *session) init(ctx context.Context, p Packet) error {
 	}
 	cid, ok := p.CID, true
 	if cid == BroadcastCID {
-		cid, ok = s.channels.allocate(cmp.Or(s.MaxChannels, 64), s.busyCID())
+		cid, ok = s.channels.allocate(cmp.Or(s.MaxChannels, 64), cmp.Or(s.busyCID(), s.lock.owner()))
 	} else if cid == s.busyCID() {
 		s.abort()
 	}
@@ -252,6 +258,8 @@ func (s *session) execute(ctx context.Context, m Message) error {
 	switch {
 	case m.Command == CommandPing:
 		return s.send(ctx, m)
+	case m.Command == CommandLock:
+		return s.obeyLock(ctx, m)
 	case m.Command == CommandWink && empty:
 		s.Wink()
 		return s.send(ctx, m)

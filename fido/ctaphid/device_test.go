@@ -11,6 +11,24 @@ import (
 	"fob/fido/ctap"
 )
 
+// The CTAPHID traps of the specification, and where they are tested. Names in quotes are of the table rules.
+//
+//   - channel 0, broadcast without INIT: "channel 0", "broadcast without INIT", "INIT on channel 0"
+//   - INIT on a busy channel aborts and answers: "INIT aborts", "INIT in the middle", "INIT aborts, then anew"
+//   - INIT does not disturb others: "INIT of another's while busy", "broadcast INIT while busy"
+//   - another channel while busy, and the transaction goes on: "another channel while busy",
+//     "another channel in the middle"
+//   - continuation out of order: "out of order", "twice the same packet"; of nothing: "continuation of nothing"
+//   - first packet in the middle of a message: "new message in the middle"
+//   - length over 7609: "7610 bytes", TestHostileReplies ("too long")
+//   - half a message for 500 ms: "half message", "slow message"
+//   - CANCEL, its answer, and where it is ignored: "CANCEL" and those that begin with it, TestClientCancels
+//   - keepalive at 100 ms, and at once when presence is awaited: "keepalives", TestStatusStartsWithProcessing
+//   - LOCK: lock_test.go, TestClientLocks
+//   - PING of any length: "PING" and those that begin with it
+//   - unknown and vendor commands: "unknown command", "vendor command", "last vendor command"
+//   - recycled channels: TestChannelsAreRecycled, TestOnlyChannelIsBusy, TestAllocateSkips, TestRecycledClient
+
 const (
 	processing = "\x01"
 	upNeeded   = "\x02"
@@ -58,7 +76,6 @@ var rules = map[string][]step{
 	"last vendor command":       {host(chanA, 0x7f, "x"), refused(chanA, ErrInvalidCmd)},
 	"KEEPALIVE from a host":     {host(chanA, CommandKeepalive, "\x01"), refused(chanA, ErrInvalidCmd)},
 	"ERROR from a host":         {host(chanA, CommandError, "\x01"), refused(chanA, ErrInvalidCmd)},
-	"LOCK":                      {host(chanA, CommandLock, "\x05"), refused(chanA, ErrInvalidCmd)},
 	"WINK without capability":   {host(chanA, CommandWink, ""), refused(chanA, ErrInvalidCmd)},
 	"CBOR of nothing":           {host(chanA, CommandCBOR, ""), refused(chanA, ErrInvalidLen), calls(0)},
 	"MSG of nothing":            {host(chanA, CommandMsg, ""), refused(chanA, ErrInvalidLen), calls(0)},

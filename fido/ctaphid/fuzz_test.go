@@ -21,6 +21,7 @@ func FuzzDevice(f *testing.F) {
 	seed(open, cbor, at(0, Packet{CID: 1, Initial: true, Command: CommandCancel}))
 	seed(open, cbor, at(opHangUp, Packet{CID: 1, Initial: true, Command: CommandInit, BCNT: 8}), cbor, at(opTouch, Packet{}))
 	seed(open, open, half, cbor, at(0, Packet{CID: 2}), at(0, Packet{CID: 2, Seq: 1}), at(opWait|9, Packet{CID: 2, Seq: 2}))
+	seed(open, open, at(0, Packet{CID: 1, Initial: true, Command: CommandLock, BCNT: 1, Data: []byte{1}}), half)
 	seed(open, half, at(opWait|60, Packet{CID: 1, Initial: true, Command: CommandMsg, BCNT: 4}))
 
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -94,7 +95,7 @@ func (b *bench) checkPacket(a *assembly, p Packet) *assembly {
 		return a
 	}
 	switch a.message.Command {
-	case CommandInit, CommandPing, CommandCBOR, CommandMsg, CommandKeepalive, CommandError, CommandWink:
+	case CommandInit, CommandPing, CommandCBOR, CommandMsg, CommandKeepalive, CommandError, CommandWink, CommandLock:
 	default:
 		b.t.Fatalf("device sent command %#x", a.message.Command)
 	}
