@@ -55,7 +55,7 @@ type Card struct {
 	// Applets are further applications, by their AIDs in binary.
 	Applets map[string]Applet
 	// UpdateInterval is how long a command waits for news from the Handler before it answers "status update"; 0 means
-	// 100 ms. The specification recommends an answer to each command within 800 ms (§11.3.2).
+	// 100 ms.
 	UpdateInterval time.Duration
 
 	selected Applet

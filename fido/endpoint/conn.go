@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,11 +22,16 @@ const (
 	leftoverLimit = 64 << 10
 )
 
-// conn is the master's side of the terminal as a ctaphid.Conn.
+// past is a deadline that wakes whoever waits for a file.
+var past = time.Unix(1, 0)
+
+// conn is the master's side of the terminal as a ctaphid.Conn. Those that wait for it are goroutines of the runtime's
+// poller, lest each key holds a thread.
 type conn struct {
 	master  int
+	file    *os.File        // of master
+	raw     syscall.RawConn // of file
 	hosts   *hosts
-	wake    int    // eventfd, readable once the context of Serve is done
 	records []byte // read, not handed out yet
 	out     outgoing
 }
@@ -33,23 +39,27 @@ type conn struct {
 // ReadReport looks at the hosts that have come and gone before each report, and not only when it has to wait: a host
 // that is killed in mid-ceremony may be followed at once by another one, whose reports must come after the hang-up.
 func (c *conn) ReadReport(ctx context.Context) (ctaphid.Report, error) {
-	for ctx.Err() == nil {
+	for {
+		deadline := c.deadline()
+		c.file.SetReadDeadline(deadline) // before we look: whoever changes it from here on wakes us
 		hungUp, anyone, err := c.hosts.news()
-		if err != nil {
+		switch {
+		case ctx.Err() != nil:
+			return ctaphid.Report{}, ctx.Err()
+		case err != nil:
 			return ctaphid.Report{}, err
-		}
-		if hungUp {
+		case hungUp:
 			return ctaphid.Report{}, c.hangUp(anyone)
-		}
-		if len(c.records) < recordSize {
-			if err := c.wait(anyone); err != nil {
+		case len(c.records) < recordSize:
+			if err := c.wait(ctx, anyone, deadline); err != nil {
 				return ctaphid.Report{}, err
 			}
-		} else if r, ok := c.nextRecord(); ok {
-			return r, nil
+		default:
+			if r, ok := c.nextRecord(); ok {
+				return r, nil
+			}
 		}
 	}
-	return ctaphid.Report{}, ctx.Err()
 }
 
 // nextRecord is false for a record with a report number, of which CTAPHID has none.
@@ -59,44 +69,53 @@ func (c *conn) nextRecord() (ctaphid.Report, bool) {
 	return ctaphid.Report(record[1:]), record[0] == 0
 }
 
-// wait waits for something to happen and reads what hosts wrote. While nobody has the terminal open, the master would
-// only say so again and again, so it is left out.
-func (c *conn) wait(anyone bool) error {
-	master, timeout := c.master, time.Duration(-1)
-	if !anyone {
-		master = -1
-	} else if len(c.records) > 0 {
-		timeout = recordTimeout
+// deadline is when the rest of a record must have come, if there is a part of one.
+func (c *conn) deadline() time.Time {
+	if n := len(c.records); n == 0 || n >= recordSize {
+		return time.Time{}
 	}
-	started := time.Now()
-	revents, err := poll(timeout, pollFD(master, unix.POLLIN), pollFD(c.hosts.inotify, unix.POLLIN),
-		pollFD(c.hosts.look, unix.POLLIN), pollFD(c.wake, unix.POLLIN))
-	if err != nil {
-		return err
-	}
-	if revents[0]&unix.POLLIN != 0 {
-		_, err = c.fill()
-	} else if timeout >= 0 && time.Since(started) >= timeout {
-		c.records = nil
-	}
-	return err
+	return time.Now().Add(recordTimeout)
 }
 
-// fill reads once. It returns 0 when there is nothing to read.
-func (c *conn) fill() (int, error) {
-	buf := make([]byte, 4096)
+// wait waits for something to happen and reads what hosts wrote. That nobody has the terminal open is news unless it was
+// known before.
+func (c *conn) wait(ctx context.Context, anyone bool, deadline time.Time) (err error) {
+	defer whenDone(ctx, func() { c.file.SetReadDeadline(past) })()
+	woken := false
+	waited := c.raw.Read(func(uintptr) bool {
+		var n int
+		var nobody bool
+		n, nobody, err = c.fill()
+		if n > 0 || err != nil || woken || nobody && anyone {
+			return true
+		}
+		woken = true
+		return false
+	})
+	if !errors.Is(waited, os.ErrDeadlineExceeded) {
+		return errors.Join(err, waited)
+	}
+	if !deadline.IsZero() && !time.Now().Before(deadline) {
+		c.records = nil
+	}
+	return nil
+}
+
+// fill reads once. It returns 0 when there is nothing to read, and whether that is because nobody has the terminal open.
+func (c *conn) fill() (n int, nobody bool, err error) {
+	var buf [4096]byte
 	for {
-		n, err := unix.Read(c.master, buf)
+		n, err := unix.Read(c.master, buf[:])
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue
-		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EIO): // EIO: nobody has the terminal open
-			return 0, nil
+		case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EIO):
+			return 0, errors.Is(err, unix.EIO), nil
 		case err != nil:
-			return 0, os.NewSyscallError("read pseudo-terminal", err)
+			return 0, false, os.NewSyscallError("read pseudo-terminal", err)
 		}
 		c.records = append(c.records, buf[:n]...)
-		return n, nil
+		return n, false, nil
 	}
 }
 
@@ -107,7 +126,7 @@ func (c *conn) hangUp(anyone bool) error {
 		return err
 	}
 	for len(c.records) < leftoverLimit {
-		if n, err := c.fill(); err != nil {
+		if n, _, err := c.fill(); err != nil {
 			return err
 		} else if n == 0 {
 			break

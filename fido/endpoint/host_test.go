@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"strconv"
 	"testing"
 	"time"
 
@@ -173,17 +174,33 @@ func (h *impatient) WriteReport(ctx context.Context, r ctaphid.Report) error {
 func (h *impatient) ReadReport(ctx context.Context) (ctaphid.Report, error) {
 	r, err := h.host.ReadReport(ctx)
 	if p := ctaphid.ParsePacket(r); p.Command == ctaphid.CommandInit && !bytes.Equal(p.Data[:8], h.nonce) {
-		return r, errors.New("stale response to CTAPHID_INIT")
+		return r, errStale
 	}
 	return r, err
 }
 
-// TestMain runs the test program as a host of its own, which lights the key and waits to be killed.
+var errStale = errors.New("stale response to CTAPHID_INIT")
+
+// TestMain runs the test program as a host of its own, which lights the key and waits to be killed, or as a process that
+// has more keys than files.
 func TestMain(m *testing.M) {
-	path := os.Getenv("ENDPOINT_TEST_LIGHT")
-	if path == "" {
+	switch path, files := os.Getenv("ENDPOINT_TEST_LIGHT"), os.Getenv("ENDPOINT_TEST_FILES"); {
+	case path != "":
+		light(path)
+	case files != "":
+		limit, err := strconv.ParseUint(files, 10, 32)
+		if err == nil {
+			err = exhaustFiles(limit)
+		}
+		if err != nil {
+			panic(err)
+		}
+	default:
 		os.Exit(m.Run())
 	}
+}
+
+func light(path string) {
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		panic(err)

@@ -42,12 +42,18 @@ func TestEvents(t *testing.T) {
 		"lost events hang up nobody": {[][]byte{in, lost, out, out, in}, 4611686018427387902, false},
 	}
 	for name, test := range tests {
-		h := &hosts{node: node}
-		h.read(bytes.Join(test.events, nil))
-		if h.open != test.open || h.hungUp != test.hungUp {
-			t.Errorf("%s: %+v", name, h)
+		w, woken := watched()
+		w.take(bytes.Join(test.events, nil))
+		if got := w.watched[node]; got.open != test.open || got.hungUp != test.hungUp || *woken != test.hungUp {
+			t.Errorf("%s: %+v, woken %v", name, got, *woken)
 		}
 	}
+}
+
+// watched is a watcher of one terminal, and whether that was woken.
+func watched() (w *watcher, woken *bool) {
+	woken = new(bool)
+	return &watcher{watched: map[int32]*hosts{node: {node: node, wake: func() { *woken = true }}}}, woken
 }
 
 func TestAfterLeftover(t *testing.T) {
@@ -76,9 +82,9 @@ func FuzzEvents(f *testing.F) {
 	f.Add(bytes.Join([][]byte{in, event(folder, unix.IN_OPEN, "7\x00"), out}, nil))
 	f.Add(event(-1, unix.IN_Q_OVERFLOW, ""))
 	f.Fuzz(func(t *testing.T, events []byte) {
-		h := &hosts{node: node}
-		h.read(events)
-		if h.open < 0 || h.open > 0 && !h.anyone || h.hungUp && !h.anyone {
+		w, _ := watched()
+		w.take(events)
+		if h := w.watched[node]; h.open < 0 || h.open > 0 && !h.anyone || h.hungUp && !h.anyone {
 			t.Errorf("%+v", h)
 		}
 	})

@@ -29,43 +29,41 @@ type outgoing struct {
 // reads the answers to the old ones.
 func (c *conn) WriteReport(ctx context.Context, r ctaphid.Report) error {
 	hungUp, anyone, err := c.hosts.peek()
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
 		return err
-	}
-	if hungUp || !anyone {
+	case hungUp || !anyone:
 		return ctaphid.ErrDropped
 	}
-	deadline := time.Now().Add(c.out.add(r))
+	patient := c.out.add(r)
 	defer c.out.drop()
-	for ctx.Err() == nil {
-		wait := max(0, time.Until(deadline))
-		revents, err := poll(wait, pollFD(c.master, unix.POLLOUT), pollFD(c.wake, unix.POLLIN))
-		switch {
-		case err != nil:
-			return err
-		case revents[0]&unix.POLLHUP != 0: // nobody has the terminal open
-			return ctaphid.ErrDropped
-		case revents[0]&unix.POLLOUT != 0:
-			if done, err := c.out.write(c.master); done || err != nil {
-				return err
-			}
-		case time.Now().After(deadline):
-			c.out.stall()
-			return ctaphid.ErrDropped
-		}
+	c.file.SetWriteDeadline(time.Now().Add(writeTimeout))
+	defer whenDone(ctx, func() { c.file.SetWriteDeadline(past) })()
+	written := false
+	waited := c.raw.Write(func(uintptr) bool {
+		written, err = c.out.write(c.master)
+		return written || err != nil || !patient
+	})
+	switch {
+	case err != nil || written:
+		return err
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case waited != nil && !errors.Is(waited, os.ErrDeadlineExceeded):
+		return waited
 	}
-	return ctx.Err()
+	c.out.stall()
+	return ctaphid.ErrDropped
 }
 
-// add puts a report after the rest of the one before, and returns how long to wait for room.
-func (o *outgoing) add(r ctaphid.Report) time.Duration {
+// add puts a report after the rest of the one before. It is false when there is no point in waiting for room.
+func (o *outgoing) add(r ctaphid.Report) (patient bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.pending = append(o.pending, r[:]...)
-	if o.stalled {
-		return 0
-	}
-	return writeTimeout
+	return !o.stalled
 }
 
 // drop forgets a report of which nothing was written.
@@ -89,10 +87,15 @@ func (o *outgoing) write(master int) (bool, error) {
 		return true, nil
 	}
 	n, err := unix.Write(master, o.pending)
-	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
-		return false, nil
+	for errors.Is(err, unix.EINTR) {
+		n, err = unix.Write(master, o.pending)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, unix.EAGAIN):
+		return false, nil
+	case errors.Is(err, unix.EIO): // nobody has the terminal open
+		return false, ctaphid.ErrDropped
+	case err != nil:
 		return false, os.NewSyscallError("write pseudo-terminal", err)
 	}
 	o.pending, o.stalled = o.pending[n:], false

@@ -27,14 +27,3 @@ func poll(timeout time.Duration, fds ...unix.PollFd) ([]int16, error) {
 	}
 	return revents, nil
 }
-
-// An eventfd is readable after signal, until reset.
-func signal(eventfd int) { unix.Write(eventfd, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
-func reset(eventfd int)  { unix.Read(eventfd, make([]byte, 8)) }
-
-func closeFD(fd int) error {
-	if fd < 0 {
-		return nil
-	}
-	return os.NewSyscallError("close", unix.Close(fd))
-}

@@ -25,6 +25,10 @@ import (
 // report, and read reports of 64 bytes. Several hosts may have it open, and all of them read from one queue; it does
 // not copy reports to each of them, as hidraw does.
 //
+// What hosts leave unread is discarded when the last one closes. One that dies just when it is to read the response to its
+// CTAPHID_INIT leaves it to a host that has the terminal open by then, or opens it before we know of the death; if that
+// one doesn't skip the response by its nonce, as libfido2 doesn't, it must open once more.
+//
 // A host should open it with O_NOCTTY, lest a session leader gets it as its controlling terminal.
 type PTY struct {
 	// Device is what Serve tells the hosts of the device; its Handler is not used. Set it before Serve.
@@ -37,9 +41,9 @@ type PTY struct {
 
 // OpenPTY makes a pseudo-terminal that only its owner can open (mode 0600). Until Serve runs, hosts that open it wait.
 func OpenPTY() (*PTY, error) {
-	p := &PTY{conn: conn{master: -1, wake: -1}}
+	p := new(PTY)
 	if err := p.open(); err != nil {
-		p.closeFDs()
+		p.release()
 		return nil, fmt.Errorf("open pseudo-terminal: %w", err)
 	}
 	return p, nil
@@ -50,7 +54,11 @@ func (p *PTY) open() (err error) {
 	c := &p.conn
 	c.master, err = unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return os.NewSyscallError("open /dev/ptmx", err)
+		return limitError("open /dev/ptmx", err)
+	}
+	c.file = os.NewFile(uintptr(c.master), "/dev/ptmx")
+	if c.raw, err = c.file.SyscallConn(); err != nil {
+		return err
 	}
 	number, err := unix.IoctlGetUint32(c.master, unix.TIOCGPTN)
 	if err != nil {
@@ -63,11 +71,9 @@ func (p *PTY) open() (err error) {
 	if err := setRaw(c.master); err != nil {
 		return err
 	}
-	if c.hosts, err = watchHosts(p.path, c.master); err != nil {
+	c.hosts = &hosts{node: -1, master: c.master, wake: func() { c.file.SetReadDeadline(past) }}
+	if err := terminals.add(c.hosts, p.path); err != nil {
 		return err
-	}
-	if c.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
-		return os.NewSyscallError("eventfd", err)
 	}
 	return os.NewSyscallError("TIOCSPTLCK", unix.IoctlSetPointerInt(c.master, unix.TIOCSPTLCK, 0))
 }
@@ -87,8 +93,6 @@ func (p *PTY) Path() string { return p.path }
 // When the last host closes the device, the request in progress is cancelled. Serve may be called again later.
 func (p *PTY) Serve(ctx context.Context, h ctap.Handler) error {
 	return p.run(ctx, func(ctx context.Context) error {
-		defer reset(p.conn.wake)
-		defer whenDone(ctx, func() { signal(p.conn.wake) })()
 		device := p.Device
 		device.Handler = h
 		return device.Serve(ctx, &p.conn)
@@ -96,12 +100,14 @@ func (p *PTY) Serve(ctx context.Context, h ctap.Handler) error {
 }
 
 // Close ends Serve, waits for it, and removes the device node. A second Close returns os.ErrClosed.
-func (p *PTY) Close() error { return p.close(p.closeFDs) }
+func (p *PTY) Close() error { return p.close(p.release) }
 
-func (p *PTY) closeFDs() error {
-	err := errors.Join(closeFD(p.conn.master), closeFD(p.conn.wake))
+func (p *PTY) release() (err error) {
 	if p.conn.hosts != nil {
-		err = errors.Join(err, p.conn.hosts.close())
+		err = terminals.remove(p.conn.hosts)
+	}
+	if p.conn.file != nil {
+		err = errors.Join(err, p.conn.file.Close())
 	}
 	return err
 }

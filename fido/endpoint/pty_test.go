@@ -122,17 +122,82 @@ func TestLeftovers(t *testing.T) {
 	}
 }
 
+// unreadInit leaves the response to a CTAPHID_INIT in the terminal.
+func unreadInit(t *testing.T, path string) host {
+	t.Helper()
+	h := openHost(t, path)
+	init := ctaphid.Packet{CID: ctaphid.BroadcastCID, Initial: true, Command: ctaphid.CommandInit, BCNT: 8}.Report()
+	if err := h.WriteReport(t.Context(), init); err != nil {
+		t.Fatal(err)
+	}
+	if revents, err := poll(patience, pollFD(h.fd, unix.POLLIN)); err != nil || revents[0] != unix.POLLIN {
+		t.Fatalf("no response: %x, %v", revents, err)
+	}
+	return h
+}
+
 // The response to a CTAPHID_INIT waits in the terminal when its host dies. If the next host is quicker than we are to
 // discard it, it must skip the response by its nonce.
 func TestUnreadInit(t *testing.T) {
-	init := ctaphid.Packet{CID: ctaphid.BroadcastCID, Initial: true, Command: ctaphid.CommandInit, BCNT: 8}.Report()
 	p := plugIn(t, newKey())
 	for range 100 {
-		h := openHost(t, p.Path())
-		if err := h.WriteReport(t.Context(), init); err != nil {
-			t.Fatal(err)
+		unreadInit(t, p.Path()).close()
+		next := openHost(t, p.Path())
+		echoesTo(t, next)
+		next.close()
+	}
+}
+
+// Once the Device has dealt with the hang-up, nothing is left for a host that takes the first response for its own.
+func TestUnreadInitIsDiscarded(t *testing.T) {
+	p, err := OpenPTY()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	dealtWith := make(chan struct{}, 1000)
+	p.Device.Link = func(c ctaphid.Conn) ctaphid.Conn { return &hangUps{Conn: c, dealtWith: dealtWith} }
+	go p.Serve(t.Context(), newKey())
+	for range 100 {
+		unreadInit(t, p.Path()).close()
+		await(t, "hang-up", dealtWith)
+		echoes(t, p.Path())
+		await(t, "hang-up", dealtWith)
+	}
+}
+
+// hangUps tells when the Device has dealt with a hang-up.
+type hangUps struct {
+	ctaphid.Conn
+	hungUp    bool
+	dealtWith chan<- struct{}
+}
+
+func (c *hangUps) ReadReport(ctx context.Context) (ctaphid.Report, error) {
+	if c.hungUp {
+		c.dealtWith <- struct{}{}
+	}
+	r, err := c.Conn.ReadReport(ctx)
+	c.hungUp = err == ctaphid.ErrHangUp
+	return r, err
+}
+
+// A host that has the terminal open when another one dies finds the response to that one. It copes if it goes by the
+// nonce; else its opening fails, as with libfido2, and the next one succeeds.
+func TestUnreadInitOfAnother(t *testing.T) {
+	p := plugIn(t, newKey())
+	for range 20 {
+		patient := openHost(t, p.Path())
+		unreadInit(t, p.Path()).close()
+		echoesTo(t, patient)
+		patient.close()
+
+		waits := &impatient{host: openHost(t, p.Path())}
+		unreadInit(t, p.Path()).close()
+		if _, err := ctaphid.Open(waiting(t), waits); !errors.Is(err, errStale) {
+			t.Errorf("open: %v", err)
 		}
-		h.close()
+		waits.close()
 		next := openHost(t, p.Path())
 		echoesTo(t, next)
 		next.close()

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -87,11 +88,13 @@ func uhidError(err error) error {
 
 // newUHID takes fd over.
 func newUHID(fd int) (*UHID, error) {
-	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	u := &UHID{conn: newUHIDConn(fd)}
+	raw, err := u.conn.file.SyscallConn()
 	if err != nil {
-		return nil, errors.Join(os.NewSyscallError("eventfd", err), closeFD(fd))
+		return nil, errors.Join(err, u.conn.file.Close())
 	}
-	return &UHID{conn: newUHIDConn(fd, wake)}, nil
+	u.conn.raw = raw
+	return u, nil
 }
 
 func (u *UHID) create(ctx context.Context, o UHIDOptions, phys string) (err error) {
@@ -110,10 +113,10 @@ func (u *UHID) Path() string { return u.path }
 func (u *UHID) Serve(ctx context.Context, h ctap.Handler) error {
 	return u.run(ctx, func(ctx context.Context) error {
 		ctx, cancel := context.WithCancel(ctx)
+		u.conn.file.SetReadDeadline(time.Time{})
 		var drainer sync.WaitGroup
-		defer reset(u.conn.wake)
 		defer drainer.Wait()
-		defer whenDone(ctx, func() { signal(u.conn.wake) })()
+		defer whenDone(ctx, func() { u.conn.file.SetReadDeadline(past) })()
 		defer cancel()
 		drainer.Go(func() { u.conn.drain(ctx) })
 
@@ -126,6 +129,6 @@ func (u *UHID) Serve(ctx context.Context, h ctap.Handler) error {
 // Close ends Serve, waits for it, and removes the device. A second Close returns os.ErrClosed.
 func (u *UHID) Close() error {
 	return u.close(func() error {
-		return errors.Join(u.conn.write(destroy()), closeFD(u.conn.fd), closeFD(u.conn.wake))
+		return errors.Join(u.conn.write(destroy()), u.conn.file.Close())
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -27,9 +28,10 @@ const (
 // and what the kernel has no room for is lost.
 type uhidConn struct {
 	fd   int
-	wake int           // eventfd, readable once the context of Serve is done
-	news chan struct{} // has a value in it when ahead or err has changed
-	room chan struct{} // has a value in it when something was taken from ahead
+	file *os.File        // of fd
+	raw  syscall.RawConn // of file
+	news chan struct{}   // has a value in it when ahead or err has changed
+	room chan struct{}   // has a value in it when something was taken from ahead
 
 	mu      sync.Mutex  // guards the fields below
 	ahead   []uhidEvent // UHID_OUTPUT and UHID_CLOSE
@@ -42,26 +44,30 @@ type uhidConn struct {
 	paced time.Time // when the latest report would have been sent, had all come in their intervals; the writer's
 }
 
-func newUHIDConn(fd, wake int) uhidConn {
-	return uhidConn{fd: fd, wake: wake, news: make(chan struct{}, 1), room: make(chan struct{}, 1)}
+func newUHIDConn(fd int) uhidConn {
+	return uhidConn{fd: fd, file: os.NewFile(uintptr(fd), uhidPath), news: make(chan struct{}, 1),
+		room: make(chan struct{}, 1)}
 }
 
-// drain reads events until ctx is done, which wake must tell.
+// drain reads events until ctx is done, which the file's deadline must tell.
 func (c *uhidConn) drain(ctx context.Context) {
 	for ctx.Err() == nil {
-		full, err := c.fill()
-		if err == nil && !full {
-			_, err = poll(-1, pollFD(c.fd, unix.POLLIN), pollFD(c.wake, unix.POLLIN))
+		var full bool
+		var err error
+		waited := c.raw.Read(func(uintptr) bool {
+			full, err = c.fill()
+			return full || err != nil
+		})
+		if ctx.Err() != nil {
+			return
 		}
-		if err != nil {
+		if err = errors.Join(err, waited); err != nil {
 			c.fail(err)
 			return
 		}
-		if full {
-			select {
-			case <-c.room:
-			case <-ctx.Done():
-			}
+		select {
+		case <-c.room:
+		case <-ctx.Done():
 		}
 	}
 }
