@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -23,7 +24,7 @@ var (
 		" (systemctl start pcscd)")
 	// ErrReaderTaken means that a reader is there but did not look for our card. It holds one card at a time.
 	ErrReaderTaken = errors.New("the virtual reader does not take the card: perhaps there is another one in it")
-	// ErrReaderGone means that the reader has dropped the card, which happens when pcscd ends.
+	// ErrReaderGone means that the reader has dropped the card while OpenVPCD waited for it.
 	ErrReaderGone = errors.New("the virtual reader is gone: pcscd has ended or dropped the card")
 )
 
@@ -34,6 +35,9 @@ var atr = []byte("\x3b\x89\x80\x01\x80\x73\x80\x21\xc0\x53fob\xa2")
 
 // VPCD is an NFC key in a virtual reader: a card that vsmartcard's vpcd, a driver of pcscd, reaches over TCP. Whoever
 // asks pcscd finds it, as long as it is there: from OpenVPCD until Serve ends.
+//
+// Where systemd starts pcscd for each program that needs it, it ends a minute after the last one. The card is without
+// power then, and is put in again within a fraction of a second when there is a reader.
 type VPCD struct {
 	// Card has the settings of the card; its Handler is not used. Set it before Serve.
 	Card ctapnfc.Card
@@ -41,7 +45,7 @@ type VPCD struct {
 	Link func(ctapnfc.Exchange) ctapnfc.Exchange
 
 	addr  string
-	conn  vpcdConn
+	conn  *vpcdConn // nil when the card is out of the reader
 	first vpcdFrame // what the reader said last, not yet obeyed
 	service
 }
@@ -53,18 +57,34 @@ type VPCD struct {
 // It fails with ErrNoReader when nobody listens, and with ErrReaderTaken when ctx is done.
 func OpenVPCD(ctx context.Context, addr string) (*VPCD, error) {
 	v := &VPCD{addr: addr}
+	if err := vpcdError(ctx, v.putIn(ctx)); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// putIn puts the card in, and once more if the reader doesn't use it. When it fails, the card is out.
+func (v *VPCD) putIn(ctx context.Context) error {
 	err := v.insert(ctx)
 	if err == nil && v.first.is(vpcdATR) {
 		v.eject(ctx)
 		err = v.insert(ctx)
 	}
-	if err = vpcdError(ctx, err); err != nil && v.conn.TCPConn != nil {
-		v.conn.Close()
+	if err == nil {
+		err = ctx.Err() // the connection may be closed already
 	}
 	if err != nil {
-		return nil, err
+		v.takeOut()
 	}
-	return v, nil
+	return err
+}
+
+// takeOut is for a card that may be out already.
+func (v *VPCD) takeOut() {
+	if v.conn != nil {
+		v.conn.Close()
+		v.conn = nil
+	}
 }
 
 func vpcdError(ctx context.Context, err error) error {
@@ -91,7 +111,7 @@ func (v *VPCD) insert(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	v.conn = vpcdConn{conn.(*net.TCPConn)}
+	v.conn = &vpcdConn{conn.(*net.TCPConn)}
 	defer whenDone(ctx, func() { conn.Close() })()
 	v.first, err = v.conn.hear()
 	for looks := 0; err == nil && v.first.is(vpcdATR) && looks < vpcdLooks; looks++ {
@@ -115,45 +135,65 @@ func (v *VPCD) eject(ctx context.Context) {
 // Path is the address of the reader.
 func (v *VPCD) Path() string { return v.addr }
 
+// vpcdInterval is the time from one look for a lost reader to the next. A program that has had pcscd started sees the
+// card soon enough to wait for it.
+const vpcdInterval = 100 * time.Millisecond
+
 // Serve answers the reader through h, whose requests are of TransportNFC, until ctx is done, and returns its error, or
-// until Close, and returns os.ErrClosed, or until the reader is lost, with ErrReaderGone. It cancels the request in
-// progress and waits for it. Then the card is out of the reader: to put it in again, open another VPCD.
+// until Close, and returns os.ErrClosed. It cancels the request in progress and waits for it. Then the card is out of
+// the reader; Serve may be called again later to put it in.
 //
-// When the card is powered up or reset it tells h, if that is a ctap.PowerCycler.
+// A reader that is lost takes the power from the card. Serve waits until it is back, or until it takes the card when
+// there is another one in it. When the card is powered up or reset it tells h, if that is a ctap.PowerCycler.
 func (v *VPCD) Serve(ctx context.Context, h ctap.Handler) error {
 	return v.run(ctx, func(ctx context.Context) error {
-		s := &cardSession{conn: v.conn, card: v.Card, powerUp: func() {}, input: make(chan vpcdInput)}
-		s.card.Handler = h
-		s.exchanges = s.card.Exchange
-		if v.Link != nil {
-			s.exchanges = v.Link(s.exchanges)
+		s := v.session(h)
+		look := time.NewTicker(vpcdInterval)
+		defer look.Stop()
+		for {
+			if v.conn != nil || v.putIn(ctx) == nil {
+				s.serve(ctx, *v.conn, v.first)
+				v.takeOut()
+			}
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-look.C:
+			}
 		}
-		if p, ok := h.(ctap.PowerCycler); ok {
-			s.powerUp = p.PowerCycle
-		}
-		return s.serve(ctx, v.first)
 	})
+}
+
+func (v *VPCD) session(h ctap.Handler) *cardSession {
+	s := &cardSession{card: v.Card, powerUp: func() {}}
+	s.card.Handler = h
+	s.exchanges = s.card.Exchange
+	if v.Link != nil {
+		s.exchanges = v.Link(s.exchanges)
+	}
+	if p, ok := h.(ctap.PowerCycler); ok {
+		s.powerUp = p.PowerCycle
+	}
+	return s
 }
 
 // Close takes the card out of the reader: it ends Serve and waits for it. A second Close returns os.ErrClosed.
 func (v *VPCD) Close() error {
 	return v.close(func() error {
-		if err := v.conn.Close(); !errors.Is(err, net.ErrClosed) { // as Serve leaves it
-			return err
-		}
+		v.takeOut()
 		return nil
 	})
 }
 
-// cardSession is one Serve: the time that a card spends in the reader. The reader's next frame is awaited even while the
-// card is at work, for that is how it learns that it has lost power.
+// cardSession is one Serve. While the card is in the reader, the reader's next frame is awaited even when the card is at
+// work, for that is how it learns that it has lost power.
 type cardSession struct {
-	conn      vpcdConn
 	card      ctapnfc.Card
 	exchanges ctapnfc.Exchange // of card, or what stands before it
 	powerUp   func()
-	input     chan vpcdInput
 
+	conn   vpcdConn // of this stay in the reader, as is what follows
+	input  chan vpcdInput
 	cancel context.CancelFunc // ends the exchange in progress, or nil
 	reply  chan []byte        // has room for its response
 }
@@ -163,21 +203,18 @@ type vpcdInput struct {
 	err   error
 }
 
-func (s *cardSession) serve(ctx context.Context, first vpcdFrame) error {
+// serve is one stay of the card in the reader: it returns when ctx is done or the reader is lost.
+func (s *cardSession) serve(ctx context.Context, conn vpcdConn, first vpcdFrame) {
+	s.conn, s.input = conn, make(chan vpcdInput)
 	ctx, cancel := context.WithCancel(ctx)
 	var reader sync.WaitGroup
 	defer reader.Wait()
 	defer s.conn.Close()
 	defer cancel()
 	defer s.powerOff()
-	if err := s.take(ctx, first); err != nil {
-		return err
-	}
 	reader.Go(func() { s.read(ctx) })
-	for {
-		if err := s.step(ctx); err != nil {
-			return err
-		}
+	for err := s.take(ctx, first); err == nil; {
+		err = s.step(ctx)
 	}
 }
 
@@ -201,7 +238,7 @@ func (s *cardSession) step(ctx context.Context) error {
 		return ctx.Err()
 	case in := <-s.input:
 		if in.err != nil {
-			return fmt.Errorf("%w: %w", ErrReaderGone, in.err)
+			return in.err
 		}
 		return s.take(ctx, in.frame)
 	case r := <-s.reply:
@@ -209,7 +246,7 @@ func (s *cardSession) step(ctx context.Context) error {
 		if ctx.Err() != nil { // it is why there is an answer
 			return ctx.Err()
 		}
-		return s.send(r)
+		return s.conn.say(r)
 	}
 }
 
@@ -226,12 +263,12 @@ func (s *cardSession) take(ctx context.Context, f vpcdFrame) error {
 		return nil
 	}
 	if late := s.interrupt(); late != nil {
-		if err := s.send(late); err != nil {
+		if err := s.conn.say(late); err != nil {
 			return err
 		}
 	}
 	if f.is(vpcdATR) {
-		return s.send(atr)
+		return s.conn.say(atr)
 	}
 	s.exchange(ctx, f)
 	return nil
@@ -264,11 +301,4 @@ func (s *cardSession) forgetExchange() {
 func (s *cardSession) powerOff() {
 	s.interrupt()
 	s.card.Reset()
-}
-
-func (s *cardSession) send(f vpcdFrame) error {
-	if err := s.conn.say(f); err != nil {
-		return fmt.Errorf("%w: %w", ErrReaderGone, err)
-	}
-	return nil
 }

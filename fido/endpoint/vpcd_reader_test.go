@@ -15,8 +15,9 @@ import (
 
 // reader plays vpcd: it speaks to the card that has connected.
 type reader struct {
-	t    *testing.T
-	conn net.Conn
+	t      *testing.T
+	listen net.Listener
+	conn   net.Conn
 }
 
 // listenVPCD is a reader without a card.
@@ -38,10 +39,18 @@ func accept(t *testing.T, l net.Listener) reader {
 		return reader{}
 	}
 	conn.SetDeadline(time.Now().Add(patience))
-	r := reader{t, conn}
+	r := reader{t, l, conn}
 	for range vpcdLooks {
 		r.looks()
 	}
+	return r
+}
+
+// again waits for the card to come back, and powers it up.
+func (r reader) again() reader {
+	r = accept(r.t, r.listen)
+	r.t.Cleanup(func() { r.conn.Close() })
+	r.says(vpcdOn)
 	return r
 }
 

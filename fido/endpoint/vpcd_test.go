@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"runtime"
 	"strings"
@@ -139,38 +140,122 @@ func TestPresenceIsPolled(t *testing.T) {
 	r.asks(poll91, "00"+hex.EncodeToString([]byte("touched"))+"9000")
 }
 
-func TestReaderIsLost(t *testing.T) {
-	for _, request := range []string{"", touch, touchPoll} {
-		k := newNFCKey()
-		v, r, served := insert(t, k, ctapnfc.Card{})
-		r.asks(selectFIDO, u2fV2)
-		if request != "" {
-			r.says(unhex(t, request)...)
-			await(t, "lit", k.lit)
-		}
-		r.conn.Close()
-		if err := <-served; !errors.Is(err, ErrReaderGone) {
-			t.Errorf("Serve: %v", err)
-		}
-		if request != "" {
-			await(t, "dark", k.dark)
-		}
-		if err := v.Serve(t.Context(), k); !errors.Is(err, ErrReaderGone) {
-			t.Errorf("Serve again: %v", err)
-		}
-		if err := v.Close(); err != nil {
-			t.Errorf("Close: %v", err)
+// A reader that is lost takes the power from the card, whatever the card is at, and gets it back.
+func TestReaderComesBack(t *testing.T) {
+	ways := map[string]func(r reader){
+		"ends":          func(r reader) { r.conn.Close() },
+		"half a frame":  func(r reader) { r.conn.Write([]byte{0, 9, 1, 2, 3}); r.conn.Close() },
+		"half a length": func(r reader) { r.conn.Write([]byte{0}); r.conn.Close() },
+	}
+	for name, lose := range ways {
+		for _, request := range []string{"", touch, touchPoll} {
+			t.Run(name, func(t *testing.T) {
+				k := newNFCKey()
+				v, r, served := insert(t, k, ctapnfc.Card{})
+				for n := range 3 {
+					r.asks(selectFIDO, u2fV2)
+					if request != "" {
+						r.says(unhex(t, request)...)
+						await(t, "lit", k.lit)
+					}
+					lose(r)
+					if request != "" {
+						await(t, "dark", k.dark)
+					}
+					r = r.again()
+					r.asks(echo, notFound)
+					r.asks(selectFIDO, u2fV2)
+					r.asks(poll91, "6985")
+					r.asks(echo, echoed)
+					if ups := int(k.powerUps.Load()); ups != n+2 {
+						t.Errorf("powered up %d times", ups)
+					}
+				}
+				v.Close()
+				if err := <-served; err != os.ErrClosed {
+					t.Errorf("Serve: %v", err)
+				}
+			})
 		}
 	}
 }
 
-// A reader that breaks off in the middle of a frame.
-func TestHalfFrame(t *testing.T) {
-	_, r, served := insert(t, newNFCKey(), ctapnfc.Card{})
-	r.conn.Write([]byte{0, 9, 1, 2, 3})
+// A reader that is not there for a while, drops the card at once, or never looks at it: the card keeps trying.
+func TestReaderIsFickle(t *testing.T) {
+	k := newNFCKey()
+	_, r, _ := insert(t, k, ctapnfc.Card{})
+	addr := r.listen.Addr().String()
+	r.listen.Close()
 	r.conn.Close()
-	if err := <-served; !errors.Is(err, ErrReaderGone) || !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("Serve: %v", err)
+	var err error
+	if r.listen, err = net.Listen("tcp", addr); err != nil {
+		t.Fatal(err)
+	}
+	defer r.listen.Close()
+	for range 3 {
+		conn, err := r.listen.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+	}
+	r = r.again()
+	r.asks(selectFIDO, u2fV2)
+}
+
+// Close, or the end of the context, ends the wait for a reader: one that is gone, and one that doesn't look.
+func TestCloseWhileReaderIsGone(t *testing.T) {
+	for _, gone := range []bool{true, false} {
+		for _, end := range []string{"close", "cancel"} {
+			l := listenVPCD(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			v := &VPCD{addr: l.Addr().String()}
+			served := make(chan error, 1)
+			if gone {
+				l.Close()
+			}
+			go func() { served <- v.Serve(ctx, newNFCKey()) }()
+			if !gone {
+				conn, err := l.Accept()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close()
+			}
+			var want error
+			if want = os.ErrClosed; end == "close" {
+				v.Close()
+			} else {
+				want = context.Canceled
+				cancel()
+			}
+			if err := <-served; err != want {
+				t.Errorf("gone %v, %s: %v", gone, end, err)
+			}
+		}
+	}
+}
+
+// After Serve the card is out, and another Serve puts it in.
+func TestServeCardAgain(t *testing.T) {
+	l := listenVPCD(t)
+	v := &VPCD{addr: l.Addr().String()}
+	defer v.Close()
+	k := newNFCKey()
+	for range 3 {
+		ctx, cancel := context.WithCancel(t.Context())
+		served := make(chan error, 1)
+		go func() { served <- v.Serve(ctx, k) }()
+		r := reader{t: t, listen: l}.again()
+		r.asks(selectFIDO, u2fV2)
+		cancel()
+		if err := <-served; err != context.Canceled {
+			t.Errorf("Serve: %v", err)
+		}
+		if _, err := io.Copy(io.Discard, r.conn); err != nil {
+			t.Errorf("the reader: %v", err)
+		}
 	}
 }
 

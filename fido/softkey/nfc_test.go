@@ -196,3 +196,39 @@ func TestCardIsTakenAway(t *testing.T) {
 	insert(t, key)
 	ceremony(t, virtualReader, "register")
 }
+
+// TestPCSCDRestarts ends pcscd and starts it again, as systemd does between programs that use it: the card is back, and
+// has lost power meanwhile. The one of the system is not ours to end.
+func TestPCSCDRestarts(t *testing.T) {
+	restart := startPCSCD(t)
+	if restart == nil {
+		t.Log("pcscd is running already")
+		return
+	}
+	key := &powered{newKey(t, pin), make(chan struct{}, 100)}
+	insert(t, key)
+	<-key.up
+	ceremony(t, virtualReader, "register", "2", pin)
+	for range 2 {
+		for len(key.up) > 0 { // clients have the reader take the power away as well
+			<-key.up
+		}
+		restart()
+		<-key.up
+		ceremony(t, virtualReader, "register", "2", pin)
+	}
+	if n := len(key.Credentials()); n != 3 {
+		t.Errorf("%d credentials", n)
+	}
+}
+
+// powered is a key that tells when it is powered up.
+type powered struct {
+	*emulator.Authenticator
+	up chan struct{}
+}
+
+func (k *powered) PowerCycle() {
+	k.Authenticator.PowerCycle()
+	k.up <- struct{}{}
+}

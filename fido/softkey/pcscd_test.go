@@ -15,9 +15,10 @@ import (
 // pcscdSocket is the one socket, and so the one daemon, that there is on a machine.
 const pcscdSocket = "/run/pcscd/pcscd.comm"
 
-// startPCSCD has pcscd running until the test ends: the one of the system, or one that the test starts. Tests of other
-// processes that need it, or the virtual reader, wait for this one.
-func startPCSCD(t *testing.T) {
+// startPCSCD has pcscd running until the test ends: the one of the system, or one that the test starts, and that it may
+// start anew by the function that it gets. Tests of other processes that need it, or the virtual reader, wait for this
+// one.
+func startPCSCD(t *testing.T) (restart func()) {
 	t.Helper()
 	lock, err := os.OpenFile(filepath.Join(os.TempDir(), "fob-test-pcscd.lock"), os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
@@ -29,8 +30,18 @@ func startPCSCD(t *testing.T) {
 	}
 	if conn, err := net.Dial("unix", pcscdSocket); err == nil {
 		conn.Close()
-		return
+		return nil
 	}
+	stop := runPCSCD(t)
+	t.Cleanup(func() { stop() })
+	return func() {
+		stop()
+		stop = runPCSCD(t)
+	}
+}
+
+func runPCSCD(t *testing.T) (stop func()) {
+	t.Helper()
 	path, err := exec.LookPath("/usr/sbin/pcscd")
 	if err != nil {
 		t.Fatalf("%v: install the packages pcscd and vsmartcard-vpcd", err)
@@ -48,11 +59,11 @@ func startPCSCD(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	awaitPCSCD(t, cmd, bufio.NewScanner(out))
+	return awaitPCSCD(t, cmd, bufio.NewScanner(out))
 }
 
 // awaitPCSCD waits until the daemon says that it is ready, and reads what it says after that, lest it stops.
-func awaitPCSCD(t *testing.T, cmd *exec.Cmd, out *bufio.Scanner) {
+func awaitPCSCD(t *testing.T, cmd *exec.Cmd, out *bufio.Scanner) (stop func()) {
 	t.Helper()
 	var said bytes.Buffer
 	ready := false
@@ -70,12 +81,12 @@ func awaitPCSCD(t *testing.T, cmd *exec.Cmd, out *bufio.Scanner) {
 			said.WriteString(out.Text() + "\n")
 		}
 	}()
-	t.Cleanup(func() {
+	return func() {
 		cmd.Process.Signal(syscall.SIGTERM)
 		<-drained
 		err := cmd.Wait()
 		if t.Failed() {
 			t.Logf("pcscd: %v\n%s", err, &said)
 		}
-	})
+	}
 }
