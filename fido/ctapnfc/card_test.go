@@ -11,6 +11,20 @@ import (
 	"fob/fido/ctap"
 )
 
+// The traps of the specification over NFC, and where they are tested. Names in quotes are of the table rules.
+//
+//   - SELECT answers U2F_V2 or FIDO_2_0: "SELECT with Le", TestProtocols, and TestSelect for the reader
+//   - extended and short APDUs: TestCommandForms, TestCardTakesAnyForm, TestSizes
+//   - chaining with CLA 0x10 and 0x90: "chain" and those that begin with it, "U2F in a chain"
+//   - GET RESPONSE and 61xx: "response for a small Le" and "GET RESPONSE …"
+//   - NFCCTAP_GETRESPONSE and 9100, only for clients that can: "status update", "MSG waits", "update of nothing",
+//     "cancel", TestUpdates
+//   - deselection: "END CTAP_MSG" and "CONTROL otherwise"
+//   - 6985, 6A86, 6D00, 6E00 where ISO asks: "GET RESPONSE of nothing", "MSG, P1", "unknown instruction",
+//     "unknown class"; the Handler's, 6A80 among them, pass as they are: TestRequestSaysProtocol
+//   - presence is the tap, and who decides that is the Handler, by ctap.TransportNFC: TestCardLosesPower of
+//     fido/endpoint and of fido/softkey
+
 const (
 	selectFIDO = "00a40400 08 a0000006472f0001"
 	selectGone = "00a40400 08 a000000647ffffff"

@@ -22,6 +22,9 @@ const (
 	leftoverLimit = 64 << 10
 )
 
+// opening is how the first record of every host begins: CTAPHID_INIT on the broadcast channel.
+var opening = []byte("\x00\xff\xff\xff\xff\x86\x00\x08")
+
 // past is a deadline that wakes whoever waits for a file.
 var past = time.Unix(1, 0)
 
@@ -42,7 +45,7 @@ func (c *conn) ReadReport(ctx context.Context) (ctaphid.Report, error) {
 	for {
 		deadline := c.deadline()
 		c.file.SetReadDeadline(deadline) // before we look: whoever changes it from here on wakes us
-		hungUp, anyone, err := c.hosts.news()
+		hungUp, anyone, again, err := c.hosts.news()
 		switch {
 		case ctx.Err() != nil:
 			return ctaphid.Report{}, ctx.Err()
@@ -51,6 +54,9 @@ func (c *conn) ReadReport(ctx context.Context) (ctaphid.Report, error) {
 		case hungUp:
 			return ctaphid.Report{}, c.hangUp(anyone)
 		case len(c.records) < recordSize:
+			if again {
+				c.file.SetReadDeadline(time.Now().Add(closingInterval))
+			}
 			if err := c.wait(ctx, anyone, deadline); err != nil {
 				return ctaphid.Report{}, err
 			}
@@ -66,6 +72,9 @@ func (c *conn) ReadReport(ctx context.Context) (ctaphid.Report, error) {
 func (c *conn) nextRecord() (ctaphid.Report, bool) {
 	record := c.records[:recordSize]
 	c.records = c.records[recordSize:]
+	if bytes.HasPrefix(record, opening) {
+		c.hosts.speaks()
+	}
 	return ctaphid.Report(record[1:]), record[0] == 0
 }
 
@@ -77,8 +86,8 @@ func (c *conn) deadline() time.Time {
 	return time.Now().Add(recordTimeout)
 }
 
-// wait waits for something to happen and reads what hosts wrote. That nobody has the terminal open is news unless it was
-// known before.
+// wait waits for something to happen and reads what hosts wrote. That nobody has the terminal open is news unless it
+// was known before.
 func (c *conn) wait(ctx context.Context, anyone bool, deadline time.Time) (err error) {
 	defer whenDone(ctx, func() { c.file.SetReadDeadline(past) })()
 	woken := false
@@ -101,7 +110,8 @@ func (c *conn) wait(ctx context.Context, anyone bool, deadline time.Time) (err e
 	return nil
 }
 
-// fill reads once. It returns 0 when there is nothing to read, and whether that is because nobody has the terminal open.
+// fill reads once. It returns 0 when there is nothing to read, and whether that is because nobody has the terminal
+// open.
 func (c *conn) fill() (n int, nobody bool, err error) {
 	var buf [4096]byte
 	for {
@@ -143,9 +153,7 @@ func (c *conn) hangUp(anyone bool) error {
 // afterLeftover returns the part of what was read at a hang-up that a new host wrote. It begins with CTAPHID_INIT on
 // the broadcast channel, as every host does; the old hosts may have left whole records or part of one before it.
 func afterLeftover(records []byte, newHost bool) []byte {
-	init := ctaphid.Packet{CID: ctaphid.BroadcastCID, Initial: true, Command: ctaphid.CommandInit, BCNT: 8}.Report()
-	begin := append([]byte{0}, init[:7]...)
-	i := bytes.Index(records, begin)
+	i := bytes.Index(records, opening)
 	if !newHost || i < 0 {
 		return nil
 	}

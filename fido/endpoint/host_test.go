@@ -181,8 +181,8 @@ func (h *impatient) ReadReport(ctx context.Context) (ctaphid.Report, error) {
 
 var errStale = errors.New("stale response to CTAPHID_INIT")
 
-// TestMain runs the test program as a host of its own, which lights the key and waits to be killed, or as a process that
-// has more keys than files.
+// TestMain runs the test program as a host of its own, which lights the key and waits to be killed, or as a process
+// that has more keys than files.
 func TestMain(m *testing.M) {
 	switch path, files := os.Getenv("ENDPOINT_TEST_LIGHT"), os.Getenv("ENDPOINT_TEST_FILES"); {
 	case path != "":

@@ -2,8 +2,16 @@ package endpoint
 
 import (
 	"math"
+	"time"
 
 	"golang.org/x/sys/unix"
+)
+
+// The kernel tells of a closing a moment before it takes away the lock of the host. So the reader looks that many
+// times, in these intervals, until the lock is gone; else it was another host that has closed the terminal.
+const (
+	closingLooks    = 5
+	closingInterval = time.Millisecond
 )
 
 // hosts follows who has a terminal open, by two sources that complete each other:
@@ -15,25 +23,32 @@ import (
 //     events come in between and keep ours apart, but for a race of two processors in the kernel.
 //
 // A wrong count mends itself when the last host closes.
+//
+// Hosts that use libfido2 take turns: each has the terminal open and waits until the one before has unlocked it. For
+// them, a host that is gone has hung up even if others have the terminal open.
 type hosts struct {
 	node   int32 // watch descriptor of the terminal
 	master int
+	file   string // the terminal in /proc/locks
 	wake   func() // has the reader look, now or when it waits next
 
 	// The lock of terminals guards the fields below.
 
-	open   int  // hosts, by inotify
-	anyone bool // a host has opened the terminal since the last hang-up
-	hungUp bool // a hang-up that the reader has not taken yet
+	open    int  // hosts, by inotify
+	anyone  bool // a host has opened the terminal since the last hang-up
+	speaker int  // the process that had locked the terminal when its CTAPHID_INIT came; 0 for none
+	doubts  int  // looks yet to be taken at whether the speaker has gone
+	hungUp  bool // a hang-up that the reader has not taken yet
 }
 
-// news is for the reader: whether all hosts have hung up since it last asked, and whether there is one now.
-func (h *hosts) news() (hungUp, anyone bool, err error) {
+// news is for the reader: whether the hosts have hung up since it last asked, whether there is one now, and whether it
+// should look again soon.
+func (h *hosts) news() (hungUp, anyone, again bool, err error) {
 	terminals.mu.Lock()
 	defer terminals.mu.Unlock()
 	err = h.update()
 	hungUp, h.hungUp = h.hungUp, false
-	return hungUp, h.anyone, err
+	return hungUp, h.anyone, h.doubts > 0, err
 }
 
 // peek is news that leaves the hang-up to be told to the reader.
@@ -50,7 +65,9 @@ func (h *hosts) update() error {
 	if err := terminals.update(); err != nil {
 		return err
 	}
-	return h.poll()
+	err := h.poll()
+	h.doubt()
+	return err
 }
 
 func (h *hosts) take(mask uint32) {
@@ -59,7 +76,34 @@ func (h *hosts) take(mask uint32) {
 		h.opened()
 	case mask&(unix.IN_CLOSE_WRITE|unix.IN_CLOSE_NOWRITE) != 0:
 		h.open = max(0, h.open-1)
+		h.closed()
 	}
+}
+
+// closed has the reader look whether it was the speaker who has closed the terminal.
+func (h *hosts) closed() {
+	if h.speaker != 0 {
+		h.doubts = closingLooks
+		h.wake()
+	}
+}
+
+func (h *hosts) doubt() {
+	if h.doubts == 0 {
+		return
+	}
+	h.doubts--
+	if h.speaker != lockHolder(h.file) {
+		h.hangUp()
+	}
+}
+
+// speaks is for the reader when it has got a CTAPHID_INIT.
+func (h *hosts) speaks() {
+	holder := lockHolder(h.file)
+	terminals.mu.Lock()
+	defer terminals.mu.Unlock()
+	h.speaker = holder
 }
 
 // opened notices a hang-up that POLLHUP had no time to show: all had closed, and here is the next one.
@@ -87,6 +131,6 @@ func (h *hosts) poll() error {
 }
 
 func (h *hosts) hangUp() {
-	h.hungUp = true
+	h.hungUp, h.speaker, h.doubts = true, 0, 0
 	h.wake()
 }

@@ -95,7 +95,7 @@ func FuzzRecords(f *testing.F) {
 	f.Add(make([]byte, 2*recordSize))
 	f.Add(append(bytes.Repeat([]byte{1}, recordSize), make([]byte, recordSize+7)...))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c := &conn{records: data}
+		c := &conn{records: data, hosts: new(hosts)}
 		for rest := data; len(rest) >= recordSize; rest = rest[recordSize:] {
 			r, ok := c.nextRecord()
 			if got := append([]byte{rest[0]}, r[:]...); !bytes.Equal(got, rest[:recordSize]) || ok != (rest[0] == 0) {

@@ -11,7 +11,8 @@ import (
 // Limits of the system that a key more would exceed.
 var (
 	// ErrNoPTY means that there are as many pseudo-terminals as the kernel allows (/proc/sys/kernel/pty/max).
-	ErrNoPTY = errors.New("no pseudo-terminal is left: end some programs, or raise the limit (sysctl -w kernel.pty.max=8192)")
+	ErrNoPTY = errors.New("no pseudo-terminal is left: end some programs, or raise the limit" +
+		" (sysctl -w kernel.pty.max=8192)")
 	// ErrNoWatch means that this user watches as many files as the kernel allows (inotify(7)).
 	ErrNoWatch = errors.New("no inotify watch is left: raise the limits (sysctl -w fs.inotify.max_user_instances=1024" +
 		" fs.inotify.max_user_watches=1048576)")

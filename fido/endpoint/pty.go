@@ -25,9 +25,10 @@ import (
 // report, and read reports of 64 bytes. Several hosts may have it open, and all of them read from one queue; it does
 // not copy reports to each of them, as hidraw does.
 //
-// What hosts leave unread is discarded when the last one closes. One that dies just when it is to read the response to its
-// CTAPHID_INIT leaves it to a host that has the terminal open by then, or opens it before we know of the death; if that
-// one doesn't skip the response by its nonce, as libfido2 doesn't, it must open once more.
+// What hosts leave unread is discarded when the last one closes, or the one that has locked it (flock), as libfido2
+// does. The next one may be quicker than we are, if it opens the terminal just when another one dies that is to read the
+// response to its CTAPHID_INIT. Then it reads that response; if it doesn't skip it by its nonce, as libfido2 doesn't, it
+// must open the terminal once more.
 //
 // A host should open it with O_NOCTTY, lest a session leader gets it as its controlling terminal.
 type PTY struct {
@@ -71,7 +72,11 @@ func (p *PTY) open() (err error) {
 	if err := setRaw(c.master); err != nil {
 		return err
 	}
-	c.hosts = &hosts{node: -1, master: c.master, wake: func() { c.file.SetReadDeadline(past) }}
+	file, err := lockName(p.path)
+	if err != nil {
+		return err
+	}
+	c.hosts = &hosts{node: -1, master: c.master, file: file, wake: func() { c.file.SetReadDeadline(past) }}
 	if err := terminals.add(c.hosts, p.path); err != nil {
 		return err
 	}

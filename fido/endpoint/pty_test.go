@@ -126,6 +126,12 @@ func TestLeftovers(t *testing.T) {
 func unreadInit(t *testing.T, path string) host {
 	t.Helper()
 	h := openHost(t, path)
+	askInit(t, h)
+	return h
+}
+
+func askInit(t *testing.T, h host) {
+	t.Helper()
 	init := ctaphid.Packet{CID: ctaphid.BroadcastCID, Initial: true, Command: ctaphid.CommandInit, BCNT: 8}.Report()
 	if err := h.WriteReport(t.Context(), init); err != nil {
 		t.Fatal(err)
@@ -133,7 +139,6 @@ func unreadInit(t *testing.T, path string) host {
 	if revents, err := poll(patience, pollFD(h.fd, unix.POLLIN)); err != nil || revents[0] != unix.POLLIN {
 		t.Fatalf("no response: %x, %v", revents, err)
 	}
-	return h
 }
 
 // The response to a CTAPHID_INIT waits in the terminal when its host dies. If the next host is quicker than we are to
@@ -182,7 +187,7 @@ func (c *hangUps) ReadReport(ctx context.Context) (ctaphid.Report, error) {
 	return r, err
 }
 
-// A host that has the terminal open when another one dies finds the response to that one. It copes if it goes by the
+// A host that has the terminal open when another one dies, and locks nothing, finds the response to that one. It copes if it goes by the
 // nonce; else its opening fails, as with libfido2, and the next one succeeds.
 func TestUnreadInitOfAnother(t *testing.T) {
 	p := plugIn(t, newKey())

@@ -14,8 +14,8 @@ const devpts = "/dev/pts"
 // terminals is the one watcher of the process: a user may have few inotify instances (128, inotify(7)).
 var terminals watcher
 
-// watcher tells the terminals of the process who opens and closes them. While there is a terminal, a goroutine reads the
-// events as they come, so that they reach a terminal that is waiting; the others look for themselves.
+// watcher tells the terminals of the process who opens and closes them. While there is a terminal, a goroutine reads
+// the events as they come, so that they reach a terminal that is waiting; the others look for themselves.
 type watcher struct {
 	mu       sync.Mutex // guards the fields below, and those of every hosts in watched
 	instance *inotify   // nil while no terminal is watched
