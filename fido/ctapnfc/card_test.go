@@ -22,8 +22,8 @@ import (
 //   - deselection: "END CTAP_MSG" and "CONTROL otherwise"
 //   - 6985, 6A86, 6D00, 6E00 where ISO asks: "GET RESPONSE of nothing", "MSG, P1", "unknown instruction",
 //     "unknown class"; the Handler's, 6A80 among them, pass as they are: TestRequestSaysProtocol
-//   - presence is the tap, and who decides that is the Handler, by ctap.TransportNFC: TestCardLosesPower of
-//     fido/endpoint and of fido/softkey
+//   - presence is the tap, for a short time and once: the Handler decides, TestTapIsTouch of fido/emulator; a card that is
+//     powered up anew, TestCardLosesPower of fido/endpoint and of fido/softkey
 
 const (
 	selectFIDO = "00a40400 08 a0000006472f0001"

@@ -58,6 +58,7 @@ type Authenticator struct {
 
 	state     state
 	poweredUp time.Time
+	tapped    bool // powering up was a tap that no request has used
 	pin       pinState
 	pending   pending
 	enrolling *enrollment
@@ -167,7 +168,7 @@ func (a *Authenticator) PowerCycle() {
 
 func (a *Authenticator) powerUp() {
 	a.forgetTouch()
-	a.poweredUp = a.now()
+	a.poweredUp, a.tapped = a.now(), true
 	a.pending, a.enrolling = pending{}, nil
 	a.pin = newPINState(a.now)
 }

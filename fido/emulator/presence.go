@@ -165,10 +165,24 @@ func (a *Authenticator) awaitPresence(r *request, p PresenceRequest) error {
 	switch {
 	case r.Err() != nil:
 		return ctap.ErrKeepaliveCancel
-	case r.transport == ctap.TransportNFC: // the tap is the touch
+	case r.transport == ctap.TransportNFC && a.spendTap(r, p):
 		return nil
 	}
 	return a.askPerson(r, p)
+}
+
+// tapLimit is how long a card that was held to the reader takes that for user presence (CTAP 2.2 §3, "Evidence of user
+// interaction", NFC user presence maximum time limit).
+const tapLimit = 2 * time.Minute
+
+// spendTap reports whether holding the card to the reader is user presence for this request. It is so once; choosing the
+// card does not count, since a ceremony follows. Then the person is asked, as over USB.
+func (a *Authenticator) spendTap(r *request, p PresenceRequest) bool {
+	fresh := a.tapped && r.now.Sub(a.poweredUp) <= tapLimit
+	if fresh && p.Command != ctap.CommandSelection {
+		a.tapped = false
+	}
+	return fresh
 }
 
 // awaitConsent is awaitPresence where the specification makes no difference between a person who declines and one who

@@ -147,7 +147,7 @@ func (a *Authenticator) u2fAuthenticate(r *request, req *ctap.U2FRequest) ([]byt
 // u2fTouched reports whether the key was touched for this request, now or since it was first made.
 func (a *Authenticator) u2fTouched(r *request, p PresenceRequest) bool {
 	p.Fingerprint = a.state.AlwaysUV
-	if r.transport == ctap.TransportNFC && !p.Fingerprint { // the tap is the touch
+	if r.transport == ctap.TransportNFC && !p.Fingerprint && a.spendTap(r, p) {
 		return true
 	}
 	if a.touch != nil && a.touch.request != p {

@@ -189,15 +189,33 @@ func TestU2FTouch(t *testing.T) {
 	})
 }
 
+// TestTapIsTouch: holding a card to the reader is presence for one ceremony, and for two minutes.
 func TestTapIsTouch(t *testing.T) {
-	p := newPlatform(t, Options{Presence: Deny})
+	now := time.Now()
+	p := newPlatform(t, Options{Presence: Deny, Now: func() time.Time { return now }})
+	ask := func(r ctap.Request) ctap.Response {
+		r.Transport = ctap.TransportNFC
+		return p.a.ServeCTAP(p.ctx, r, func(ctap.KeepaliveStatus) {})
+	}
+	selection := ctap.Request{Payload: []byte{byte(ctap.CommandSelection)}}
 	for _, r := range []ctap.Request{
-		{Transport: ctap.TransportNFC, Payload: credentialRequest().Encode()},
-		{Transport: ctap.TransportNFC, U2F: true, Payload: u2fRegister().Encode()},
+		{Payload: credentialRequest().Encode()},
+		{U2F: true, Payload: u2fRegister().Encode()},
 	} {
-		resp := p.a.ServeCTAP(p.ctx, r, func(ctap.KeepaliveStatus) {})
-		if len(resp) < 100 {
+		p.a.PowerCycle()
+		if resp := ask(selection); resp[0] != 0 { // which does not use it up
+			t.Errorf("selection: %x", resp)
+		}
+		if resp := ask(r); len(resp) < 100 {
 			t.Errorf("u2f %v: %x", r.U2F, resp)
+		}
+		if resp := ask(r); len(resp) > 2 {
+			t.Errorf("u2f %v: one tap for two credentials", r.U2F)
+		}
+		p.a.PowerCycle()
+		now = now.Add(tapLimit + 1)
+		if resp := ask(r); len(resp) > 2 {
+			t.Errorf("u2f %v: a tap of %v ago", r.U2F, tapLimit)
 		}
 	}
 }
