@@ -33,7 +33,7 @@ type ceremonyFlags struct {
 
 func (f *ceremonyFlags) flags(set *pflag.FlagSet) {
 	f.person.flags(set)
-	set.StringVar(&f.device, "device", "", "use the key with this `ID`; needed when several are plugged in")
+	set.StringVar(&f.device, "device", "", "use the key with this `ID` alone, and not the one that is touched first")
 	set.StringVar(&f.verification, "user-verification", "preferred", "PIN or fingerprint: required, preferred or discouraged")
 	set.DurationVar(&f.timeout, "timeout", time.Minute, "give up after this `DURATION`, 1s to 5m")
 }

@@ -207,7 +207,7 @@ func TestRequestFramesAreWiped(t *testing.T) {
 func TestServeRefusesBeforeOpen(t *testing.T) {
 	s := serve(t)
 	s.greet(t)
-	for i, op := range []operation{opGetInfo, opPINRetries, opMakeCredential, opGetAssertion, 99} {
+	for i, op := range []operation{opGetInfo, opPINRetries, opSelect, opMakeCredential, opGetAssertion, 99} {
 		s.send(t, request{ID: uint32(i), Op: op})
 		if r := s.receive(t); !errors.Is(r.err(), ctap.ErrNotAllowed) {
 			t.Fatalf("operation %d: %v", op, r.err())

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"fob/fido"
@@ -320,5 +321,71 @@ func TestCanonical(t *testing.T) {
 		if got, err := canonical([]byte(in)); err != ctap.ErrInvalidCBOR {
 			t.Errorf("%x: %x, %v", in, got, err)
 		}
+	}
+}
+
+// TestSelect waits for a touch that changes nothing, with a PIN and without.
+func TestSelect(t *testing.T) {
+	for _, pin := range []string{"", "1234"} {
+		f := newFinger()
+		key := newKey(t, emulator.Options{Presence: f.presence})
+		if pin != "" {
+			if err := key.SetPIN([]byte(pin)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		path, _ := plug(t, key)
+		d := open(t, path)
+		go func() {
+			<-f.waiting
+			close(f.touch)
+		}()
+		if err := d.Select(t.Context()); err != nil {
+			t.Errorf("PIN %q: %v", pin, err)
+		}
+		if n, err := d.PINRetries(t.Context()); pin != "" && (n != 8 || err != nil) {
+			t.Errorf("%d attempts left, %v", n, err)
+		}
+	}
+}
+
+// TestSelectIsCancelled: the key is dark, and of use.
+func TestSelectIsCancelled(t *testing.T) {
+	f := newFinger()
+	path, _ := plug(t, newKey(t, emulator.Options{Presence: f.presence}))
+	d := open(t, path)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-f.waiting
+		cancel()
+	}()
+	if err := d.Select(ctx); err != context.Canceled {
+		t.Error(err)
+	}
+	await(t, "dark", f.dark)
+	if _, err := d.GetInfo(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSilentAssertion finds out, without a touch, whether the key has a credential.
+func TestSilentAssertion(t *testing.T) {
+	var touches atomic.Int32
+	path, _ := plug(t, newKey(t, emulator.Options{Presence: func(context.Context, emulator.PresenceRequest) error {
+		touches.Add(1)
+		return nil
+	}}))
+	d := open(t, path)
+	made := register(t, d, registration("ada"))
+	r := signIn([]byte("another"), made.CredentialID)
+	r.Silent = true
+	list, err := d.GetAssertion(t.Context(), r)
+	if err != nil || len(list) != 1 || string(list[0].Credential.ID) != string(made.CredentialID) || touches.Load() != 1 {
+		t.Errorf("%v, %v, touched %d times", list, err, touches.Load())
+	}
+	r = signIn([]byte("another"))
+	r.Silent = true
+	if _, err := d.GetAssertion(t.Context(), r); !errors.Is(err, ctap.ErrNoCredentials) || touches.Load() != 1 {
+		t.Errorf("%v, touched %d times", err, touches.Load())
 	}
 }
