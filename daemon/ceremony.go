@@ -261,8 +261,9 @@ func (c *ceremony) send(dev fido.DeviceInfo, e ipc.Event) error {
 
 // PIN implements fido.Prompter.
 func (c *ceremony) PIN(ctx context.Context, p fido.PINPrompt) (fido.PIN, error) {
-	a, err := c.daemon.prompts.ask(ctx, &prompt{kind: ipc.EventPIN}, func(token string) error {
-		return c.send(p.Device, ipc.Event{Kind: ipc.EventPIN, Token: token, Retries: int(p.Retries), Wrong: p.Wrong})
+	a, err := c.daemon.prompts.ask(ctx, &prompt{kind: ipc.EventPIN, reserve: p.Reserved}, func(token string) error {
+		return c.send(p.Device, ipc.Event{
+			Kind: ipc.EventPIN, Token: token, Retries: int(p.Retries), Wrong: p.Wrong, Reserved: p.Reserved})
 	})
 	return fido.PIN(a.PIN), err
 }

@@ -24,6 +24,7 @@ type prompts struct {
 type prompt struct {
 	kind    ipc.EventKind
 	choices int             // of EventChoose
+	reserve bool            // of EventPIN: only the last attempts are left
 	answer  chan ipc.Answer // has room for the one answer
 }
 
@@ -101,6 +102,8 @@ func (q *prompt) accepts(a ipc.Answer) error {
 		problem = "the prompt asks for a choice"
 	case a.Choice != nil && (*a.Choice < 0 || *a.Choice >= q.choices):
 		problem = "there is no such account"
+	case a.PIN != nil && q.reserve && !a.Spend:
+		problem = "only the last attempts are left: give the PIN with spend, if the person says so"
 	case a.PIN != nil && !possible(a.PIN): // which would only cost an attempt
 		problem = "a PIN has 4 characters at least, 63 bytes of UTF-8 at most, and no NUL"
 	}

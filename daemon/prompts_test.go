@@ -23,6 +23,9 @@ func TestPromptAnswers(t *testing.T) {
 		asked  error // of ask, when put accepts
 	}{
 		{"pin", prompt{kind: ipc.EventPIN}, ipc.Answer{PIN: ipc.Secret("1234")}, nil, nil},
+		{"last attempts", prompt{kind: ipc.EventPIN, reserve: true}, ipc.Answer{PIN: ipc.Secret("1234")}, ipc.WrongAnswer{}, nil},
+		{"last attempts, spent", prompt{kind: ipc.EventPIN, reserve: true}, ipc.Answer{PIN: ipc.Secret("1234"), Spend: true}, nil, nil},
+		{"last attempts, declined", prompt{kind: ipc.EventPIN, reserve: true}, ipc.Answer{Decline: true}, nil, fido.ErrDeclined},
 		{"decline", prompt{kind: ipc.EventPIN}, ipc.Answer{Decline: true}, nil, fido.ErrDeclined},
 		{"choice", prompt{kind: ipc.EventChoose, choices: 2}, ipc.Answer{Choice: number(1)}, nil, nil},
 		{"nothing", prompt{kind: ipc.EventPIN}, ipc.Answer{}, ipc.WrongAnswer{}, nil},

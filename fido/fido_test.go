@@ -79,6 +79,9 @@ type person struct {
 
 func (p *person) PIN(_ context.Context, prompt PINPrompt) (PIN, error) {
 	p.seen = append(p.seen, fmt.Sprintf("pin retries=%d wrong=%v", prompt.Retries, prompt.Wrong))
+	if prompt.Reserved {
+		p.seen = append(p.seen, "reserved")
+	}
 	if len(p.pins) == 0 {
 		return nil, ErrDeclined
 	}
@@ -242,6 +245,18 @@ func TestRegister(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestReservedAttempts: the person is told when a PIN would cost one of the last attempts.
+func TestReservedAttempts(t *testing.T) {
+	key := &scriptedKey{info: ctap.GetInfoResponse{Options: options("clientPin")}, retries: 3, errs: []error{ctap.ErrPINInvalid}}
+	who := &person{pins: []string{"0000", "1234"}}
+	if _, err := SignIn(t.Context(), alone(key), who, &SignInOptions{UserVerification: Required}); !errors.Is(err, ErrBadAnswer) {
+		t.Error(err) // a key without accounts
+	}
+	if want := []string{"pin retries=3 wrong=false", "touch", "pin retries=2 wrong=true", "reserved", "touch"}; !slices.Equal(who.seen, want) {
+		t.Errorf("the person saw %q, want %q", who.seen, want)
 	}
 }
 

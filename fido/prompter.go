@@ -26,7 +26,12 @@ type PINPrompt struct {
 	Device  DeviceInfo
 	Retries uint // attempts left before the key blocks its PIN for good
 	Wrong   bool // the PIN typed before was wrong
+	// Reserved is true for the last attempts: they are spent with the person's explicit word alone.
+	Reserved bool
 }
+
+// reservedAttempts are those that a person must not lose by a slip: what remains to try a PIN that was found again.
+const reservedAttempts = 2
 
 // ErrDeclined is a person's refusal to answer a prompt.
 var ErrDeclined = errors.New("the prompt was declined")

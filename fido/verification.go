@@ -122,7 +122,8 @@ func (c *ceremony) withPIN(ctx context.Context, wrong bool, operation func(uv bo
 	if retries == 0 {
 		return false, ctap.ErrPINBlocked
 	}
-	pin, err := c.prompt.PIN(ctx, PINPrompt{Device: c.device, Retries: retries, Wrong: wrong})
+	pin, err := c.prompt.PIN(ctx, PINPrompt{
+		Device: c.device, Retries: retries, Wrong: wrong, Reserved: retries <= reservedAttempts})
 	defer pin.Wipe()
 	if errors.Is(err, ErrDeclined) && wrong {
 		return false, &PINError{ctap.ErrPINInvalid, retries} // what happened before is what the person should hear of

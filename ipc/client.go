@@ -34,7 +34,8 @@ type Prompter interface {
 	// Passed says that one of several keys can't serve, and Chosen which one was touched.
 	Passed(e Event)
 	Chosen(e Event)
-	// PIN asks for the PIN of the key; the client wipes what it gets.
+	// PIN asks for the PIN of the key; the client wipes what it gets. Where e.Reserved, a PIN is the person's explicit word
+	// that one of the last attempts may be spent.
 	PIN(ctx context.Context, e Event) (Secret, error)
 	// Choose asks for one of e.Accounts and gives its index.
 	Choose(ctx context.Context, e Event) (int, error)
@@ -170,9 +171,12 @@ func (c *Client) answer(ctx context.Context, e Event, p Prompter) error {
 		pin, askErr := p.PIN(ctx, e)
 		defer pin.Wipe()
 		err = askErr
-		b = append(make([]byte, 0, len(b)+pin.maxJSON()+16), b...)
+		b = append(make([]byte, 0, len(b)+pin.maxJSON()+32), b...)
 		defer func() { clear(b[:cap(b)]) }()
 		b = pin.AppendJSON(append(b, `,"pin":`...))
+		if e.Reserved {
+			b = append(b, `,"spend":true`...)
+		}
 	case EventChoose:
 		var choice int
 		choice, err = p.Choose(ctx, e)

@@ -67,6 +67,7 @@ type Event struct {
 	Token    string    `json:"token,omitempty"`
 	Retries  int       `json:"retries,omitempty"`
 	Wrong    bool      `json:"wrong,omitempty"`
+	Reserved bool      `json:"reserved,omitempty"`
 	Accounts []Account `json:"accounts,omitempty"`
 	Error    string    `json:"error,omitempty"`
 	Problem  string    `json:"problem,omitempty"`
@@ -96,6 +97,7 @@ type CeremonyReply struct {
 type Answer struct {
 	Token   string `json:"token"`
 	PIN     Secret `json:"pin,omitempty"`
+	Spend   bool   `json:"spend,omitempty"`
 	Choice  *int   `json:"choice,omitempty"`
 	Decline bool   `json:"decline,omitempty"`
 }

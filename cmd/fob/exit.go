@@ -32,7 +32,7 @@ func exitCode(err error) int {
 		return exitNotRunning
 	case errors.Is(err, relyingparty.ErrNotVerified), errors.Is(err, errClone):
 		return exitNotVerified
-	case errors.Is(err, errNoTerminal), errors.Is(err, program.ErrPINLength):
+	case errors.Is(err, errNoTerminal), errors.Is(err, errReserved), errors.Is(err, program.ErrPINLength):
 		return exitPIN
 	case errors.Is(err, errLost), errors.As(err, new(*lostKey)):
 		return exitDevice

@@ -21,6 +21,7 @@ import (
 
 var (
 	errNoTerminal = errors.New("a PIN is needed, and there is no terminal to ask for it; give it with --pin-fd")
+	errReserved   = errors.New("the key has only its last PIN attempts left; give the PIN with --last-attempts if it is surely right")
 	errNoChoice   = errors.New("several accounts match, and there is no terminal to choose one")
 )
 
@@ -28,13 +29,15 @@ var (
 type person struct {
 	out   io.Writer
 	json  *bool
-	pinFD int // -1 for none
+	pinFD int  // -1 for none
+	last  bool // the last attempts of a PIN may be spent
 
 	names map[string]string // of accounts, by user handle in base64url; a key that verified nobody tells none
 }
 
 func (p *person) flags(f *pflag.FlagSet) {
 	f.IntVar(&p.pinFD, "pin-fd", -1, "read the key's PIN from file descriptor `N`, up to a line feed, instead of asking for it")
+	f.BoolVar(&p.last, "last-attempts", false, "with --pin-fd, spend the last attempts before the key blocks its PIN for good")
 }
 
 // Waiting implements ipc.Prompter.
@@ -86,6 +89,9 @@ func (p *person) PIN(ctx context.Context, e ipc.Event) (ipc.Secret, error) {
 		if e.Wrong { // there is no other PIN to try
 			return nil, ipc.ErrDeclined
 		}
+		if e.Reserved && !p.last {
+			return nil, errReserved
+		}
 		pin, err := program.ReadPIN(ctx, p.pinFD)
 		return ipc.Secret(pin), err
 	}
@@ -97,6 +103,11 @@ func (p *person) PIN(ctx context.Context, e ipc.Event) (ipc.Secret, error) {
 	if e.Wrong {
 		fmt.Fprintln(t, "wrong PIN")
 	}
+	if e.Reserved {
+		if err := p.lastAttempts(ctx, t, e); err != nil {
+			return nil, err
+		}
+	}
 	for {
 		left := plural(e.Retries, "attempt", "attempts")
 		pin, err := t.secret(ctx, fmt.Sprintf("PIN of %s, %s left: ", describe(e), left))
@@ -106,6 +117,18 @@ func (p *person) PIN(ctx context.Context, e ipc.Event) (ipc.Secret, error) {
 		}
 		return ipc.Secret(pin), err
 	}
+}
+
+// lastAttempts asks whether one of the last attempts may be spent.
+func (p *person) lastAttempts(ctx context.Context, t *terminal, e ipc.Event) error {
+	fmt.Fprintf(t, "%s: %s left, then it blocks its PIN for good, and only a reset helps, which erases it\n",
+		describe(e), plural(e.Retries, "attempt", "attempts"))
+	fmt.Fprint(t, "type yes to go on: ")
+	line, err := t.line(ctx)
+	if err == nil && strings.TrimSpace(line) != "yes" {
+		err = ipc.ErrDeclined
+	}
+	return err
 }
 
 // Choose implements ipc.Prompter.

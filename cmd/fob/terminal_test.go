@@ -215,6 +215,24 @@ func TestThreeWrongPINs(t *testing.T) {
 	s.exits(5)
 }
 
+// The last attempts are not spent but by the word "yes".
+func TestLastAttempts(t *testing.T) {
+	s := newScreen(t, "1234")
+	s.run("fob emulate control --socket $XDG_RUNTIME_DIR/fob/fob.sock retries --pin 2 && " + register)
+	s.sees(`fob emulated key \w{8}: 2 attempts left, then it blocks its PIN for good, and only a reset helps, which erases it\r\n`)
+	s.sees(`type yes to go on: $`)
+	s.types("y\n")
+	s.sees(`fob: declined\r\n`)
+	s.exits(8)
+	s.run(register)
+	s.sees(`type yes to go on: $`)
+	s.types("yes\n")
+	s.sees(`PIN of fob emulated key \w{8}, 2 attempts left: $`)
+	s.types("1234\n")
+	s.sees(`registered`)
+	s.exits(0)
+}
+
 // A PIN that no key can have costs no attempt.
 func TestImpossiblePINAsksAgain(t *testing.T) {
 	s := newScreen(t, "1234")
