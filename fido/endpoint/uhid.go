@@ -24,7 +24,7 @@ var (
 	ErrNoUHID = errors.New("no " + uhidPath + ": load the kernel's module (modprobe uhid), outside of a container")
 	// ErrUHIDPermission means that this user may not make devices. It comes with fs.ErrPermission.
 	ErrUHIDPermission = errors.New("no permission for " + uhidPath + ": run as root, or give a group access by the udev" +
-		` rule KERNEL=="uhid", GROUP="...", MODE="0660"`)
+		` rule KERNEL=="uhid", GROUP="...", MODE="0660", OPTIONS+="static_node=uhid"`)
 	// ErrUHIDText means that a name is too long, or not printable ASCII.
 	ErrUHIDText = errors.New("name or serial number is not printable ASCII of at most 127 or 63 characters")
 )
