@@ -1,5 +1,6 @@
 # make demo    the main job, as a user sees it
 # make test    all checks and tests
+# make lab     the scenarios that need a real kernel, in a virtual machine; SCENARIOS="fobd rights" for some of them
 # make bench   what things cost, as ratios to a baseline measured in the same run
 # make fuzz    each fuzz target for FUZZTIME
 # make build   the three programs, in bin/
@@ -8,7 +9,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 FUZZTIME ?= 30s
 LDFLAGS   = -X fob/cmd/internal/program.Version=$(VERSION) -X main.version=$(VERSION)
 
-.PHONY: build demo test check race bench fuzz clean packages test-packages
+.PHONY: build demo test check race lab bench fuzz clean packages test-packages lab-packages
 
 build: packages
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/fob ./cmd/fobd
@@ -21,13 +22,18 @@ test: test-packages check race
 
 check: test-packages
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
-	shellcheck .ci/packages .ci/run .ci/fuzz testdata/demo testdata/clients/list.sh
+	shellcheck -x .ci/packages .ci/run .ci/fuzz testdata/demo testdata/clients/list.sh \
+		packaging/lab/lab packaging/lab/image packaging/lab/setup packaging/lab/guest packaging/lab/steps \
+		packaging/lab/scenarios/*
 	go vet ./... ./testdata/ratios
 	go tool staticcheck ./... ./testdata/ratios
 
 race: test-packages
 	go test -race ./... ./testdata/ratios
-	@[ -w /dev/uhid ] || echo "NOT RUN: 1 kind of endpoint, a real hidraw device: there is no /dev/uhid here"
+	@[ -w /dev/uhid ] || echo "NOT RUN: 1 kind of endpoint, a real hidraw device: there is no /dev/uhid here; 'make lab' tests it"
+
+lab: lab-packages build
+	@packaging/lab/lab bin $(SCENARIOS)
 
 bench: test-packages
 	go test -run '^$$' -bench . ./... | go run ./testdata/ratios
@@ -43,3 +49,6 @@ packages:
 
 test-packages:
 	@.ci/packages test
+
+lab-packages:
+	@.ci/packages lab
