@@ -38,9 +38,15 @@ func (h host) WriteReport(_ context.Context, r ctaphid.Report) error {
 	return h.write(append([]byte{0}, r[:]...))
 }
 
+// write goes on where a signal of Go's runtime has interrupted it, which may be in the middle of a record on a terminal
+// that has no more room.
 func (h host) write(record []byte) error {
-	if n, err := unix.Write(h.fd, record); err != nil || n != len(record) {
-		return errors.Join(err, errors.New("short write"))
+	for len(record) > 0 {
+		n, err := unix.Write(h.fd, record)
+		if err != nil && err != unix.EINTR {
+			return err
+		}
+		record = record[max(n, 0):]
 	}
 	return nil
 }
