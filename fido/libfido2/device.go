@@ -31,7 +31,7 @@ const (
 // Device is an open key. It implements fido.Authenticator.
 type Device struct {
 	path string
-	node unix.Stat_t
+	node int           // its node, opened a second time to see whether the key is still there; -1 where there is none
 	turn chan struct{} // a semaphore: who has put a value in may use what follows
 	dev  *C.fido_dev_t // nil once closed
 	gone bool          // nothing more can come of it
@@ -41,16 +41,19 @@ var _ fido.Authenticator = (*Device)(nil)
 
 // Open opens the key at path: fido.ErrNoDevice, ErrDenied, ErrDeviceBusy, ErrNotFIDO2 or ErrDeviceGone. It takes up to
 // three seconds. The caller closes the device.
-func Open(path string) (*Device, error) {
+func Open(path string) (_ *Device, err error) {
 	if strings.IndexByte(path, 0) >= 0 {
 		return nil, fido.ErrNoDevice
 	}
 	d := &Device{path: path, turn: make(chan struct{}, 1)}
-	release, err := d.probe()
-	if err != nil {
+	if err := d.probe(); err != nil {
 		return nil, err
 	}
-	defer release()
+	defer func() {
+		if err != nil {
+			unix.Close(d.node)
+		}
+	}()
 	cPath := C.CString(path)
 	defer C.free(unsafe.Pointer(cPath))
 	dev := C.fido_dev_new()
@@ -78,6 +81,7 @@ func (d *Device) Close() error {
 		return os.ErrClosed
 	}
 	C.fob_close(d.dev)
+	unix.Close(d.node)
 	d.dev = nil
 	return nil
 }

@@ -14,30 +14,32 @@ import (
 	"fob/fido/ctap"
 )
 
-// probe finds out what libfido2 would not say: why a node can't be opened. It keeps the node open until release is
-// called, so that an emulated key doesn't see us go and come back. Also, libfido2 would wait twenty seconds for a lock.
-func (d *Device) probe() (release func(), err error) {
+// probe finds out what libfido2 would not say: why a node can't be opened. It keeps the node open, so that an
+// emulated key doesn't see us go and come back. Also, libfido2 would wait twenty seconds for a lock.
+func (d *Device) probe() error {
+	d.node = -1
 	if strings.HasPrefix(d.path, "/sys/") { // a kernel NFC device has no node
-		if err := unix.Stat(d.path, &d.node); err != nil {
-			return nil, openError(err)
+		if err := unix.Access(d.path, unix.F_OK); err != nil {
+			return openError(err)
 		}
-		return func() {}, nil
+		return nil
 	}
 	fd, err := unix.Open(d.path, unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, openError(err)
+		return openError(err)
 	}
-	release = func() { unix.Close(fd) }
-	if err := unix.Fstat(fd, &d.node); err != nil || d.node.Mode&unix.S_IFMT != unix.S_IFCHR {
-		release()
-		return nil, fmt.Errorf("%w (not a character device)", fido.ErrNoDevice)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR {
+		unix.Close(fd)
+		return fmt.Errorf("%w (not a character device)", fido.ErrNoDevice)
 	}
 	if unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == unix.EWOULDBLOCK {
-		release()
-		return nil, fido.ErrDeviceBusy
+		unix.Close(fd)
+		return fido.ErrDeviceBusy
 	}
 	unix.Flock(fd, unix.LOCK_UN) // libfido2 wants it itself
-	return release, nil
+	d.node = fd
+	return nil
 }
 
 func openError(err error) error {
@@ -68,10 +70,15 @@ func (d *Device) explain(r C.int, overdue bool) error {
 	}
 }
 
-// present reports whether the device is still at its path.
+// present reports whether the device is still there. Of a hidraw device the kernel wakes those who wait before it takes
+// the node away, so to look for the node would be too early; but the open node has hung up by then.
 func (d *Device) present() bool {
-	var now unix.Stat_t
-	return unix.Stat(d.path, &now) == nil && now.Rdev == d.node.Rdev && now.Ino == d.node.Ino
+	if d.node < 0 {
+		return unix.Access(d.path, unix.F_OK) == nil
+	}
+	fds := []unix.PollFd{{Fd: int32(d.node)}}
+	unix.Poll(fds, 0) // when a signal interrupts it, nothing has happened
+	return fds[0].Revents&(unix.POLLHUP|unix.POLLERR) == 0
 }
 
 // internal maps libfido2's own codes, which are negative.
