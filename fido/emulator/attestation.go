@@ -111,7 +111,7 @@ func (a *Authenticator) attestationKey() (*batch, error) {
 	return b, a.update(func(s *state) { s.Batch = b })
 }
 
-// enterpriseKey gives the key whose certificate names this very authenticator, by the first 8 bytes of its ID in hex.
+// enterpriseKey gives the key whose certificate names this very authenticator, by a serial number of 8 random bytes.
 func (a *Authenticator) enterpriseKey() (*batch, error) {
 	if a.state.Enterprise != nil {
 		return a.state.Enterprise, nil
@@ -128,7 +128,7 @@ func (a *Authenticator) enterpriseKey() (*batch, error) {
 // EnterpriseRoot gives the certificate, DER, of the CA behind enterprise attestation.
 func (a *Authenticator) EnterpriseRoot() ([]byte, error) {
 	<-a.turn
-	defer func() { a.turn <- struct{}{} }()
+	defer a.endTurn()
 	b, err := a.enterpriseKey()
 	if err != nil {
 		return nil, err
@@ -160,7 +160,7 @@ func (a *Authenticator) chooseAttestation(req *ctap.MakeCredentialRequest) Attes
 // AttestationRoot gives the certificate, DER, of the CA behind basic attestation, for a relying party to trust.
 func (a *Authenticator) AttestationRoot() ([]byte, error) {
 	<-a.turn
-	defer func() { a.turn <- struct{}{} }()
+	defer a.endTurn()
 	b, err := a.attestationKey()
 	if err != nil {
 		return nil, err

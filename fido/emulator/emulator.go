@@ -188,10 +188,22 @@ func (a *Authenticator) ServeCTAP(ctx context.Context, req ctap.Request, keepali
 	if err != nil {
 		resp = fail(err)
 	}
-	if len(req.Payload) > 0 {
-		a.log.Debug("request", "command", req.Payload[0], "channel", req.Channel, "status", resp[0])
-	}
+	a.note(req, resp)
 	return resp
+}
+
+// note logs what was asked and how it ended, and nothing that was said.
+func (a *Authenticator) note(req ctap.Request, resp ctap.Response) {
+	command, status := "u2f", ""
+	switch {
+	case req.U2F && len(resp) >= 2:
+		status = fmt.Sprintf("0x%x", []byte(resp[len(resp)-2:]))
+	case !req.U2F && len(req.Payload) > 0:
+		command, status = ctap.Command(req.Payload[0]).String(), ctap.StatusCode(resp[0]).Name()
+	default:
+		return
+	}
+	a.log.Debug("request", "command", command, "channel", req.Channel, "status", status)
 }
 
 // request is what the commands know of the transport that called them.

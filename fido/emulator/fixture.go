@@ -16,7 +16,7 @@ var ErrStateExists = errors.New("the state file exists already")
 // Export gives the key's state as a fixture.
 func (a *Authenticator) Export() ([]byte, error) {
 	<-a.turn
-	defer func() { a.turn <- struct{}{} }()
+	defer a.endTurn()
 	return a.state.encode()
 }
 

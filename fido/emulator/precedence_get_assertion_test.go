@@ -85,7 +85,7 @@ var getAssertionFaults = []fault{
 	{"step 9.2.1.2: declined", choices{"touch": "declines", "finger": "", "up": ""}, ctap.ErrOperationDenied},
 	{"step 9.2.1.2: late", choices{"touch": "is late", "finger": "", "up": "true"}, ctap.ErrOperationDenied},
 	{"step 10.1, §12.3: largeBlobKey is false", choices{"largeBlobKey": "false"}, ctap.ErrInvalidOption},
-	{"step 10.1, §12.5: hmac-secret, up is false",
+	{"step 10.1, §12.7: hmac-secret, up is false",
 		choices{"hmac-secret": "salts", "up": "false", "finger": ""}, ctap.ErrUnsupportedOption},
 }
 

@@ -137,7 +137,7 @@ func withFingerprints(p Profile) Profile {
 // sensorOnly is a key whose PIN is for managing it alone.
 func sensorOnly(p Profile) Profile {
 	p = withFingerprints(p)
-	p.Name, p.Summary = "sensor-only", "fingerprint, and ceremonies take no PIN (noMcGaPermissionsWithClientPin)"
+	p.Name, p.Summary = "sensor-only", "fingerprint, and ceremonies want a finger, not the PIN"
 	p.AAGUID = ctap.AAGUID{0xa0, 0x52, 0x71, 0x3d, 0x1e, 0x6f, 0x45, 0x88, 0x8d, 0x02, 0x3c, 0x90, 0x4b, 0xb5, 0x6c, 0x19}
 	p.NoMcGaPermissionsWithClientPIN = true
 	return p
@@ -172,7 +172,7 @@ var likeYubiKey54 = Profile{
 // likeYubiKeyBio is like a YubiKey Bio of firmware 5.6.4.
 var likeYubiKeyBio = Profile{
 	Name:                        "like-yubikey-bio",
-	Summary:                     "limits and options of a YubiKey Bio, firmware 5.6.4: fingerprint, alwaysUv",
+	Summary:                     "limits and options of a YubiKey Bio, firmware 5.6.4",
 	AAGUID:                      ctap.AAGUID{0xb9, 0x03, 0xe6, 0x2f, 0x44, 0xd1, 0x4c, 0x0d, 0x8f, 0x5a, 0x16, 0x9e, 0x73, 0x20, 0xca, 0x56},
 	Versions:                    []string{ctap.VersionU2F, ctap.VersionFIDO20, ctap.VersionFIDO21Pre, ctap.VersionFIDO21},
 	FirmwareVersion:             0x50604,
@@ -231,7 +231,7 @@ var likeNitrokey3 = Profile{
 // counterless is like what a passkey provider keeps: no counter, no U2F, no wink.
 var counterless = Profile{
 	Name:                  "counterless",
-	Summary:               "no signature counter, no U2F, no wink, as of credentials that are copied between devices",
+	Summary:               "no signature counter, U2F and wink, as of synced passkeys",
 	AAGUID:                ctap.AAGUID{0x7f, 0x26, 0x5c, 0xb1, 0x93, 0x0a, 0x40, 0xe8, 0xa1, 0x3d, 0x54, 0x6e, 0xf0, 0x8b, 0x2d, 0x41},
 	Versions:              []string{ctap.VersionFIDO20, ctap.VersionFIDO21},
 	DeviceVersion:         [3]byte{0, 1, 0},
@@ -256,7 +256,7 @@ var counterless = Profile{
 // countersApart is a key that does not let relying parties link its credentials by the counter.
 var countersApart = func() Profile {
 	p := fido21
-	p.Name, p.Summary = "counters-apart", "fido2.1 with a signature counter for each discoverable credential"
+	p.Name, p.Summary = "counters-apart", "fido2.1 with a counter for each discoverable credential"
 	p.AAGUID = ctap.AAGUID{0xce, 0x90, 0x1b, 0x37, 0x68, 0x5d, 0x42, 0xf4, 0xbb, 0x70, 0x2a, 0x13, 0x9f, 0xd6, 0x05, 0x8c}
 	p.SignCounter = CounterPerCredential
 	return p
