@@ -36,7 +36,7 @@ var faults = []string{
 	"unplug after makeCredential -> unplug after makeCredential 1",
 	"unplug in apdu 9",
 	"status pin-blocked on clientPIN 2 -> status PIN_BLOCKED on clientPIN 2",
-	"status CTAP2_ERR_PIN_BLOCKED after getPINToken 1+ -> status PIN_BLOCKED after getPINToken 1+",
+	"status CTAP2_ERR_PIN_BLOCKED after getPINToken 1+ -> status PIN_BLOCKED after getPinToken 1+",
 	"status 0xee on any 1",
 	"status 50 on any 1 -> status PIN_BLOCKED on any 1",
 	"status 0x6a80 on u2fAuthenticate 1",

@@ -149,7 +149,7 @@ func TestForeignClients(t *testing.T) {
 		{"unplug after makeCredential", "make", rx},
 		{"status KEY_STORE_FULL on makeCredential", "make", "FIDO_ERR_KEY_STORE_FULL"},
 		{"status 0xee after makeCredential", "make", "FIDO_ERR_UNKNOWN"},
-		{"status PIN_AUTH_BLOCKED on getPINToken", "make with PIN", "FIDO_ERR_PIN_AUTH_BLOCKED"},
+		{"status PIN_AUTH_BLOCKED on getPinToken", "make with PIN", "FIDO_ERR_PIN_AUTH_BLOCKED"},
 		{"status 0x6a80 on u2fRegister", "make by U2F", rx},
 		{"garbage on makeCredential", "make", "FIDO_ERR_RX_NOT_CBOR"},
 		{"truncate on makeCredential", "make", "FIDO_ERR_RX_NOT_CBOR"},
@@ -161,7 +161,7 @@ func TestForeignClients(t *testing.T) {
 		{"hang silent on makeCredential", "make", waits},
 		{"delay 300ms on makeCredential", "make", "ok"},
 		{"slow 300ms on makeCredential", "make", "ok"},
-		{"clock 11m after getPINToken", "make with PIN", "FIDO_ERR_PIN_AUTH_INVALID"},
+		{"clock 11m after getPinToken", "make with PIN", "FIDO_ERR_PIN_AUTH_INVALID"},
 		{"pin-retries 0", "make with PIN", "FIDO_ERR_PIN_BLOCKED"},
 		{"pin-auth-blocked", "make with PIN", "FIDO_ERR_PIN_AUTH_BLOCKED"},
 	} {

@@ -10,7 +10,7 @@ import (
 // anyKind is each command.
 const anyKind = "any"
 
-// Kinds that are no command of CTAP2, but all those of U2F.
+// kindU2F is each command of U2F.
 const kindU2F = "u2f"
 
 // subcommands of authenticatorClientPIN have kinds of their own. That there are three ways to a token is of no concern
@@ -20,9 +20,9 @@ var subcommands = map[ctap.Subcommand]string{
 	ctap.SubcommandGetKeyAgreement:                          "getKeyAgreement",
 	ctap.SubcommandSetPIN:                                   "setPIN",
 	ctap.SubcommandChangePIN:                                "changePIN",
-	ctap.SubcommandGetPINToken:                              "getPINToken",
-	ctap.SubcommandGetPINUVAuthTokenUsingUVWithPermissions:  "getPINToken",
-	ctap.SubcommandGetPINUVAuthTokenUsingPINWithPermissions: "getPINToken",
+	ctap.SubcommandGetPINToken:                              "getPinToken",
+	ctap.SubcommandGetPINUVAuthTokenUsingUVWithPermissions:  "getPinToken",
+	ctap.SubcommandGetPINUVAuthTokenUsingPINWithPermissions: "getPinToken",
 	ctap.SubcommandGetUVRetries:                             "getUVRetries",
 }
 
@@ -40,7 +40,7 @@ var (
 		ctap.CommandBioEnrollment.String(), ctap.CommandCredentialManagement.String(), ctap.CommandSelection.String(),
 		ctap.CommandLargeBlobs.String(), ctap.CommandConfig.String(), ctap.CommandBioEnrollmentPreview.String(),
 		ctap.CommandCredentialManagementPreview.String(),
-		"getPINRetries", "getKeyAgreement", "setPIN", "changePIN", "getPINToken", "getUVRetries",
+		"getPINRetries", "getKeyAgreement", "setPIN", "changePIN", "getPinToken", "getUVRetries",
 	}
 	u2fKinds = []string{kindU2F, "u2fRegister", "u2fAuthenticate", "u2fVersion"}
 	kinds    = slices.Concat([]string{anyKind}, ctap2Kinds, u2fKinds)
