@@ -108,7 +108,7 @@ func (e *Emulator) Remove(ctx context.Context, key string) error {
 	return e.call(ctx, MethodRemove, WhichKey{key}, nil)
 }
 
-// plugTime is how long plugging a key in may take; pcscd and udev may be slow.
+// plugTime is how long plugging a key in may take, more than whoever does it allows.
 const plugTime = 30 * time.Second
 
 // Insert puts a key in again and gives its path.

@@ -27,16 +27,17 @@ func (a *app) emulateControl() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "control",
 		Short: "Touch emulated keys, take them out and put them in, and more",
-		Long: `control plays the person who uses emulated keys, and does with them what no host can: those of
-'fob emulate --control', or with --socket those of any socket, such as that of 'fobd --emulator'.
+		Long: `control plays the person who uses emulated keys, and does with them what no
+host can: those of 'fob emulate --control', or with --socket those of any
+socket, such as that of 'fobd --emulator'.
 
 KEY is the id of a key, or its path. It may be left out where there is one key.
 
 Exit codes:
-    0  done                              4  no such key, or it is lost, or can't be inserted
-    1  another failure                   6  the key does not wait for that, is in or out already,
-    2  wrong usage                          or has no such thing
-    3  nobody serves the socket        130  interrupted`,
+    0  done                        4  no such key, it is lost, or can't be inserted
+    1  another failure             6  the key does not wait for that, is in or out
+    2  wrong usage                    already, or has no such thing
+    3  nobody serves the socket  130  interrupted`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 		PersistentPreRun: func(c *cobra.Command, _ []string) {
@@ -92,7 +93,7 @@ func (x *control) done(v any, format string, args ...any) error {
 var nothing = struct{}{}
 
 func (x *control) list() *cobra.Command {
-	return x.command("list [KEY]", "List the keys: where they are, what they wait for, their counters",
+	return x.command("list [KEY]", "List the keys: where, what they wait for, their counters",
 		func(ctx context.Context, args []string) error {
 			keys, err := x.keys.Keys(ctx, args[0])
 			if err != nil {
@@ -210,7 +211,7 @@ func (x *control) finger() *cobra.Command {
 }
 
 func (x *control) policy() *cobra.Command {
-	return x.command("policy POLICY [KEY]", "Say who touches a key: auto, deny, never (but control), delay=2s, or ask",
+	return x.command("policy POLICY [KEY]", "Say who touches a key: auto, deny, never, delay=2s, or ask",
 		func(ctx context.Context, args []string) error {
 			if err := x.keys.SetPolicy(ctx, ipc.PolicyRequest{Policy: args[0], Key: args[1]}); err != nil {
 				return err
@@ -250,7 +251,7 @@ func (x *control) plugging(usage, short string,
 
 func (x *control) nextError() *cobra.Command {
 	command, times := "", 1
-	c := x.command("next-error STATUS [KEY]", "Make the next requests to a key fail, such as with PIN_BLOCKED or 0x32",
+	c := x.command("next-error STATUS [KEY]", "Make the next requests to a key fail, such as by PIN_BLOCKED",
 		func(ctx context.Context, args []string) error {
 			r := ipc.NextErrorRequest{Status: args[0], Key: args[1], Command: command, Times: &times}
 			if err := x.keys.SetNextError(ctx, r); err != nil {
@@ -292,7 +293,7 @@ func (x *control) retries() *cobra.Command {
 }
 
 func (x *control) clock() *cobra.Command {
-	return x.command("clock DURATION [KEY]", "Put the clock of a key forward, such as by 30s or 11m, whole seconds",
+	return x.command("clock DURATION [KEY]", "Put the clock of a key forward, such as by 30s or 11m",
 		func(ctx context.Context, args []string) error {
 			d, err := time.ParseDuration(args[0])
 			if err != nil || d < 0 || d%time.Second != 0 {
@@ -348,7 +349,7 @@ func (x *control) printEvent(e ipc.KeyEvent) error {
 	case ipc.KeyWaiting:
 		text = "waits for " + waitText(e.Question)
 	case ipc.KeyAnswered:
-		text = e.Outcome + " for " + waitText(e.Question)
+		text = waitText(e.Question) + ": " + e.Outcome
 	case ipc.KeyCommand:
 		text = "answered " + e.Command
 		if e.Status != nil && e.StatusName == "" {

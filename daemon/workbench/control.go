@@ -3,6 +3,7 @@ package workbench
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -199,13 +200,11 @@ func failure(in *ipc.NextErrorRequest) (f emulator.Failure, err error) {
 			return f, ipc.ParameterInvalid{Parameter: "command", Problem: err.Error()}
 		}
 	}
-	if in.Times != nil {
-		if *in.Times < 0 || *in.Times > maxTimes {
-			return f, ipc.ParameterInvalid{Parameter: "times", Problem: "it is from 0 to 1000000"}
-		}
-		f.Times = uint(*in.Times)
+	times, err := upTo("times", in.Times, maxTimes)
+	if times != nil {
+		f.Times = *times
 	}
-	return f, nil
+	return f, err
 }
 
 func (w *Workbench) setRetries(ctx context.Context, c *varlink.Call) (any, error) {
@@ -218,18 +217,16 @@ func (w *Workbench) setRetries(ctx context.Context, c *varlink.Call) (any, error
 		return nil, err
 	}
 	r := emulator.Retries{AuthBlocked: in.AuthBlocked}
-	if r.PIN, err = unsigned("pin", in.PIN); err != nil {
+	if r.PIN, err = upTo("pin", in.PIN, maxPINRetries); err != nil {
 		return nil, err
 	}
-	if r.UV, err = unsigned("uv", in.UV); err != nil {
+	if r.UV, err = upTo("uv", in.UV, maxUVRetries); err != nil {
 		return nil, err
 	}
 	err = k.SetRetries(ctx, r)
 	switch {
 	case err == nil:
 		return nil, nil
-	case errors.Is(err, emulator.ErrRetries):
-		return nil, ipc.ParameterInvalid{Parameter: "retries", Problem: err.Error()}
 	case errors.Is(err, ctap.ErrInvalidCommand) && !k.PIN && in.UV == nil:
 		return nil, ipc.NotSupported{Key: k.ID, What: "PIN"}
 	case errors.Is(err, ctap.ErrInvalidCommand):
@@ -241,12 +238,13 @@ func (w *Workbench) setRetries(ctx context.Context, c *varlink.Call) (any, error
 	}
 }
 
-func unsigned(name string, n *int) (*uint, error) {
+// upTo is the value of a parameter from 0 to most; nil where it is missing.
+func upTo(name string, n *int, most int) (*uint, error) {
 	if n == nil {
 		return nil, nil
 	}
-	if *n < 0 {
-		return nil, ipc.ParameterInvalid{Parameter: name, Problem: "it is negative"}
+	if *n < 0 || *n > most {
+		return nil, ipc.ParameterInvalid{Parameter: name, Problem: fmt.Sprintf("it is from 0 to %d", most)}
 	}
 	u := uint(*n)
 	return &u, nil

@@ -14,9 +14,11 @@ import (
 )
 
 const (
-	maxPiece = 16               // items in one reply, which then has some 64 KiB at most
-	maxTimes = 1_000_000        // of SetNextError
-	plugTime = 20 * time.Second // to plug a key in again; pcscd and udev may be slow
+	maxPiece      = 16        // items in one reply, which then has some 64 KiB at most
+	maxTimes      = 1_000_000 // of SetNextError
+	maxPINRetries = 8         // of SetRetries, as maxUVRetries
+	maxUVRetries  = 3
+	plugTime      = 20 * time.Second // to plug a key in again; pcscd and udev may be slow
 )
 
 // Serve answers the connections of l until ctx ends. Only processes of our own user are served. It closes l.
