@@ -84,30 +84,33 @@ func (a *app) emulate() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "emulate",
 		Short: "Run emulated security keys, for tests and CI",
-		Long: `emulate runs an emulated security key, or many, until it is interrupted. They protect nothing: use them
-for tests alone. At a pseudo-terminal, the default, they need no privileges.
+		Long: `emulate runs an emulated security key, or many, until it is interrupted. They
+protect nothing: use them for tests alone. At a pseudo-terminal, the default,
+they need no privileges.
 
 When a key is ready, one line of JSON says where other programs find it:
     {"id":"…","endpoint":"pty","path":"/dev/pts/N"}
-for 'fobd --device /dev/pts/N', 'fido2-token -I /dev/pts/N', 'ssh-keygen -O device=/dev/pts/N' and so on.
+for 'fobd --device /dev/pts/N', 'fido2-token -I /dev/pts/N',
+'ssh-keygen -O device=/dev/pts/N' and so on.
 
-Several keys: --count N, or --key once for each kind. Its value has the names of the flags, without dashes
-and with commas between: --key profile=u2f,touch=deny,count=3 --key state=a.json,uhid. The flags beside it
-are for all keys that say nothing else. A comma inside a value is written twice. In id, state and unix,
-{n} stands for the number of the key, from 1. When one can't be plugged in, all are taken out again.
+Several keys: --count N, or --key once for each kind. Its value has the names
+of the flags, without dashes and with commas between:
+    --key profile=u2f,touch=deny,count=3 --key state=a.json,uhid
+The flags beside it are for all keys that say nothing else. A comma inside a
+value is written twice. In id, state and unix, {n} stands for the number of the
+key, from 1. When one can't be plugged in, all are taken out again.
 
-With --control, 'fob emulate control' plays the person who touches the keys and takes them out and puts
-them in, and more; the line of JSON then has "control":"PATH" too.
+With --control, 'fob emulate control' plays the person who touches the keys and
+takes them out and puts them in, and more; the line of JSON then has
+"control":"PATH" too. --fault makes a key fail, as 'fob emulate faults' tells.
 
-A key that is lost by itself, such as when its virtual reader goes, is told of on standard error; the others
-go on. Exit codes: 0 when it was interrupted, 4 when a key was lost by then, 1 when a key could not be
-plugged in, 2 for wrong usage.
+A key that is lost by itself, such as when its virtual reader goes, is told of
+on standard error; the others go on. Exit codes: 0 when it was interrupted, 4
+when a key was lost by then, 1 when a key could not be plugged in, 2 for wrong
+usage.
 
 Models for --profile:
-` + program.Models() + `
---fault makes a key fail; --verbose tells each fault that has happened.
-
-` + fault.Grammar,
+` + program.Models(),
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			f.log = slog.New(slog.DiscardHandler)
@@ -123,8 +126,13 @@ Models for --profile:
 	f.flags(c.Flags())
 	r.flags(c.Flags())
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "log each command, its status code, and each fault")
-	c.AddCommand(a.emulateControl(), a.emulateReplay(), a.emulateExport(), a.emulateImport())
+	c.AddCommand(a.emulateControl(), a.emulateReplay(), a.emulateExport(), a.emulateImport(), emulateFaults())
 	return c
+}
+
+// emulateFaults is a page of help.
+func emulateFaults() *cobra.Command {
+	return &cobra.Command{Use: "faults", Short: "What --fault takes", Long: fault.Grammar}
 }
 
 // runEmulate runs the keys of a fleet until ctx ends, or no key is left.

@@ -48,17 +48,24 @@ func (k *keyFlags) flags(f *pflag.FlagSet) {
 	f.IntVar(&k.count, "count", 1, "run `N` such keys")
 }
 
+// usualControl stands for the path of the socket that 'fob emulate control' uses by itself.
+const usualControl = "default"
+
 func (f *fleet) flags(set *pflag.FlagSet) {
 	f.common.flags(set)
 	set.StringArrayVar(&f.specs, "key", nil, "run a key, or several, with these `OPTIONS`; may be repeated")
 	set.StringVar(&f.control, "control", "", "let 'fob emulate control' control the keys at the socket `PATH`; "+
 		"without =PATH at fob/emulator.sock in $XDG_RUNTIME_DIR")
-	set.Lookup("control").NoOptDefVal = ipc.DefaultEmulatorSocket()
+	set.Lookup("control").NoOptDefVal = usualControl
 }
 
 // parse makes keys of the flags in set.
 func (f *fleet) parse(set *pflag.FlagSet) (err error) {
-	if f.control != "" {
+	switch f.control {
+	case "":
+	case usualControl:
+		f.control = ipc.DefaultEmulatorSocket()
+	default:
 		if f.control, err = filepath.Abs(f.control); err != nil {
 			return err
 		}

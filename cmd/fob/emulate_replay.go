@@ -70,10 +70,11 @@ func (a *app) emulateReplay() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "replay FILE",
 		Short: "Play a key that was recorded with 'fob emulate --record'",
-		Long: `replay answers as the recorded key did, request by request in the recorded order, so that a client meets
-again what it met then. It has no secrets: a client gets as far as the first answer that is encrypted for the
-recorded session, such as the token for a PIN. When it is interrupted, it fails if a client sent what the transcript
-doesn't have.`,
+		Long: `replay answers as the recorded key did, request by request in the recorded
+order, so that a client meets again what it met then. It has no secrets: a
+client gets as far as the first answer that is encrypted for the recorded
+session, such as the token for a PIN. When it is interrupted, it fails if a
+client sent what the transcript doesn't have.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return program.Usage(errors.New("name one transcript"))

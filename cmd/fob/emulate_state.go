@@ -25,7 +25,8 @@ type stateFlags struct {
 
 func (s *stateFlags) flags(f *pflag.FlagSet) {
 	f.StringVar(&s.path, "state", "", "the state `FILE` of an emulated key")
-	f.IntVar(&s.passphraseFD, "state-passphrase-fd", -1, "the file is encrypted; read its passphrase from file descriptor `N`")
+	f.IntVar(&s.passphraseFD, "state-passphrase-fd", -1, "the file is encrypted; read its passphrase from "+
+		"file descriptor `N`")
 }
 
 // passphrase is nil for a file in the clear.
@@ -45,9 +46,10 @@ func (a *app) emulateExport() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "export --state FILE",
 		Short: "Write the state of an emulated key as a fixture",
-		Long: `export writes the whole state of an emulated key to standard output: credentials, PIN, counters, as
-JSON and with private keys in the clear. It is a fixture for tests: 'fob emulate import' makes a
-state file of it, and so does the Go API. The key must not be plugged in.`,
+		Long: `export writes the whole state of an emulated key to standard output:
+credentials, PIN, counters, as JSON and with private keys in the clear. It is a
+fixture for tests: 'fob emulate import' makes a state file of it, and so does
+the Go API. The key must not be plugged in.`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error { return a.runExport(c.Context(), &s) },
 	}
@@ -62,6 +64,9 @@ func (a *app) runExport(ctx context.Context, s *stateFlags) error {
 	}
 	defer passphrase.Wipe()
 	fixture, err := emulator.ExportFile(s.path, passphrase)
+	if errors.Is(err, fs.ErrNotExist) {
+		return advised{err, "'fob emulate --state' makes a state file"}
+	}
 	if err != nil {
 		return stateError(err)
 	}
@@ -75,8 +80,9 @@ func (a *app) emulateImport() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "import --state FILE <FIXTURE",
 		Short: "Make a state file of a fixture",
-		Long: `import reads a fixture, as 'fob emulate export' writes it, from standard input and makes a new state
-file of it for 'fob emulate --state'; with --state-passphrase-fd the file is encrypted.`,
+		Long: `import reads a fixture, as 'fob emulate export' writes it, from standard input
+and makes a new state file of it for 'fob emulate --state'; with
+--state-passphrase-fd the file is encrypted.`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error { return a.runImport(c.Context(), &s) },
 	}
@@ -109,20 +115,8 @@ func (h advised) Hint() string  { return h.hint }
 
 // stateError adds what to do to the errors of state files.
 func stateError(err error) error {
-	for _, known := range []struct {
-		err  error
-		hint string
-	}{
-		{emulator.ErrPassphraseMissing, "give the passphrase with --state-passphrase-fd 3 3<FILE"},
-		{emulator.ErrNotEncrypted, "'fob emulate export' and 'import' make an encrypted copy of it"},
-		{emulator.ErrStateInUse, "end the program that has the key plugged in"},
-		{emulator.ErrStateExists, "name another file, or remove that one"},
-		{emulator.ErrStateInvalid, "a state file is written by 'fob emulate --state' or 'import'"},
-		{fs.ErrNotExist, "'fob emulate --state' makes a state file"},
-	} {
-		if errors.Is(err, known.err) {
-			return advised{err, known.hint}
-		}
+	if hint := program.StateHint(err, ""); hint != "" {
+		return advised{err, hint}
 	}
 	return err
 }

@@ -54,6 +54,7 @@ Exit codes:
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	c.SetUsageFunc(program.PrintUsage)
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return program.Usage(err) })
 	c.PersistentFlags().StringVar(&a.client.Socket, "socket", ipc.DefaultSocket(), "`PATH` of fobd's socket")
 	c.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, for programs; errors too, on standard error")

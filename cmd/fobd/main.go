@@ -20,7 +20,6 @@ import (
 	"fob/daemon"
 	"fob/daemon/workbench"
 	"fob/fido"
-	"fob/fido/emulator"
 	"fob/fido/helper"
 	"fob/ipc"
 )
@@ -50,12 +49,10 @@ func hint(err error) string {
 		return "use that one, or give this one another place with --socket"
 	case errors.Is(err, daemon.ErrUnsafeFolder), errors.As(err, new(listenError)) && errors.Is(err, fs.ErrPermission):
 		return "set XDG_RUNTIME_DIR to a folder that is yours alone, or name a socket in one with --socket"
-	case errors.Is(err, emulator.ErrStateInUse):
-		return "stop the other program, or use another --emulator-state"
 	case errors.As(err, new(program.UsageError)):
 		return "'fobd --help' tells more"
 	default:
-		return ""
+		return program.StateHint(err, "emulator-")
 	}
 }
 
@@ -98,13 +95,15 @@ SIGTERM, after the ceremonies in progress were cancelled and their keys are dark
 			return o.run(c.Context())
 		},
 	}
+	c.SetUsageFunc(program.PrintUsage)
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return program.Usage(err) })
 	f := c.Flags()
 	f.StringVar(&o.socket, "socket", ipc.DefaultSocket(), "listen at `PATH`; its folder must be ours alone, mode 0700")
 	f.StringVar(&o.helper, "helper", "", "`PATH` of fob-fido-helper (default: beside fobd)")
 	f.StringArrayVar(&o.devices, "device", nil, "use the key at `PATH` too, which discovery can't see; may be repeated")
 	f.BoolVar(&o.noDiscovery, "no-discovery", false, "don't look for keys; use those of --device and --emulator alone")
-	f.BoolVar(&o.emulate, "emulator", false, "plug in an emulated key, for tests: it protects nothing; 'fob emulate control --socket' controls it")
+	f.BoolVar(&o.emulate, "emulator", false, "plug in an emulated key, for tests: it protects nothing; "+
+		"'fob emulate control --socket' controls it")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log more")
 	o.emulator.Flags(f, "emulator-")
 	return c

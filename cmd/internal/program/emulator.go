@@ -40,15 +40,23 @@ type Emulator struct {
 
 // Flags defines the flags, their names with a prefix.
 func (e *Emulator) Flags(f *pflag.FlagSet, prefix string) {
-	f.StringVar(&e.Profile, prefix+"profile", "", "`MODEL` of the emulated key, one of those that 'fob emulate --help' lists (default that of the state file, or fido2.1)")
-	f.StringVar(&e.Attestation, prefix+"attestation", "self", "how the emulated key attests credentials: `self`, basic or none")
-	f.StringSliceVar(&e.EnterpriseRP, prefix+"enterprise-rp", nil, "`RPID` that enterprise attestation by the vendor's list is for; may be repeated")
-	f.StringSliceVar(&e.Algorithms, prefix+"algorithms", nil, "`LIST` of algorithms instead of the model's: es256, eddsa, es384, rs256, ml-dsa-44")
-	f.StringVar(&e.Touch, prefix+"touch", "auto", "`POLICY` of who touches the emulated key: auto, deny, never, delay=2s (or any duration), ask")
-	f.StringVar(&e.PIN, prefix+"pin", "", "give the emulated key this `PIN`; other programs can see it, so use one for tests")
+	f.StringVar(&e.Profile, prefix+"profile", "", "`MODEL` of the emulated key, one of those that 'fob emulate --help' "+
+		"lists (default that of the state file, or fido2.1)")
+	f.StringVar(&e.Attestation, prefix+"attestation", "self", "`HOW` the emulated key attests credentials: "+
+		"self, basic or none")
+	f.StringSliceVar(&e.EnterpriseRP, prefix+"enterprise-rp", nil, "`RPID` that enterprise attestation by the vendor's "+
+		"list is for; may be repeated")
+	f.StringSliceVar(&e.Algorithms, prefix+"algorithms", nil, "`LIST` of algorithms instead of the model's: "+
+		"es256, eddsa, es384, rs256, ml-dsa-44")
+	f.StringVar(&e.Touch, prefix+"touch", "auto", "`POLICY` of who touches the emulated key: "+
+		"auto, deny, never, delay=2s (or any duration), ask")
+	f.StringVar(&e.PIN, prefix+"pin", "", "give the emulated key this `PIN`; other programs can see it, "+
+		"so use one for tests")
 	f.IntVar(&e.PINFD, prefix+"pin-fd", -1, "read the emulated key's PIN from file descriptor `N`")
-	f.StringVar(&e.State, prefix+"state", "", "keep the emulated key in `FILE`, with its private keys in the clear unless there is a passphrase")
-	f.IntVar(&e.PassphraseFD, prefix+"state-passphrase-fd", -1, "encrypt the state file; read the passphrase from file descriptor `N`")
+	f.StringVar(&e.State, prefix+"state", "", "keep the emulated key in `FILE`, with its private keys in the clear "+
+		"unless there is a passphrase")
+	f.IntVar(&e.PassphraseFD, prefix+"state-passphrase-fd", -1, "encrypt the state file; read the passphrase from "+
+		"file descriptor `N`")
 	e.Faults.flags(f, prefix)
 }
 
@@ -176,6 +184,25 @@ func PlugError(err error) error {
 	default:
 		return err
 	}
+}
+
+// StateHint says what to do about an error of a state file; empty for other errors. prefix is that of the flags.
+func StateHint(err error, prefix string) string {
+	for _, known := range []struct {
+		err  error
+		hint string
+	}{
+		{emulator.ErrPassphraseMissing, "give the passphrase with --" + prefix + "state-passphrase-fd 3 3<FILE"},
+		{emulator.ErrNotEncrypted, "'fob emulate export' and 'import' make an encrypted copy of it"},
+		{emulator.ErrStateInUse, "end the program that has the key plugged in, or name another file"},
+		{emulator.ErrStateExists, "name another file, or remove that one"},
+		{emulator.ErrStateInvalid, "a state file is written by 'fob emulate --state' or 'import'"},
+	} {
+		if errors.Is(err, known.err) {
+			return known.hint
+		}
+	}
+	return ""
 }
 
 // UsageError is a mistake in how a program was called.

@@ -18,7 +18,7 @@ type Faults struct {
 // flags defines the flags, their names with a prefix.
 func (f *Faults) flags(flags *pflag.FlagSet, prefix string) {
 	flags.StringArrayVar(&f.texts, prefix+"fault", nil, "have the emulated key fail: `FAULT` is such as "+
-		"'unplug out packet 2 of makeCredential' (see 'fob emulate --help'); may be repeated")
+		"'unplug out packet 2 of makeCredential' (see 'fob emulate faults'); may be repeated")
 	flags.Float64Var(&f.rate, prefix+"fault-rate", 0,
 		"`PROBABILITY` of a random fault at each packet and command, from 0 to 1")
 	flags.Uint64Var(&f.seed, prefix+"fault-seed", 1,
