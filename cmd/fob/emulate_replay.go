@@ -48,9 +48,7 @@ func (r *recording) while(keys []keyFlags, run func() error) (err error) {
 	}
 	recorder.SetTimes(r.times)
 	e.Wrap = func(h ctap.Handler) ctap.Handler {
-		if a, ok := h.(*emulator.Authenticator); ok {
-			recorder.SetKey(a.Name)
-		}
+		recorder.SetKey(model(h))
 		return recorder.Wrap(h)
 	}
 	if r.packets {
@@ -61,6 +59,17 @@ func (r *recording) while(keys []keyFlags, run func() error) (err error) {
 		err = errors.Join(err, os.Remove(r.path))
 	}
 	return errors.Join(err, recorder.Close())
+}
+
+// model is the profile of a key, which faults may stand before; empty for what is none.
+func model(h ctap.Handler) string {
+	if before, ok := h.(interface{ Unwrap() ctap.Handler }); ok {
+		return model(before.Unwrap())
+	}
+	if key, ok := h.(*emulator.Authenticator); ok {
+		return key.Name
+	}
+	return ""
 }
 
 func (a *app) emulateReplay() *cobra.Command {

@@ -17,6 +17,9 @@ type handler struct {
 
 var _ ctap.PowerCycler = (*handler)(nil)
 
+// Unwrap gives the key behind it.
+func (h *handler) Unwrap() ctap.Handler { return h.key }
+
 // PowerCycle implements ctap.PowerCycler.
 func (h *handler) PowerCycle() {
 	if p, ok := h.key.(ctap.PowerCycler); ok {
