@@ -202,19 +202,21 @@ func TestGrammar(t *testing.T) {
 	}
 }
 
-// TestReadmeFaults: what the README says is a fault, is one.
-func TestReadmeFaults(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := regexp.MustCompile(`--fault '([^']+)'`).FindAllStringSubmatch(string(readme), -1)
-	if len(found) == 0 {
-		t.Error("the README has no fault")
-	}
-	for _, f := range found {
-		if _, err := Parse(f[1]); err != nil {
-			t.Error(err)
+// TestDocumentedFaults: what the documents say is a fault, is one.
+func TestDocumentedFaults(t *testing.T) {
+	for _, path := range []string{"../../README.md", "../../docs/emulator.md"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := regexp.MustCompile(`--fault '([^']+)'`).FindAllStringSubmatch(string(text), -1)
+		if len(found) == 0 {
+			t.Errorf("%s has no fault", path)
+		}
+		for _, f := range found {
+			if _, err := Parse(f[1]); err != nil {
+				t.Error(err)
+			}
 		}
 	}
 }
