@@ -481,7 +481,8 @@ func TestHostilePeer(t *testing.T) {
 		"SetPolicy": {`{}`, `{"policy":"ask"}`, `{"policy":"delay=-1s"}`, `{"policy":` + long + `}`, `{"policy":null}`},
 		"SetNextError": {`{}`, `{"status":"SUCCESS"}`, `{"status":"0"}`, `{"status":"0x100"}`, `{"status":7}`,
 			`{"status":` + long + `}`, `{"status":"1","command":"0"}`,
-			`{"status":"1","command":` + long + `}`, `{"status":"1","times":-1}`, `{"status":"1","times":1000001}`, `{"status":"1","times":1e30}`},
+			`{"status":"1","command":` + long + `}`, `{"status":"1","times":-1}`, `{"status":"1","times":1000001}`,
+			`{"status":"1","times":1e30}`},
 		"SetRetries":   {`{"pin":-1}`, `{"pin":9}`, `{"pin":1e99}`, `{"uv":1}`, `{"authBlocked":"yes"}`},
 		"AdvanceClock": {`{"seconds":-1}`, `{"seconds":9223372036854775807}`, `{"seconds":3153600001}`, `{"seconds":0.5}`},
 	} {

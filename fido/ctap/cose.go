@@ -244,8 +244,8 @@ func (k *coseCurveKey) point(curve elliptic.Curve) ([]byte, error) {
 	return append(append([]byte{4}, k.X...), k.Y...), nil
 }
 
-// KeyAgreement is the public key of a PIN/UV auth protocol's key agreement (§6.5.6, getPublicKey). PublicKey is nil for a
-// COSE_Key that is none on P-256: that is for decapsulate to refuse, behind what the steps check before it.
+// KeyAgreement is the public key of a PIN/UV auth protocol's key agreement (§6.5.6, getPublicKey). PublicKey is nil for
+// a COSE_Key that is none on P-256: that is for decapsulate to refuse, behind what the steps check before it.
 type KeyAgreement struct {
 	*ecdh.PublicKey
 	other RawMessage // what came in place of a key

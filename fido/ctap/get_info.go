@@ -13,23 +13,23 @@ const (
 const (
 	OptionRK                             = "rk"                             // keeps discoverable credentials
 	OptionUP                             = "up"                             // can test user presence; true when absent
-	OptionUV                             = "uv"                             // built-in user verification; true once it is set up
+	OptionUV                             = "uv"                             // verifies the user itself; true once it is set up
 	OptionPlat                           = "plat"                           // attached to the platform; false when absent
 	OptionClientPIN                      = "clientPin"                      // takes a PIN; true once it is set
 	OptionPINUVAuthToken                 = "pinUvAuthToken"                 // gives tokens with permissions
-	OptionMakeCredUVNotRqd               = "makeCredUvNotRqd"               // makes non-discoverable credentials without user verification
+	OptionMakeCredUVNotRqd               = "makeCredUvNotRqd"               // makes credentials that are not discoverable without UV
 	OptionAlwaysUV                       = "alwaysUv"                       // every ceremony needs user verification
-	OptionBioEnroll                      = "bioEnroll"                      // has authenticatorBioEnrollment; true once a finger is enrolled
+	OptionBioEnroll                      = "bioEnroll"                      // has authenticatorBioEnrollment; true once in use
 	OptionUserVerificationMgmtPreview    = "userVerificationMgmtPreview"    // has its preview, command 0x40
 	OptionCredMgmt                       = "credMgmt"                       // has authenticatorCredentialManagement
 	OptionCredentialMgmtPreview          = "credentialMgmtPreview"          // has its preview, command 0x41
 	OptionLargeBlobs                     = "largeBlobs"                     // has authenticatorLargeBlobs
 	OptionAuthnrCfg                      = "authnrCfg"                      // has authenticatorConfig
-	OptionEP                             = "ep"                             // can attest for an enterprise; true once enabled
+	OptionEP                             = "ep"                             // attests for an enterprise; true once enabled
 	OptionNoMcGaPermissionsWithClientPIN = "noMcGaPermissionsWithClientPin" // a PIN gives no token for ceremonies
 	OptionPerCredMgmtRO                  = "perCredMgmtRO"                  // gives persistent read-only tokens (pcmr)
-	OptionUVBioEnroll                    = "uvBioEnroll"                    // a finger authorizes authenticatorBioEnrollment
-	OptionUVAcfg                         = "uvAcfg"                         // a finger authorizes authenticatorConfig
+	OptionUVBioEnroll                    = "uvBioEnroll"                    // a finger allows authenticatorBioEnrollment
+	OptionUVAcfg                         = "uvAcfg"                         // a finger allows authenticatorConfig
 	OptionSetMinPINLen                   = "setMinPINLength"                // has its subcommand setMinPINLength
 )
 

@@ -115,8 +115,8 @@ func TestCOSEKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, pub := range []interface{ Equal(x any) bool }{equalKey{&ec.PublicKey}, equalKey{&ec384.PublicKey}, equalKey{edPub},
-		equalKey{&rsaKey.PublicKey}, equalKey{ml.PublicKey()}} {
+	for _, pub := range []interface{ Equal(x any) bool }{equalKey{&ec.PublicKey}, equalKey{&ec384.PublicKey},
+		equalKey{edPub}, equalKey{&rsaKey.PublicKey}, equalKey{ml.PublicKey()}} {
 		b, err := MarshalCOSEKey(pub.(equalKey).key)
 		if err != nil {
 			t.Fatal(err)
@@ -353,7 +353,8 @@ func FuzzCOSEKey(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if again, _, err := ParseCOSEKey(encoded); err != nil || !again.(interface{ Equal(crypto.PublicKey) bool }).Equal(pub) {
+		again, _, err := ParseCOSEKey(encoded)
+		if err != nil || !again.(interface{ Equal(crypto.PublicKey) bool }).Equal(pub) {
 			t.Fatalf("%x: %v, %v", b, again, err)
 		}
 	})

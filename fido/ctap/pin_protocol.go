@@ -46,8 +46,8 @@ type SharedSecret struct {
 	aesKey   []byte
 }
 
-// SharedSecret derives the secret from our private and the other side's public key (ecdh and kdf of §6.5.6, §6.5.7). The
-// error is ErrInvalidParameter for a key that is nil, or that is none for the curve.
+// SharedSecret derives the secret from our private and the other side's public key (ecdh and kdf of §6.5.6, §6.5.7).
+// The error is ErrInvalidParameter for a key that is nil, or that is none for the curve.
 func (p PINProtocol) SharedSecret(ours *ecdh.PrivateKey, theirs *ecdh.PublicKey) (*SharedSecret, error) {
 	if !p.Supported() || theirs == nil {
 		return nil, ErrInvalidParameter

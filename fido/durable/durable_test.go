@@ -100,7 +100,9 @@ func TestLock(t *testing.T) {
 func TestRemoveLeftovers(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "key.json")
-	for _, name := range []string{"key.json", ".key.json.123", ".key.json.bak", ".key.json.1.2", ".other.json.123", "key.json.lock"} {
+	for _, name := range []string{"key.json", ".key.json.123", ".key.json.bak", ".key.json.1.2", ".other.json.123",
+		"key.json.lock"} {
+
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}

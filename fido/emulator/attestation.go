@@ -136,15 +136,17 @@ func (a *Authenticator) EnterpriseRoot() ([]byte, error) {
 	return b.Certificates[1], nil
 }
 
-// chooseAttestation decides how a new credential is attested: for an enterprise, where that is enabled and asked for, and
-// in the first format of the platform's preference that this key has (§6.1.2 steps 9 and 19).
+// chooseAttestation decides how a new credential is attested: for an enterprise, where that is enabled and asked for,
+// and in the first format of the platform's preference that this key has (§6.1.2 steps 9 and 19).
 func (a *Authenticator) chooseAttestation(req *ctap.MakeCredentialRequest) Attestation {
 	how := cmp.Or(a.attestation, SelfAttestation)
 	asked := req.EnterpriseAttestation
 	if asked != nil && (*asked == ctap.PlatformManaged || slices.Contains(a.enterprise, req.RP.ID)) {
 		how = enterpriseAttestation
 	}
-	i := slices.IndexFunc(req.AttestationFormatsPreference, func(f string) bool { return slices.Contains(a.AttestationFormats, f) })
+	i := slices.IndexFunc(req.AttestationFormatsPreference, func(format string) bool {
+		return slices.Contains(a.AttestationFormats, format)
+	})
 	switch {
 	case i < 0:
 		return how
@@ -169,7 +171,9 @@ func (a *Authenticator) AttestationRoot() ([]byte, error) {
 }
 
 // statement makes an attestation statement, and gives its format: packed (WebAuthn §8.2) or none (§8.7).
-func (a *Authenticator) statement(how Attestation, c *Credential, authData, clientDataHash []byte) (string, ctap.RawMessage, error) {
+func (a *Authenticator) statement(how Attestation, c *Credential, authData, clientDataHash []byte) (
+	string, ctap.RawMessage, error) {
+
 	if how == NoAttestation {
 		return ctap.FormatNone, ctap.RawMessage{0xa0}, nil
 	}

@@ -14,7 +14,9 @@ func prefers(formats ...string) func(*ctap.MakeCredentialRequest) {
 }
 
 // attested makes a credential and gives the response, its attestation statement, and the certificate in that.
-func (p *platform) attested(change ...func(*ctap.MakeCredentialRequest)) (*ctap.MakeCredentialResponse, *x509.Certificate) {
+func (p *platform) attested(change ...func(*ctap.MakeCredentialRequest)) (
+	*ctap.MakeCredentialResponse, *x509.Certificate) {
+
 	p.t.Helper()
 	b, err := p.send(credentialRequest(change...).Encode())
 	p.must(err)

@@ -269,8 +269,8 @@ func (a *Authenticator) changeFingers(id []byte, change func([]Fingerprint, int)
 }
 
 // verifyFinger performs built-in user verification (§6.5.3.1, performBuiltInUv), one attempt a call: ErrUVInvalid for a
-// finger that does not match, ErrUVBlocked when that has happened too often, or when the PIN is blocked. A retry is spent,
-// durably, before the finger is looked at. The finger on the sensor is user presence as well.
+// finger that does not match, ErrUVBlocked when that has happened too often, or when the PIN is blocked. A retry is
+// spent, durably, before the finger is looked at. The finger on the sensor is user presence as well.
 func (a *Authenticator) verifyFinger(r *request, p PresenceRequest) error {
 	before := a.state.UVMisses
 	if a.state.hasPIN() && a.state.PINRetries == 0 { // step 3
@@ -286,8 +286,8 @@ func (a *Authenticator) verifyFinger(r *request, p PresenceRequest) error {
 	return a.judgeFinger(before, a.askPerson(r, p))
 }
 
-// judgeFinger counts the finger that a Presence has shown, after so many misses before. Nobody's finger in time is a miss,
-// too; a request that is cancelled or declined is no attempt at all.
+// judgeFinger counts the finger that a Presence has shown, after so many misses before. Nobody's finger in time is a
+// miss, too; a request that is cancelled or declined is no attempt at all.
 func (a *Authenticator) judgeFinger(before uint, err error) error {
 	misses, tried := before, uint(1)
 	switch {

@@ -369,7 +369,9 @@ func (a *Authenticator) permissions(byPIN bool) ctap.Permission {
 }
 
 // issueToken is what both ways to a token have in common.
-func (a *Authenticator) issueToken(r *request, req *ctap.ClientPINRequest, permissions ctap.Permission, rpID string) (ctap.Response, error) {
+func (a *Authenticator) issueToken(r *request, req *ctap.ClientPINRequest, permissions ctap.Permission, rpID string) (
+	ctap.Response, error) {
+
 	if err := a.checkPINUsable(); err != nil {
 		return nil, err
 	}

@@ -70,7 +70,9 @@ func TestPINForManagementAlone(t *testing.T) {
 
 // TestTouchTimeout: what a key says that nobody touches is the specification's word, or that of the product.
 func TestTouchTimeout(t *testing.T) {
-	for name, want := range map[string]ctap.StatusCode{"fido2.1": ctap.ErrOperationDenied, "like-yubikey-5.4": ctap.ErrActionTimeout} {
+	for name, want := range map[string]ctap.StatusCode{
+		"fido2.1": ctap.ErrOperationDenied, "like-yubikey-5.4": ctap.ErrActionTimeout} {
+
 		synctest.Test(t, func(t *testing.T) {
 			profile, err := LookupProfile(name)
 			if err != nil {

@@ -60,7 +60,8 @@ func crashingKey(path string) error {
 			return err
 		}
 		acknowledge("retries 8")
-		c, err := p.makeCredential(credentialRequest(discoverable, forUser(fmt.Sprint(i)), authorized(ctap.PINProtocolTwo, token)))
+		c, err := p.makeCredential(
+			credentialRequest(discoverable, forUser(fmt.Sprint(i)), authorized(ctap.PINProtocolTwo, token)))
 		if err != nil {
 			return err
 		}
@@ -114,8 +115,8 @@ func readAcknowledged(t *testing.T, out []byte) (a acknowledged) {
 	return a
 }
 
-// underStrace runs the key with a system call tampered with. It reports whether the key came to its end; otherwise it must
-// have been killed, or have said so with code 1.
+// underStrace runs the key with a system call tampered with. It reports whether the key came to its end; otherwise it
+// must have been killed, or have said so with code 1.
 func underStrace(t *testing.T, path, inject string) (out []byte, ended bool) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "strace", "-f", "-qqq", "-o", "/dev/null", "-e", "inject="+inject, "--",
@@ -129,7 +130,9 @@ func underStrace(t *testing.T, path, inject string) (out []byte, ended bool) {
 		t.Fatalf("strace: %v", err)
 	}
 	status, _ := cmd.ProcessState.Sys().(syscall.WaitStatus)
-	if err != nil && status.Signal() != syscall.SIGKILL && status.ExitStatus() != 1 || strings.Contains(stderr.String(), "strace:") {
+	if err != nil && status.Signal() != syscall.SIGKILL && status.ExitStatus() != 1 ||
+		strings.Contains(stderr.String(), "strace:") {
+
 		t.Fatalf("%v: %s", err, stderr.String())
 	}
 	return out, err == nil

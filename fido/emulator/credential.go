@@ -21,10 +21,11 @@ import (
 	"fob/fido/ctap"
 )
 
-// secretSize is the length of a private key, in bytes: a P-256 or P-384 scalar, the seed of Ed25519 or ML-DSA, or the two
-// primes of RSA.
+// secretSize is the length of a private key, in bytes: a P-256 or P-384 scalar, the seed of Ed25519 or ML-DSA, or the
+// two primes of RSA.
 var secretSize = map[ctap.Algorithm]int{
-	ctap.ES256: 32, ctap.EdDSA: ed25519.SeedSize, ctap.ES384: 48, ctap.MLDSA44: mldsa.PrivateKeySize, ctap.RS256: 2 * rsaPrimeSize,
+	ctap.ES256: 32, ctap.EdDSA: ed25519.SeedSize, ctap.ES384: 48, ctap.MLDSA44: mldsa.PrivateKeySize,
+	ctap.RS256: 2 * rsaPrimeSize,
 }
 
 const (

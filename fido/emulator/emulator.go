@@ -4,10 +4,10 @@
 //
 // An Authenticator is a ctap.Handler; fido/endpoint makes a device of it that other programs can open.
 //
-// Sections and steps cited are those of CTAP 2.2, and of CTAP 2.3, which counts alike; CTAP 2.1 counts a few of the later
-// steps of §6.5.5 one lower. Steps of §6.5.5 are those of the authenticator's own list, which begins with the mandatory
-// parameters. What a step refuses is refused before anything that a later step would: precedence_*_test.go go through
-// them, one by one.
+// Sections and steps cited are those of CTAP 2.2, and of CTAP 2.3, which counts alike; CTAP 2.1 counts a few of the
+// later steps of §6.5.5 one lower. Steps of §6.5.5 are those of the authenticator's own list, which begins with the
+// mandatory parameters. What a step refuses is refused before anything that a later step would: precedence_*_test.go go
+// through them, one by one.
 package emulator
 
 import (
@@ -83,8 +83,8 @@ type pending struct {
 // pendingTimeout is how long a platform may take to go on (§6.3).
 const pendingTimeout = 30 * time.Second
 
-// goesOn reports whether a command of this channel may go on with what is pending. It may not when the token has expired
-// that stands behind it (§6).
+// goesOn reports whether a command of this channel may go on with what is pending. It may not when the token has
+// expired that stands behind it (§6).
 func (p *pending) goesOn(r *request) bool {
 	return p.channel == r.channel && r.now.Sub(p.last) <= pendingTimeout && (p.token == nil || !p.token.expired(r.now))
 }

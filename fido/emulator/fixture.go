@@ -10,8 +10,8 @@ import (
 // ErrStateExists is a state file that is there already, where a new one was to be made.
 var ErrStateExists = errors.New("the state file exists already")
 
-// A fixture is the whole state of an emulated key as text, private keys in the clear: what a test begins with. The clear
-// state file is one.
+// A fixture is the whole state of an emulated key as text, private keys in the clear: what a test begins with. The
+// clear state file is one.
 
 // Export gives the key's state as a fixture.
 func (a *Authenticator) Export() ([]byte, error) {
@@ -42,8 +42,8 @@ func ExportFile(path string, passphrase Passphrase) ([]byte, error) {
 	return s.encode()
 }
 
-// ImportFile makes a state file of a fixture, encrypted when passphrase is not nil. ErrStateExists when there is a file,
-// ErrStateInvalid when the fixture is none.
+// ImportFile makes a state file of a fixture, encrypted when passphrase is not nil. ErrStateExists when there is a
+// file, ErrStateInvalid when the fixture is none.
 func ImportFile(path string, passphrase Passphrase, fixture []byte) error {
 	s, err := parseState(fixture)
 	if err != nil {

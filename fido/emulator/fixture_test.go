@@ -139,7 +139,8 @@ func TestFixtures(t *testing.T) {
 	if err := ImportFile(filepath.Join(dir, "bad.json"), nil, fixture[1:]); !errors.Is(err, ErrStateInvalid) {
 		t.Errorf("imported nonsense: %v", err)
 	}
-	if _, err := New(Options{File: openSealedState(t, to, "correct horse"), Fixture: fixture}); !errors.Is(err, ErrStateExists) {
+	_, err = New(Options{File: openSealedState(t, to, "correct horse"), Fixture: fixture})
+	if !errors.Is(err, ErrStateExists) {
 		t.Errorf("a fixture for a file that exists: %v", err)
 	}
 	for _, p := range []*platform{

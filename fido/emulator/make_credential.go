@@ -14,7 +14,8 @@ const (
 	maxNameLength   = 64  // bytes kept of a name; longer ones are truncated (WebAuthn §6.4.1)
 )
 
-// makeCredential implements authenticatorMakeCredential (§6.1.2). What makes a request malformed is checked before step 1.
+// makeCredential implements authenticatorMakeCredential (§6.1.2). What makes a request malformed is checked before step
+// 1.
 func (a *Authenticator) makeCredential(r *request, parameters []byte) (ctap.Response, error) {
 	req, err := ctap.ParseMakeCredentialRequest(parameters)
 	if err != nil {
@@ -58,16 +59,16 @@ func (a *Authenticator) makeCredential(r *request, parameters []byte) (ctap.Resp
 	return a.create(req, alg, extensions, flags)
 }
 
-// excluded reports whether the key has a credential of the excludeList. One of credProtect level 3 counts for a verified
-// user alone (step 12.2).
+// excluded reports whether the key has a credential of the excludeList. One of credProtect level 3 counts for a
+// verified user alone (step 12.2).
 func (a *Authenticator) excluded(req *ctap.MakeCredentialRequest, flags ctap.Flags) bool {
 	return nil != a.state.findAny(req.ExcludeList, req.RP.ID, func(c *Credential) bool {
 		return c.CredProtect < ctap.UserVerificationRequired || flags&ctap.FlagUV != 0
 	})
 }
 
-// exclude waits for a person, and then answers CREDENTIAL_EXCLUDED, whatever the person did (steps 12.1.4, 12.1.5). Only
-// a cancelled request ends in another way.
+// exclude waits for a person, and then answers CREDENTIAL_EXCLUDED, whatever the person did (steps 12.1.4, 12.1.5).
+// Only a cancelled request ends in another way.
 func (a *Authenticator) exclude(r *request, presence PresenceRequest, flags ctap.Flags) error {
 	if flags&ctap.FlagUP == 0 {
 		if err := a.awaitPresence(r, presence); err == ctap.ErrKeepaliveCancel {
@@ -165,7 +166,8 @@ func (a *Authenticator) checkMakeCredentialOptions(req *ctap.MakeCredentialReque
 	return nil
 }
 
-// create does the rest of step 15, and steps 16 to 19: extensions, the key pair, its place, the counter and the attestation.
+// create does the rest of step 15, and steps 16 to 19: extensions, the key pair, its place, the counter and the
+// attestation.
 func (a *Authenticator) create(req *ctap.MakeCredentialRequest, alg ctap.Algorithm,
 	extensions *ctap.MakeCredentialExtensionInputs, flags ctap.Flags) (ctap.Response, error) {
 

@@ -43,7 +43,8 @@ func TestPersistentToken(t *testing.T) {
 		p.wants(err, want)
 		_, err = p.manage(token, ctap.SubcommandEnumerateRPsBegin, nil)
 		p.wants(err, want)
-		_, err = p.manage(token, ctap.SubcommandEnumerateCredentialsBegin, &ctap.CredentialManagementParams{RPIDHash: rpIDHash("example.com")})
+		_, err = p.manage(token, ctap.SubcommandEnumerateCredentialsBegin,
+			&ctap.CredentialManagementParams{RPIDHash: rpIDHash("example.com")})
 		p.wants(err, want)
 	}
 	reads(nil)
@@ -97,7 +98,8 @@ func TestEncryptedMembers(t *testing.T) {
 		t.Error("the members change by themselves")
 	}
 	r := credentialRequest(discoverable)
-	param := ctap.Bytes(ctap.PINProtocolTwo.Authenticate(p.tokenFor("1234", ctap.PermissionMakeCredential, "example.com"), r.ClientDataHash))
+	forCredential := p.tokenFor("1234", ctap.PermissionMakeCredential, "example.com")
+	param := ctap.Bytes(ctap.PINProtocolTwo.Authenticate(forCredential, r.ClientDataHash))
 	r.PINUVAuthParam, r.PINUVAuthProtocol = &param, ctap.PINProtocolTwo
 	_, err := p.makeCredential(r)
 	p.must(err)

@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,7 +25,7 @@ type Profile struct {
 	PIN                            bool             // takes a PIN
 	Tokens                         bool             // gives pinUvAuthTokens with permissions
 	NoMcGaPermissionsWithClientPIN bool             // a PIN alone is no user verification in a ceremony: the sensor is
-	MakeCredUVNotRqd               bool             // with a PIN set, makes non-discoverable credentials without user verification
+	MakeCredUVNotRqd               bool             // with a PIN set, makes credentials that are not discoverable without UV
 	AlwaysUV                       bool             // comes with alwaysUv on
 	CredentialManagement           bool             // by the command of CTAP 2.1
 	CredentialManagementPreview    bool             // by the command that came before it, 0x41
@@ -34,7 +35,7 @@ type Profile struct {
 	EnterpriseAttestation          bool             // can be told to attest so that it can be told apart
 	DefaultCredProtect             ctap.CredProtect // of a credential that asks for none
 	SignCounter                    SignCounter
-	TouchTimeout                   ctap.StatusCode // when nobody touches it; 0 for what the specification says, ErrOperationDenied
+	TouchTimeout                   ctap.StatusCode // when nobody touches it; 0 for the specification's ErrOperationDenied
 	Extensions                     []string
 	Algorithms                     []ctap.Algorithm
 	PINProtocols                   []ctap.PINProtocol // the preferred one first
@@ -60,12 +61,12 @@ const (
 	NoCounter                               // always 0, as of credentials that are copied between devices
 )
 
-// fido20 is a key of the first CTAP2. It checks in the order of today's steps; CTAP 2.0 looks at the excludeList first, and
-// answers PIN_AUTH_INVALID for a protocol that it does not know.
+// fido20 is a key of the first CTAP2. It checks in the order of today's steps; CTAP 2.0 looks at the excludeList first,
+// and answers PIN_AUTH_INVALID for a protocol that it does not know.
 var fido20 = Profile{
 	Name:                  "fido2.0",
 	Summary:               "CTAP 2.0, without tokens that have permissions",
-	AAGUID:                ctap.AAGUID{0x3b, 0x15, 0x2a, 0x57, 0x6c, 0x13, 0x41, 0x3e, 0x8c, 0x1a, 0xa2, 0x52, 0x91, 0x0e, 0x7b, 0x20},
+	AAGUID:                aaguid("3b152a57-6c13-413e-8c1a-a252910e7b20"),
 	Versions:              []string{ctap.VersionU2F, ctap.VersionFIDO20},
 	FirmwareVersion:       1,
 	DeviceVersion:         [3]byte{0, 1, 0},
@@ -86,7 +87,7 @@ var fido20 = Profile{
 var fido21 = Profile{
 	Name:                        "fido2.1",
 	Summary:                     "all of CTAP 2.1 that needs no sensor",
-	AAGUID:                      ctap.AAGUID{0xd3, 0x96, 0xe0, 0x33, 0x7a, 0xc2, 0xea, 0xe2, 0xb2, 0x8c, 0xac, 0xa9, 0x55, 0x5f, 0xbc, 0xa0},
+	AAGUID:                      aaguid("d396e033-7ac2-eae2-b28c-aca9555fbca0"),
 	Versions:                    []string{ctap.VersionU2F, ctap.VersionFIDO20, ctap.VersionFIDO21Pre, ctap.VersionFIDO21},
 	FirmwareVersion:             1,
 	DeviceVersion:               [3]byte{0, 1, 0},
@@ -119,7 +120,7 @@ var fido21 = Profile{
 var fido22 = func() Profile {
 	p := fido21
 	p.Name, p.Summary = "fido2.2", "all of CTAP 2.2 that needs no sensor"
-	p.AAGUID = ctap.AAGUID{0x6e, 0x0b, 0x44, 0x1c, 0xd1, 0x0f, 0x4f, 0x6d, 0x9c, 0x21, 0x5d, 0x77, 0xe8, 0x40, 0x3a, 0x92}
+	p.AAGUID = aaguid("6e0b441c-d10f-4f6d-9c21-5d77e8403a92")
 	p.Versions = append(slices.Clone(p.Versions), ctap.VersionFIDO22)
 	p.AttestationFormats = []string{ctap.FormatPacked, ctap.FormatNone}
 	p.PersistentToken, p.TellsMaxPINLength = true, true
@@ -129,7 +130,7 @@ var fido22 = func() Profile {
 // withFingerprints gives a profile a sensor.
 func withFingerprints(p Profile) Profile {
 	p.Name, p.Summary = "fingerprint", "fido2.1 with a fingerprint sensor"
-	p.AAGUID = ctap.AAGUID{0x27, 0xc6, 0x60, 0x1f, 0x8e, 0x55, 0x4b, 0x02, 0x9a, 0x35, 0xd2, 0x4f, 0x08, 0x6b, 0x31, 0xee}
+	p.AAGUID = aaguid("27c6601f-8e55-4b02-9a35-d24f086b31ee")
 	p.MaxFingerprints, p.BioEnrollmentPreview = 5, true
 	return p
 }
@@ -138,7 +139,7 @@ func withFingerprints(p Profile) Profile {
 func sensorOnly(p Profile) Profile {
 	p = withFingerprints(p)
 	p.Name, p.Summary = "sensor-only", "fingerprint, and ceremonies want a finger, not the PIN"
-	p.AAGUID = ctap.AAGUID{0xa0, 0x52, 0x71, 0x3d, 0x1e, 0x6f, 0x45, 0x88, 0x8d, 0x02, 0x3c, 0x90, 0x4b, 0xb5, 0x6c, 0x19}
+	p.AAGUID = aaguid("a052713d-1e6f-4588-8d02-3c904bb56c19")
 	p.NoMcGaPermissionsWithClientPIN = true
 	return p
 }
@@ -150,7 +151,7 @@ func sensorOnly(p Profile) Profile {
 var likeYubiKey54 = Profile{
 	Name:                        "like-yubikey-5.4",
 	Summary:                     "limits and options of a YubiKey 5 NFC, firmware 5.4.3",
-	AAGUID:                      ctap.AAGUID{0x1d, 0x8a, 0x4e, 0x90, 0x5b, 0x33, 0x47, 0x1f, 0xb6, 0x0e, 0x72, 0xc4, 0x29, 0xd8, 0x11, 0x54},
+	AAGUID:                      aaguid("1d8a4e90-5b33-471f-b60e-72c429d81154"),
 	Versions:                    []string{ctap.VersionU2F, ctap.VersionFIDO20, ctap.VersionFIDO21Pre},
 	FirmwareVersion:             0x50403,
 	DeviceVersion:               [3]byte{5, 4, 3},
@@ -173,7 +174,7 @@ var likeYubiKey54 = Profile{
 var likeYubiKeyBio = Profile{
 	Name:                        "like-yubikey-bio",
 	Summary:                     "limits and options of a YubiKey Bio, firmware 5.6.4",
-	AAGUID:                      ctap.AAGUID{0xb9, 0x03, 0xe6, 0x2f, 0x44, 0xd1, 0x4c, 0x0d, 0x8f, 0x5a, 0x16, 0x9e, 0x73, 0x20, 0xca, 0x56},
+	AAGUID:                      aaguid("b903e62f-44d1-4c0d-8f5a-169e7320ca56"),
 	Versions:                    []string{ctap.VersionU2F, ctap.VersionFIDO20, ctap.VersionFIDO21Pre, ctap.VersionFIDO21},
 	FirmwareVersion:             0x50604,
 	DeviceVersion:               [3]byte{5, 6, 4},
@@ -209,7 +210,7 @@ var likeYubiKeyBio = Profile{
 var likeNitrokey3 = Profile{
 	Name:                  "like-nitrokey-3",
 	Summary:               "limits and options of a Nitrokey 3, firmware 1.7",
-	AAGUID:                ctap.AAGUID{0x58, 0x2f, 0x71, 0xa9, 0x0c, 0xee, 0x4d, 0x36, 0x94, 0x6b, 0x01, 0xf7, 0x85, 0x3d, 0xe2, 0x17},
+	AAGUID:                aaguid("582f71a9-0cee-4d36-946b-01f7853de217"),
 	Versions:              []string{ctap.VersionU2F, ctap.VersionFIDO20, ctap.VersionFIDO21},
 	DeviceVersion:         [3]byte{4, 1, 7},
 	Transports:            []string{"nfc", "usb"},
@@ -232,7 +233,7 @@ var likeNitrokey3 = Profile{
 var counterless = Profile{
 	Name:                  "counterless",
 	Summary:               "no signature counter, U2F and wink, as of synced passkeys",
-	AAGUID:                ctap.AAGUID{0x7f, 0x26, 0x5c, 0xb1, 0x93, 0x0a, 0x40, 0xe8, 0xa1, 0x3d, 0x54, 0x6e, 0xf0, 0x8b, 0x2d, 0x41},
+	AAGUID:                aaguid("7f265cb1-930a-40e8-a13d-546ef08b2d41"),
 	Versions:              []string{ctap.VersionFIDO20, ctap.VersionFIDO21},
 	DeviceVersion:         [3]byte{0, 1, 0},
 	NoWink:                true,
@@ -257,7 +258,7 @@ var counterless = Profile{
 var countersApart = func() Profile {
 	p := fido21
 	p.Name, p.Summary = "counters-apart", "fido2.1 with a counter for each discoverable credential"
-	p.AAGUID = ctap.AAGUID{0xce, 0x90, 0x1b, 0x37, 0x68, 0x5d, 0x42, 0xf4, 0xbb, 0x70, 0x2a, 0x13, 0x9f, 0xd6, 0x05, 0x8c}
+	p.AAGUID = aaguid("ce901b37-685d-42f4-bb70-2a139fd6058c")
 	p.SignCounter = CounterPerCredential
 	return p
 }()
@@ -268,7 +269,7 @@ var profiles = []Profile{
 	{
 		Name:                  "no-pin",
 		Summary:               "CTAP 2.0 without PIN, discoverable credentials and U2F",
-		AAGUID:                ctap.AAGUID{0x94, 0x3c, 0x61, 0x0e, 0x2d, 0xb8, 0x45, 0x0f, 0xb7, 0x92, 0x11, 0x5a, 0xe6, 0x03, 0xc4, 0x61},
+		AAGUID:                aaguid("943c610e-2db8-450f-b792-115ae603c461"),
 		Versions:              []string{ctap.VersionFIDO20},
 		FirmwareVersion:       1,
 		DeviceVersion:         [3]byte{0, 1, 0},
@@ -282,12 +283,17 @@ var profiles = []Profile{
 	{
 		Name:          "u2f",
 		Summary:       "CTAP1/U2F alone",
-		AAGUID:        ctap.AAGUID{0x5b, 0x0d, 0xb1, 0x9a, 0x30, 0x41, 0x4d, 0x0a, 0x9a, 0x8e, 0x43, 0x92, 0xb5, 0x1c, 0x77, 0x08},
+		AAGUID:        aaguid("5b0db19a-3041-4d0a-9a8e-4392b51c7708"),
 		DeviceVersion: [3]byte{0, 1, 0},
 		U2F:           true,
 		MaxMsgSize:    1024,
 	},
 	likeYubiKey54, likeYubiKeyBio, likeNitrokey3, counterless, countersApart,
+}
+
+// aaguid reads an AAGUID as people write it.
+func aaguid(s string) ctap.AAGUID {
+	return ctap.AAGUID(must(hex.DecodeString(strings.ReplaceAll(s, "-", ""))))
 }
 
 // CTAP2 reports whether the key speaks CTAP2, and not U2F alone.

@@ -12,10 +12,10 @@ import (
 	"fob/fido/ctap"
 )
 
-// FuzzSequence performs commands one after another, as bytes choose them, on a key with all that there is, and watches what
-// must hold whatever comes: PIN retries grow by a right PIN, a new PIN or a reset alone, the signature counter only grows,
-// the shortest PIN gets no shorter, who only reads changes nothing, credentials and fingers stay within their limits,
-// large blobs keep their hash, and no answer is empty.
+// FuzzSequence performs commands one after another, as bytes choose them, on a key with all that there is, and watches
+// what must hold whatever comes: PIN retries grow by a right PIN, a new PIN or a reset alone, the signature counter
+// only grows, the shortest PIN gets no shorter, who only reads changes nothing, credentials and fingers stay within
+// their limits, large blobs keep their hash, and no answer is empty.
 func FuzzSequence(f *testing.F) {
 	f.Add([]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11})
 	f.Add([]byte{4, 5, 5, 5, 5, 11, 5, 5, 5, 11, 5, 5, 6, 10, 4, 6})
@@ -143,7 +143,8 @@ func (s *sequence) manageStep(n byte) {
 		token := s.token(ctap.PermissionBioEnrollment)
 		resp, err := s.bio(token, ctap.SubcommandEnrollBegin, nil)
 		for err == nil && *resp.RemainingSamples > 0 && *resp.LastEnrollSampleStatus == ctap.SampleGood {
-			resp, err = s.bio(token, ctap.SubcommandEnrollCaptureNextSample, &ctap.BioEnrollmentParams{TemplateID: s.a.enrolling.id})
+			resp, err = s.bio(token, ctap.SubcommandEnrollCaptureNextSample,
+				&ctap.BioEnrollmentParams{TemplateID: s.a.enrolling.id})
 		}
 	case 23:
 		yes := true

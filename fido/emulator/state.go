@@ -47,7 +47,8 @@ const stateVersion = 3
 
 func newState(p *Profile) state {
 	s := state{
-		Version: stateVersion, Profile: p.Name, WrappingKey: make([]byte, 32), PINRetries: maxPINRetries, AlwaysUV: p.AlwaysUV,
+		Version: stateVersion, Profile: p.Name, WrappingKey: make([]byte, 32), PINRetries: maxPINRetries,
+		AlwaysUV: p.AlwaysUV,
 	}
 	rand.Read(s.WrappingKey)
 	s.DeviceID = make([]byte, 16)

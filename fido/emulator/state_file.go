@@ -21,8 +21,8 @@ var (
 
 const maxStateSize = 1 << 20 // bytes; a full key has some 50 KiB
 
-// StateFile keeps an emulated key in a file, which holds its private keys, in the clear unless there is a passphrase. Each
-// change replaces the file as a whole and is on the disk before the key answers. One program at a time may use it.
+// StateFile keeps an emulated key in a file, which holds its private keys, in the clear unless there is a passphrase.
+// Each change replaces the file as a whole and is on the disk before the key answers. One program at a time may use it.
 type StateFile struct {
 	path       string
 	lock       *os.File
@@ -31,8 +31,8 @@ type StateFile struct {
 }
 
 // OpenStateFile opens or prepares the file at path for one Authenticator. A lock file is kept beside it. With a
-// passphrase that is not nil the file is encrypted; New tells ErrPassphraseWrong and the like, and after it the caller may
-// wipe the passphrase.
+// passphrase that is not nil the file is encrypted; New tells ErrPassphraseWrong and the like, and after it the caller
+// may wipe the passphrase.
 func OpenStateFile(path string, passphrase Passphrase) (*StateFile, error) {
 	lock, err := durable.Lock(path + ".lock")
 	if errors.Is(err, durable.ErrLocked) {
@@ -143,8 +143,8 @@ func (s *state) check() error {
 		return fmt.Errorf("%w: version %d is not %d", ErrStateInvalid, s.Version, stateVersion)
 	case err != nil:
 		return fmt.Errorf("%w: %w", ErrStateInvalid, err)
-	case len(s.WrappingKey) != 32, len(s.PersistentToken) != tokenSecretBytes, len(s.DeviceID) != 16, len(s.CredStoreState) != 16,
-		s.PINRetries > maxPINRetries, s.hasPIN() && len(s.PINHash) != pinHashSize,
+	case len(s.WrappingKey) != 32, len(s.PersistentToken) != tokenSecretBytes, len(s.DeviceID) != 16,
+		len(s.CredStoreState) != 16, s.PINRetries > maxPINRetries, s.hasPIN() && len(s.PINHash) != pinHashSize,
 		uint(len(s.Credentials)) > profile.MaxDiscoverable, uint(len(s.LargeBlobs)) > profile.MaxLargeBlobArray,
 		s.LargeBlobs != nil && ctap.CheckLargeBlobArray(s.LargeBlobs) != nil, s.MinPINLength > maxPINLength,
 		uint(len(s.Fingerprints)) > profile.MaxFingerprints:

@@ -36,8 +36,8 @@ func (p Passphrase) Wipe() { clear(p) }
 // scryptWorkFactor is the cost of guessing a passphrase, as a power of two; this one takes about a second.
 var scryptWorkFactor = 18
 
-// sealedState is an encrypted state file. The state is encrypted to a key of its own, so that each change costs no scrypt;
-// the passphrase encrypts that key, once.
+// sealedState is an encrypted state file. The state is encrypted to a key of its own, so that each change costs no
+// scrypt; the passphrase encrypts that key, once.
 type sealedState struct {
 	Version   int    `json:"version"`
 	SealedKey []byte `json:"sealedKey"` // an age identity, encrypted by age with the passphrase

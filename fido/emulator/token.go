@@ -47,8 +47,8 @@ func (t *token) expired(now time.Time) bool {
 	return age >= tokenLifetime || (!t.used && age >= t.firstUse)
 }
 
-// check finds the token in use that made param, and that may do what permission says: protocol, signature, life time and
-// permission (§6.1.2 steps 11.1.1 and 11.1.2, and the like in other commands). All failures look the same.
+// check finds the token in use that made param, and that may do what permission says: protocol, signature, life time
+// and permission (§6.1.2 steps 11.1.1 and 11.1.2, and the like in other commands). All failures look the same.
 func (p *pinState) check(protocol ctap.PINProtocol, message, param []byte, permission ctap.Permission) (*token, error) {
 	t := p.token
 	if t == nil || t.protocol != protocol || !protocol.Verify(t.secret, message, param) {

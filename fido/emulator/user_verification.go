@@ -69,8 +69,8 @@ func (a *Authenticator) canVerify(withToken bool) bool {
 	return withToken && a.state.protected() || a.state.hasFinger()
 }
 
-// alwaysUVUnmet is the answer to a request that can't verify the user, as alwaysUv demands: a PIN is asked for where the
-// key takes one for this, even if it has none yet (§6.1.2 steps 6.2 and 6.4, §6.2.2 steps 5.1, 5.5 and 5.6).
+// alwaysUVUnmet is the answer to a request that can't verify the user, as alwaysUv demands: a PIN is asked for where
+// the key takes one for this, even if it has none yet (§6.1.2 steps 6.2 and 6.4, §6.2.2 steps 5.1, 5.5 and 5.6).
 func (a *Authenticator) alwaysUVUnmet() error {
 	if a.PIN && !a.NoMcGaPermissionsWithClientPIN {
 		return ctap.ErrPUATRequired

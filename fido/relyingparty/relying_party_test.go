@@ -171,15 +171,19 @@ func TestBeginErrors(t *testing.T) {
 		choices RegistrationChoices
 		want    error
 	}{
-		"no name":                          {User{}, RegistrationChoices{}, webauthn.ErrValue},
-		"name is not UTF-8":                {User{Name: "\xff"}, RegistrationChoices{}, webauthn.ErrValue},
-		"long name":                        {User{Name: strings.Repeat("a", 1025)}, RegistrationChoices{}, webauthn.ErrValue},
-		"long display name":                {User{Name: "a", DisplayName: strings.Repeat("a", 1025)}, RegistrationChoices{}, webauthn.ErrValue},
-		"long user handle":                 {User{Name: "a", ID: make([]byte, 65)}, RegistrationChoices{}, webauthn.ErrLength},
-		"unknown algorithm":                {User{Name: "a"}, RegistrationChoices{Algorithms: []ctap.Algorithm{-258}}, ctap.ErrUnsupportedAlgorithm},
-		"algorithm that can't be verified": {User{Name: "a"}, RegistrationChoices{Algorithms: []ctap.Algorithm{ctap.MLDSA44}}, ctap.ErrUnsupportedAlgorithm},
-		"other RP":                         {User{Name: "a"}, RegistrationChoices{Existing: []Record{foreign}}, ErrOtherRP},
-		"too many to exlude":               {User{Name: "a"}, RegistrationChoices{Existing: many}, ErrTooManyRecords},
+		"no name":           {User{}, RegistrationChoices{}, webauthn.ErrValue},
+		"name is not UTF-8": {User{Name: "\xff"}, RegistrationChoices{}, webauthn.ErrValue},
+		"long name":         {User{Name: strings.Repeat("a", 1025)}, RegistrationChoices{}, webauthn.ErrValue},
+		"long display name": {
+			User{Name: "a", DisplayName: strings.Repeat("a", 1025)}, RegistrationChoices{}, webauthn.ErrValue},
+		"long user handle": {
+			User{Name: "a", ID: make([]byte, 65)}, RegistrationChoices{}, webauthn.ErrLength},
+		"unknown algorithm": {
+			User{Name: "a"}, RegistrationChoices{Algorithms: []ctap.Algorithm{-258}}, ctap.ErrUnsupportedAlgorithm},
+		"algorithm that can't be verified": {
+			User{Name: "a"}, RegistrationChoices{Algorithms: []ctap.Algorithm{ctap.MLDSA44}}, ctap.ErrUnsupportedAlgorithm},
+		"other RP":            {User{Name: "a"}, RegistrationChoices{Existing: []Record{foreign}}, ErrOtherRP},
+		"too many to exclude": {User{Name: "a"}, RegistrationChoices{Existing: many}, ErrTooManyRecords},
 	} {
 		if b, s, err := rp.BeginRegistration(c.user, c.choices); b != nil || s != nil || !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)

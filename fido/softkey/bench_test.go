@@ -115,7 +115,8 @@ func usage(b *testing.B) resources {
 }
 
 func (r resources) since(before resources) resources {
-	return resources{r.heap - before.heap, r.resident - before.resident, r.goroutines - before.goroutines, r.threads - before.threads}
+	return resources{r.heap - before.heap, r.resident - before.resident, r.goroutines - before.goroutines,
+		r.threads - before.threads}
 }
 
 func (r resources) report(b *testing.B, keys int) {

@@ -11,8 +11,8 @@ import (
 	"fob/fido/softkey"
 )
 
-// A key that other programs open at key.Path(), without root or hardware: libfido2 and all that is built on it, OpenSSH,
-// and fobd.
+// A key that other programs open at key.Path(), without root or hardware: libfido2 and all that is built on it,
+// OpenSSH, and fobd.
 func Example() {
 	key, err := softkey.Plug(context.Background(), softkey.Options{})
 	if err != nil {

@@ -35,8 +35,10 @@ func wantInfo(t *testing.T, key *softkey.Key, want map[string]string) {
 
 // Options of getInfo, in the order of canonical CBOR.
 const (
-	withoutPIN = "noep, rk, up, noplat, noalwaysUv, credMgmt, authnrCfg, noclientPin, largeBlobs, pinUvAuthToken, setMinPINLength, makeCredUvNotRqd, credentialMgmtPreview"
-	withPIN    = "noep, rk, up, noplat, noalwaysUv, credMgmt, authnrCfg, clientPin, largeBlobs, pinUvAuthToken, setMinPINLength, makeCredUvNotRqd, credentialMgmtPreview"
+	withoutPIN = "noep, rk, up, noplat, noalwaysUv, credMgmt, authnrCfg, noclientPin, largeBlobs, pinUvAuthToken, " +
+		"setMinPINLength, makeCredUvNotRqd, credentialMgmtPreview"
+	withPIN = "noep, rk, up, noplat, noalwaysUv, credMgmt, authnrCfg, clientPin, largeBlobs, pinUvAuthToken, " +
+		"setMinPINLength, makeCredUvNotRqd, credentialMgmtPreview"
 )
 
 func TestTokenInfo(t *testing.T) {

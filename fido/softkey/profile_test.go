@@ -6,8 +6,8 @@ import (
 	"fob/fido/softkey"
 )
 
-// TestProfilesLikeProducts compares what fido2-token -I says of a profile with what people have published that it says of
-// the product; the AAGUID alone is ours.
+// TestProfilesLikeProducts compares what fido2-token -I says of a profile with what people have published that it says
+// of the product; the AAGUID alone is ours.
 func TestProfilesLikeProducts(t *testing.T) {
 	for name, want := range map[string]map[string]string{
 		"like-yubikey-5.4": {

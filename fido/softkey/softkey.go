@@ -175,8 +175,8 @@ func (k *Key) lose(s *socket) {
 	}
 }
 
-// Remove takes the key out, as a person does who pulls it: requests in progress end, and the path is gone. ErrRemoved is
-// a key that is out already, os.ErrClosed one after Close.
+// Remove takes the key out, as a person does who pulls it: requests in progress end, and the path is gone. ErrRemoved
+// is a key that is out already, os.ErrClosed one after Close.
 func (k *Key) Remove() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -203,8 +203,8 @@ func (k *Key) remove() error {
 	return errors.Join(err, s.Close())
 }
 
-// Lost is closed when nobody can reach the key any more: after Close, or when what it was plugged into went away. Remove
-// does not close it.
+// Lost is closed when nobody can reach the key any more: after Close, or when what it was plugged into went away.
+// Remove does not close it.
 func (k *Key) Lost() <-chan struct{} { return k.lost }
 
 // Path is where other programs find the key, such as /dev/pts/3; empty while it is removed. It never waits.
@@ -220,7 +220,8 @@ func (k *Key) Info() fido.DeviceInfo {
 	return fido.DeviceInfo{Path: k.Path(), Manufacturer: "fob", Product: "fob emulated key", Emulated: true}
 }
 
-// Close unplugs the key for good and returns when nothing of it is left. The error is why it was lost before, if it was.
+// Close unplugs the key for good and returns when nothing of it is left. The error is why it was lost before, if it
+// was.
 func (k *Key) Close() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -141,7 +141,8 @@ func TestReplayDifferences(t *testing.T) {
 	}
 	deny := newKey(t, emulator.Options{Presence: emulator.Deny})
 	refused, err := transcript.Replay(t.Context(), recorded, deny, transcript.Loose)
-	const want = "[answer 2, authenticatorSelection: status: recorded success (CTAP 0x00), got operation denied (CTAP 0x27)]"
+	const want = "[answer 2, authenticatorSelection: status: recorded success (CTAP 0x00), " +
+		"got operation denied (CTAP 0x27)]"
 	if err != nil || fmt.Sprint(refused) != want {
 		t.Errorf("%v, %v", refused, err)
 	}
@@ -155,7 +156,8 @@ func TestReplayAuthData(t *testing.T) {
 	for flags, want := range map[string]string{
 		"0100000009": "[]",
 		"0500000001": "[answer 1, authenticatorGetAssertion: authData.flags: recorded 01 UP, got 05 UP UV]",
-		"4100000001": "[answer 1, authenticatorGetAssertion: authData: recorded authenticator data, got invalid length (CTAP 0x03)]",
+		"4100000001": "[answer 1, authenticatorGetAssertion: authData: recorded authenticator data, " +
+			"got invalid length (CTAP 0x03)]",
 	} {
 		other := transcript.NewPlayer(parse(t, head+flags+"\n"), transcript.Loose)
 		got, err := transcript.Replay(t.Context(), recorded, other, transcript.Loose)

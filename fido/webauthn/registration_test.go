@@ -19,7 +19,8 @@ const origin = "https://login.example.com"
 func registration(t *testing.T, changes ...string) *Registration {
 	t.Helper()
 	changes = append([]string{"rp", `{"id":"example.com","name":"Example"}`,
-		"pubKeyCredParams", `[{"type":"public-key","alg":-7},{"type":"public-key","alg":-8},{"type":"public-key","alg":-258}]`,
+		"pubKeyCredParams",
+		`[{"type":"public-key","alg":-7},{"type":"public-key","alg":-8},{"type":"public-key","alg":-258}]`,
 	}, changes...)
 	options, err := ParseCreationOptions([]byte(creation(changes...)))
 	if err != nil {

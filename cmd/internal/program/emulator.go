@@ -123,8 +123,8 @@ func (b *Bench) ask() *emulator.Asker {
 	return b.asker
 }
 
-// Options says what the flags ask for; secrets in it are the bench's. name is part of the questions to a person, where it
-// is not empty.
+// Options says what the flags ask for; secrets in it are the bench's. name is part of the questions to a person, where
+// it is not empty.
 func (e *Emulator) Options(ctx context.Context, b *Bench, name string) (workbench.Options, error) {
 	o := workbench.Options{Options: softkey.Options{
 		State: e.State, EnterpriseRPIDs: e.EnterpriseRP, Log: b.Log, Wrap: e.Wrap, Link: e.Link}}

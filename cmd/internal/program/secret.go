@@ -20,7 +20,8 @@ const maxPassphraseLength = 1024
 
 var (
 	// ErrPINLength is a PIN that no key can have.
-	ErrPINLength = fmt.Errorf("a PIN has at least %d characters and at most %d bytes", fido.MinPINLength, fido.MaxPINLength)
+	ErrPINLength = fmt.Errorf("a PIN has at least %d characters and at most %d bytes",
+		fido.MinPINLength, fido.MaxPINLength)
 	// ErrPassphraseLength is a passphrase that is none, or that is no line of text any more.
 	ErrPassphraseLength = fmt.Errorf("a passphrase has at least 1 and at most %d bytes", maxPassphraseLength)
 
