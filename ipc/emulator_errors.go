@@ -95,7 +95,7 @@ func (NoKey) Hint() string       { return "start one with 'fob emulate --control
 func (UnknownKey) Hint() string  { return "'fob emulate control list' shows ids and paths" }
 func (SeveralKeys) Hint() string { return "say which one, by its id or its path" }
 func (NotWaiting) Hint() string {
-	return "begin what shall be touched for first, or wait for it with --wait"
+	return "first begin what needs the touch, or wait for it with --wait"
 }
 func (WrongSample) Hint() string      { return "'fob emulate control list' shows what the key waits for" }
 func (KeyRemoved) Hint() string       { return "put it in again with 'fob emulate control insert'" }
