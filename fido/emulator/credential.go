@@ -236,6 +236,9 @@ func (s *state) wrap(c *Credential, rpIDHash []byte) []byte {
 	return s.aead().Seal(nonce, nonce, plaintext, rpIDHash)
 }
 
+// unwrappedName is what an ID was unwrapped for. U2F tells the hash of the RP ID alone.
+type unwrappedName struct{ id, rpIDHash, rpID string }
+
 // maxUnwrapped is how many unwrapped credentials are kept; when there are more, all are forgotten.
 const maxUnwrapped = 128
 
@@ -244,7 +247,7 @@ func (s *state) unwrap(id, rpIDHash []byte, rpID string) *Credential {
 	if len(id) <= wrapMargin {
 		return nil
 	}
-	name := string(id) + rpID
+	name := unwrappedName{string(id), string(rpIDHash), rpID}
 	if c := s.unwrapped[name]; c != nil {
 		return c
 	}
@@ -263,7 +266,7 @@ func (s *state) unwrap(id, rpIDHash []byte, rpID string) *Credential {
 		ThirdPartyPayment: traits&traitThirdPartyPayment != 0,
 	}
 	if s.unwrapped == nil || len(s.unwrapped) >= maxUnwrapped {
-		s.unwrapped = make(map[string]*Credential)
+		s.unwrapped = make(map[unwrappedName]*Credential)
 	}
 	s.unwrapped[name] = c
 	return c

@@ -2,6 +2,8 @@ package emulator
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"strings"
 	"testing"
 
 	"fob/fido/ctap"
@@ -33,5 +35,32 @@ func TestUnwrapRemembers(t *testing.T) {
 	}
 	if s = newState(&fido21); s.unwrap(ids[0], rpIDHash("example.com"), "example.com") != nil {
 		t.Error("the credential outlives a reset")
+	}
+}
+
+// TestUsedCredentialStaysWithItsRP: a credential that the key has unwrapped before is no use to another RP, by CTAP2 or
+// by U2F, however its ID and the RP's are cut.
+func TestUsedCredentialStaysWithItsRP(t *testing.T) {
+	p := newPlatform(t, Options{})
+	c, err := p.makeCredential(credentialRequest())
+	p.must(err)
+	_, _, err = p.getAssertion(assertionRequest(c))
+	p.must(err)
+	for _, rpID := range []string{"xample.com", "ample.com", "com", "other.com"} {
+		for _, id := range [][]byte{c.id, append(bytes.Clone(c.id), strings.TrimSuffix("example.com", rpID)...)} {
+			r := assertionRequest(&registered{id: id})
+			r.RPID = &rpID
+			_, _, err := p.getAssertion(r)
+			p.wants(err, ctap.ErrNoCredentials)
+		}
+	}
+	handle, _ := p.u2fRegistered()
+	_, err = p.u2f(u2fAuthenticate(ctap.U2FEnforceUserPresenceAndSign, handle))
+	p.must(err)
+	for _, h := range [][]byte{handle, append(bytes.Clone(c.id), "example.com"...)} {
+		r := u2fAuthenticate(ctap.U2FEnforceUserPresenceAndSign, h)
+		r.Data[sha256.Size]++ // the first byte of another application
+		_, err := p.u2f(r)
+		p.wants(err, ctap.U2FWrongData)
 	}
 }

@@ -40,7 +40,7 @@ type state struct {
 	Batch      *batch `json:"attestation,omitempty"`           // survives a reset, as does
 	Enterprise *batch `json:"enterpriseAttestation,omitempty"` // which names this very key
 
-	unwrapped map[string]*Credential // non-discoverable ones that were used, by credential ID and RP ID
+	unwrapped map[unwrappedName]*Credential // non-discoverable ones that were used
 }
 
 const stateVersion = 3
