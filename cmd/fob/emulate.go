@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"time"
 
@@ -69,6 +70,11 @@ func (p *place) choose() (string, softkey.Place, error) {
 		if o.given {
 			name, chosen = o.name, o.place
 			count++
+		}
+	}
+	if p.udp != "" {
+		if _, err := netip.ParseAddrPort(p.udp); err != nil {
+			return "", nil, program.Usage(fmt.Errorf("%.40q is no address such as 127.0.0.1:8111", p.udp))
 		}
 	}
 	if count > 1 {

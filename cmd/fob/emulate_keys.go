@@ -59,8 +59,26 @@ func (f *fleet) flags(set *pflag.FlagSet) {
 	set.Lookup("control").NoOptDefVal = usualControl
 }
 
+// checkGiven refuses flags that were given and say nothing, as --state "$UNSET" does: a key that is not kept, or not
+// encrypted, would come as a surprise.
+func checkGiven(set *pflag.FlagSet) (err error) {
+	set.Visit(func(flag *pflag.Flag) {
+		value := flag.Value.String()
+		switch {
+		case value == "" && flag.Value.Type() == "string":
+			err = program.Usage(fmt.Errorf("--%s needs a value", flag.Name))
+		case strings.HasSuffix(flag.Name, "-fd") && strings.HasPrefix(value, "-"):
+			err = program.Usage(fmt.Errorf("--%s %s is no file descriptor", flag.Name, value))
+		}
+	})
+	return err
+}
+
 // parse makes keys of the flags in set.
 func (f *fleet) parse(set *pflag.FlagSet) (err error) {
+	if err := checkGiven(set); err != nil {
+		return err
+	}
 	switch f.control {
 	case "":
 	case usualControl:

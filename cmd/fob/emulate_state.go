@@ -51,7 +51,12 @@ credentials, PIN, counters, as JSON and with private keys in the clear. It is a
 fixture for tests: 'fob emulate import' makes a state file of it, and so does
 the Go API. The key must not be plugged in.`,
 		Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) error { return a.runExport(c.Context(), &s) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := checkGiven(c.Flags()); err != nil {
+				return err
+			}
+			return a.runExport(c.Context(), &s)
+		},
 	}
 	s.flags(c.Flags())
 	return c
@@ -84,7 +89,12 @@ func (a *app) emulateImport() *cobra.Command {
 and makes a new state file of it for 'fob emulate --state'; with
 --state-passphrase-fd the file is encrypted.`,
 		Args: noArguments,
-		RunE: func(c *cobra.Command, _ []string) error { return a.runImport(c.Context(), &s) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := checkGiven(c.Flags()); err != nil {
+				return err
+			}
+			return a.runImport(c.Context(), &s)
+		},
 	}
 	s.flags(c.Flags())
 	return c

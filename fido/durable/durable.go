@@ -23,10 +23,18 @@ var ErrLocked = errors.New("another program holds the lock")
 // Replace writes a file that only its owner can read, in place of what was there. When it returns nil, the new content
 // survives a crash; when a crash comes before, the old content is still there, whole.
 func Replace(path string, content []byte) error {
-	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
-		return &fs.PathError{Op: "replace", Path: path, Err: ErrNotRegular}
+	if err := CheckRegular(path); err != nil {
+		return err
 	}
 	return write(path, content, 0)
+}
+
+// CheckRegular returns ErrNotRegular for what Replace does not replace; nil for a file, and where there is nothing.
+func CheckRegular(path string) error {
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		return &fs.PathError{Op: "open", Path: path, Err: ErrNotRegular}
+	}
+	return nil
 }
 
 // Create is Replace for a file that must not exist yet; fs.ErrExist when it does.

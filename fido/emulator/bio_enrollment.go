@@ -204,8 +204,8 @@ func (a *Authenticator) capture(r *request, milliseconds uint, id []byte) (ctap.
 
 func (a *Authenticator) sample(r *request, milliseconds uint) (ctap.SampleStatus, error) {
 	wait := userActionTimeout
-	if milliseconds > 0 {
-		wait = min(wait, time.Duration(milliseconds)*time.Millisecond)
+	if milliseconds > 0 && milliseconds < uint(wait.Milliseconds()) { // before it is multiplied, which may overflow
+		wait = time.Duration(milliseconds) * time.Millisecond
 	}
 	ctx, stop := context.WithTimeout(r, wait)
 	defer stop()

@@ -22,6 +22,7 @@ func FuzzSequence(f *testing.F) {
 	f.Add([]byte{0, 0, 1, 2, 2, 4, 7, 8, 9, 3, 3, 0x40, 1, 0x80})
 	f.Add([]byte{0, 1, 4, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 18, 25, 26, 27, 28, 29, 30, 31})
 	f.Add([]byte{4, 22, 12, 0x82, 0x9c, 0x9c, 0x9c, 0x9c, 28, 6, 28, 8, 24, 25, 31, 10, 11, 10})
+	f.Add([]byte{0, 4, 21, 5, 16, 5, 6, 5, 8}) // the right PIN, which has become too short
 	f.Fuzz(func(t *testing.T, steps []byte) {
 		if len(steps) > 64 {
 			return
@@ -82,18 +83,15 @@ func (s *sequence) step(n byte) {
 	case 5:
 		s.pinToken(ctap.PINProtocolOne, badPIN, 0)
 	case 6:
-		if _, err := s.pinToken(ctap.PINProtocolTwo, rightPIN, 0); err == nil {
-			s.refill = true
-		}
+		_, err := s.pinToken(ctap.PINProtocolTwo, rightPIN, 0)
+		s.knewPIN(err)
 	case 7:
-		if token, err := s.pinToken(ctap.PINProtocolTwo, rightPIN, ctap.PermissionMakeCredential); err == nil {
-			s.refill = true
+		token, err := s.pinToken(ctap.PINProtocolTwo, rightPIN, ctap.PermissionMakeCredential)
+		if s.knewPIN(err); err == nil {
 			s.makeCredential(credentialRequest(discoverable, authorized(ctap.PINProtocolTwo, token)))
 		}
 	case 8:
-		if s.changePIN(ctap.PINProtocolTwo, rightPIN, rightPIN) == nil {
-			s.refill = true
-		}
+		s.knewPIN(s.changePIN(ctap.PINProtocolTwo, rightPIN, rightPIN))
 	case 9:
 		s.changePIN(ctap.PINProtocolOne, badPIN, rightPIN)
 	case 10:
@@ -179,11 +177,17 @@ func (s *sequence) manageStep(n byte) {
 // token gets a token for the right PIN; nil when there is none to be had.
 func (s *sequence) token(permission ctap.Permission) []byte {
 	token, err := s.pinToken(ctap.PINProtocolTwo, rightPIN, permission)
-	if err != nil {
+	if s.knewPIN(err); err != nil {
 		return nil
 	}
-	s.refill = true
 	return token
+}
+
+// knewPIN notes what came of the right PIN. It fills up the retries even where the key then wants another PIN, one that
+// is longer.
+func (s *sequence) knewPIN(err error) {
+	mustChange := err == ctap.ErrPINPolicyViolation || err == ctap.ErrPINInvalid && s.a.state.ForcePINChange
+	s.refill = s.refill || err == nil || mustChange
 }
 
 // read uses the persistent token for all that it may be used for, and more.

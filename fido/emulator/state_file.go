@@ -30,10 +30,14 @@ type StateFile struct {
 	seal       *seal      // nil while the file is not encrypted
 }
 
-// OpenStateFile opens or prepares the file at path for one Authenticator. A lock file is kept beside it. With a
-// passphrase that is not nil the file is encrypted; New tells ErrPassphraseWrong and the like, and after it the caller
-// may wipe the passphrase.
+// OpenStateFile opens or prepares the file at path for one Authenticator. A lock file is kept beside it. What is there
+// and no regular file, such as a symbolic link, gives durable.ErrNotRegular: it could not be replaced, and two links to a
+// file would have two locks. With a passphrase that is not nil the file is encrypted; New tells ErrPassphraseWrong and
+// the like, and after it the caller may wipe the passphrase.
 func OpenStateFile(path string, passphrase Passphrase) (*StateFile, error) {
+	if err := durable.CheckRegular(path); err != nil { // a FIFO would have us wait for a writer
+		return nil, err
+	}
 	lock, err := durable.Lock(path + ".lock")
 	if errors.Is(err, durable.ErrLocked) {
 		return nil, fmt.Errorf("%s: %w", path, ErrStateInUse)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,8 +18,9 @@ type conn struct {
 	peer   Peer
 	queue  chan received // closed by the reading goroutine
 
-	mu     sync.Mutex // held while a reply is written: a handler may call Continue from any goroutine
-	broken error      // of the first write that failed; nothing may follow half a message
+	ending atomic.Bool // the server stops, and waits for this connection
+	mu     sync.Mutex  // held while a reply is written: a handler may call Continue from any goroutine
+	broken error       // of the first write that failed; nothing may follow half a message
 }
 
 // received is a call, or what was wrong with it.
@@ -29,11 +31,11 @@ type received struct {
 
 // serve answers the calls of nc until either side ends the connection.
 func (s *Server) serve(ctx context.Context, nc net.Conn, peer Peer) {
-	defer context.AfterFunc(ctx, func() { stopReading(nc) })()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	c := &conn{server: s, nc: nc, peer: peer,
 		queue: make(chan received, cmp.Or(s.MaxPipelined, DefaultMaxPipelined))}
+	defer context.AfterFunc(ctx, c.end)()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var reader sync.WaitGroup
 	reader.Go(func() { c.read(cancel) })
 	for r := range c.queue {
@@ -46,6 +48,25 @@ func (s *Server) serve(ctx context.Context, nc net.Conn, peer Peer) {
 		r.wipe()
 	}
 	reader.Wait()
+}
+
+// endTimeout is how long a caller may take one reply when the server stops, which waits for it.
+const endTimeout = time.Second
+
+// end has the connection end: nothing more is read, and a caller that takes no replies does not delay the others.
+func (c *conn) end() {
+	c.ending.Store(true)
+	stopReading(c.nc)
+	_ = c.nc.SetWriteDeadline(time.Now().Add(endTimeout))
+}
+
+// writeTimeout is how long the caller may take for a reply.
+func (c *conn) writeTimeout() time.Duration {
+	timeout := cmp.Or(c.server.WriteTimeout, DefaultWriteTimeout)
+	if c.ending.Load() {
+		timeout = min(timeout, endTimeout)
+	}
+	return timeout
 }
 
 // stopReading makes the reader see the end of the stream, while replies can still be written.
@@ -190,7 +211,7 @@ func (c *conn) write(r Reply) error {
 	if c.broken != nil {
 		return c.broken
 	}
-	c.broken = c.nc.SetWriteDeadline(time.Now().Add(cmp.Or(c.server.WriteTimeout, DefaultWriteTimeout)))
+	c.broken = c.nc.SetWriteDeadline(time.Now().Add(c.writeTimeout()))
 	if c.broken == nil {
 		_, c.broken = c.nc.Write(message)
 	}

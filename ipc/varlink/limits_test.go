@@ -177,6 +177,37 @@ func TestWriteTimeout(t *testing.T) {
 	})
 }
 
+// halfCloser is a pipe whose reader can be stopped alone, as that of a socket can.
+type halfCloser struct{ net.Conn }
+
+func (h halfCloser) CloseRead() error { return h.SetReadDeadline(time.Unix(1, 0)) }
+
+// TestStopDoesNotWaitForWhoReadsNothing: neither where a reply is being written when the server stops, nor where one is
+// afterwards.
+func TestStopDoesNotWaitForWhoReadsNothing(t *testing.T) {
+	for _, method := range []string{"Count", "Wait"} {
+		synctest.Test(t, func(t *testing.T) {
+			s, _ := newServer(t)
+			ctx, stop := context.WithCancel(t.Context())
+			server, client := net.Pipe()
+			defer client.Close()
+			done := make(chan struct{})
+			go func() {
+				s.serve(ctx, halfCloser{server}, Peer{})
+				close(done)
+			}()
+			newRaw(t, client).send(`{"method":"org.example.test.` + method + `","more":true,"parameters":{"to":9}}` + "\x00")
+			synctest.Wait()
+			begin := time.Now()
+			stop()
+			<-done
+			if took := time.Since(begin); took != endTimeout {
+				t.Errorf("%s: took %v", method, took)
+			}
+		})
+	}
+}
+
 // TestMaxPipelined: beyond the running call and the queue nothing is read.
 func TestMaxPipelined(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,14 +15,21 @@ import (
 // Version is set when a release is built.
 var Version = "devel"
 
-// Context ends at the first SIGINT, SIGTERM or SIGHUP; a second one ends the process at once. The caller calls stop.
-func Context() (ctx context.Context, stop context.CancelFunc) {
+// patience is how long a program has to end by itself before a signal ends it at once. timeout(1) sends its signal
+// twice in a row, which is no more urgent than one.
+const patience = time.Second
+
+// Context ends at the first SIGINT, SIGTERM or SIGHUP; one that comes a second later ends the process at once. The
+// caller calls stop.
+func Context() (ctx context.Context, stop context.CancelFunc) { return contextWith(patience) }
+
+func contextWith(patience time.Duration) (ctx context.Context, stop context.CancelFunc) {
 	signals := []os.Signal{unix.SIGINT, unix.SIGTERM}
 	if !signal.Ignored(unix.SIGHUP) { // nohup
 		signals = append(signals, unix.SIGHUP)
 	}
 	ctx, stop = signal.NotifyContext(context.Background(), signals...)
-	context.AfterFunc(ctx, stop)
+	context.AfterFunc(ctx, func() { time.AfterFunc(patience, stop) })
 	return ctx, stop
 }
 

@@ -1,12 +1,16 @@
 package program
 
 import (
+	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
@@ -116,6 +120,47 @@ func TestEmulatorFlags(t *testing.T) {
 		if !errors.As(err, new(UsageError)) {
 			t.Errorf("%+v: %v", e, err)
 		}
+	}
+}
+
+// TestSignalsInARow: one that follows the first at once ends nobody in the middle of ending in peace.
+func TestSignalsInARow(t *testing.T) {
+	if os.Getenv("FOB_TEST_SIGNALS") != "" {
+		ctx, stop := contextWith(time.Hour)
+		defer stop()
+		fmt.Println("ready")
+		<-ctx.Done()
+		fmt.Println("ending")
+		io.Copy(io.Discard, os.Stdin)
+		return
+	}
+	c := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestSignalsInARow$")
+	c.Env = append(os.Environ(), "FOB_TEST_SIGNALS=1")
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	for _, want := range []string{"ready", "ending"} {
+		if !lines.Scan() || lines.Text() != want {
+			t.Errorf("%q, not %q", lines.Text(), want)
+		}
+		if err := c.Process.Signal(unix.SIGTERM); err != nil {
+			t.Error(err)
+		}
+	}
+	in.Close()
+	for lines.Scan() { // until it has ended
+	}
+	if err := c.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 
