@@ -119,10 +119,11 @@ Models for --profile:
 ` + program.Models(),
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			f.log = slog.New(slog.DiscardHandler)
+			level := slog.LevelError
 			if verbose {
-				f.log = slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+				level = slog.LevelDebug
 			}
+			f.log = slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
 			if err := f.parse(c.Flags()); err != nil {
 				return err
 			}
@@ -131,7 +132,7 @@ Models for --profile:
 	}
 	f.flags(c.Flags())
 	r.flags(c.Flags())
-	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "log each command, its status code, and each fault")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "log each command, its status code, and each fault, not errors alone")
 	c.AddCommand(a.emulateControl(), a.emulateReplay(), a.emulateExport(), a.emulateImport(), emulateFaults())
 	return c
 }

@@ -305,12 +305,18 @@ func (a *Authenticator) update(change func(*state)) error {
 			if errors.Is(err, ctap.ErrKeyStoreFull) {
 				return err
 			}
-			return ctap.ErrOther
+			return &saveError{err}
 		}
 	}
 	a.state = next
 	return nil
 }
+
+// saveError is a state that could not be made durable. A platform learns no more than ErrOther.
+type saveError struct{ error }
+
+func (e *saveError) Error() string   { return "state not saved: " + e.error.Error() }
+func (e *saveError) Unwrap() []error { return []error{ctap.ErrOther, e.error} }
 
 // selection implements authenticatorSelection (§6.9).
 func (a *Authenticator) selection(r *request) (ctap.Response, error) {

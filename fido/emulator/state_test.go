@@ -3,6 +3,7 @@ package emulator
 import (
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -68,6 +69,9 @@ func TestStateThatCannotBeSaved(t *testing.T) {
 	p.wants(err, ctap.ErrOther)
 	if n := len(p.a.Credentials()); n != 1 {
 		t.Errorf("%d credentials", n)
+	}
+	if err := p.a.SetPIN([]byte("1234")); !errors.Is(err, ctap.ErrOther) || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a PIN at the workbench: %v", err)
 	}
 }
 
