@@ -107,15 +107,13 @@ func (w *Workbench) remove(_ context.Context, c *varlink.Call) (any, error) {
 	}
 	k.plugging.Lock()
 	defer k.plugging.Unlock()
-	return nil, w.takeOut(k)
+	return nil, k.takeOut()
 }
 
-func (w *Workbench) takeOut(k *Key) error {
-	path := k.Path()
+func (k *Key) takeOut() error {
 	if err := k.Remove(); err != nil {
 		return plugError(k, err)
 	}
-	w.events.emit(ipc.KeyEvent{Kind: ipc.KeyWasRemoved, Key: k.ID, Path: path})
 	return nil
 }
 
@@ -126,18 +124,16 @@ func (w *Workbench) insert(ctx context.Context, c *varlink.Call) (any, error) {
 	}
 	k.plugging.Lock()
 	defer k.plugging.Unlock()
-	return w.putIn(ctx, k)
+	return k.putIn(ctx)
 }
 
-func (w *Workbench) putIn(ctx context.Context, k *Key) (any, error) {
+func (k *Key) putIn(ctx context.Context) (any, error) {
 	ctx, stop := context.WithTimeout(ctx, plugTime)
 	defer stop()
 	if err := k.Insert(ctx); err != nil {
 		return nil, plugError(k, err)
 	}
-	path := k.Path()
-	w.events.emit(ipc.KeyEvent{Kind: ipc.KeyWasInserted, Key: k.ID, Path: path})
-	return ipc.PathReply{Path: path}, nil
+	return ipc.PathReply{Path: k.Path()}, nil
 }
 
 func (w *Workbench) replug(ctx context.Context, c *varlink.Call) (any, error) {
@@ -147,11 +143,11 @@ func (w *Workbench) replug(ctx context.Context, c *varlink.Call) (any, error) {
 	}
 	k.plugging.Lock()
 	defer k.plugging.Unlock()
-	err = w.takeOut(k)
+	err = k.takeOut()
 	if err != nil && !errors.As(err, new(ipc.KeyRemoved)) {
 		return nil, err
 	}
-	return w.putIn(ctx, k)
+	return k.putIn(ctx)
 }
 
 func plugError(k *Key, err error) error {

@@ -83,6 +83,17 @@ func (w *Workbench) observe(k *Key, o *softkey.Options) {
 		}
 		w.events.emit(ipc.KeyEvent{Kind: ipc.KeyWink, Key: k.ID})
 	}
+	moved := o.Moved
+	o.Moved = func(path string, inserted bool) { // by a call, or by a fault
+		if moved != nil {
+			moved(path, inserted)
+		}
+		e := ipc.KeyEvent{Kind: ipc.KeyWasRemoved, Key: k.ID, Path: path}
+		if inserted {
+			e.Kind = ipc.KeyWasInserted
+		}
+		w.events.emit(e)
+	}
 	wrap := o.Wrap
 	o.Wrap = func(h ctap.Handler) ctap.Handler {
 		if wrap != nil {

@@ -293,6 +293,21 @@ func TestRemoveAndInsert(t *testing.T) {
 	b.wants(b.Remove(t.Context(), "k"), ipc.KeyRemoved{Key: "k"})
 }
 
+// TestMovedByOthers: watchers hear of a key that a fault, or a test in Go, takes out and puts in.
+func TestMovedByOthers(t *testing.T) {
+	b := newBench(t)
+	k, _ := b.plug("k", newPort("/dev/one"), newPort("/dev/two"))
+	events := b.events(t.Context(), "k")
+	b.must(k.Key.Remove())
+	if e := b.next(events, ipc.KeyWasRemoved); e.Path != "/dev/one" {
+		t.Errorf("event %+v", e)
+	}
+	b.must(k.Key.Insert(t.Context()))
+	if e := b.next(events, ipc.KeyWasInserted); e.Path != "/dev/two" {
+		t.Errorf("event %+v", e)
+	}
+}
+
 func TestLostKey(t *testing.T) {
 	b := newBench(t)
 	told := make(chan error, 2)

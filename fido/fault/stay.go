@@ -71,7 +71,11 @@ func (i *Injector) move(out time.Duration) error {
 	}
 	ctx, stop := context.WithTimeout(context.Background(), insertTime)
 	defer stop()
-	if err := i.key.Insert(ctx); err != nil {
+	err = i.key.Insert(ctx)
+	if errors.Is(err, softkey.ErrInserted) { // somebody was faster
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	i.log.Info("the key is put in again", "path", i.key.Path())

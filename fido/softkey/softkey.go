@@ -37,6 +37,9 @@ type Options struct {
 	Place      Place               // where to plug it in; nil for PTY
 	Wink       func()              // what the key does when a host asks it to show itself; nil for nothing
 
+	// Moved, where it is not nil, is told of each Insert and Remove, and where the key is now or was until then. It must
+	// neither wait nor use the key.
+	Moved func(path string, inserted bool)
 	// Wrap, where it is not nil, gives what stands between the endpoint and the key, and sees each request. It should be
 	// a ctap.PowerCycler that hands PowerCycle on.
 	Wrap func(ctap.Handler) ctap.Handler
@@ -60,7 +63,8 @@ type Key struct {
 	place    Place
 	link     func(ctaphid.Conn) ctaphid.Conn
 	linkCard func(ctapnfc.Exchange) ctapnfc.Exchange
-	winks    func() // nil for nothing
+	winks    func()                           // nil for nothing
+	moved    func(path string, inserted bool) // nil for nothing
 	log      *slog.Logger
 	path     atomic.Pointer[string] // nil while it is removed; to be had while mu is held
 	lost     chan struct{}          // closed when the key can't be served any more
@@ -83,7 +87,8 @@ type socket struct {
 // gives emulator.ErrStateInUse, a PIN that is too short or too long ctap.ErrPINPolicyViolation, a PIN for a key that
 // takes none ctap.ErrInvalidCommand; other errors are those of the Place.
 func Plug(ctx context.Context, o Options) (key *Key, err error) {
-	k := &Key{place: o.Place, link: o.Link, linkCard: o.LinkCard, winks: o.Wink, log: o.Log, lost: make(chan struct{})}
+	k := &Key{place: o.Place, link: o.Link, linkCard: o.LinkCard, winks: o.Wink, moved: o.Moved,
+		log: o.Log, lost: make(chan struct{})}
 	if k.log == nil {
 		k.log = slog.New(slog.DiscardHandler)
 	}
@@ -142,7 +147,17 @@ func (k *Key) Insert(ctx context.Context) error {
 		return ErrInserted
 	}
 	k.PowerCycle()
-	return k.insert(ctx)
+	if err := k.insert(ctx); err != nil {
+		return err
+	}
+	k.tellMoved(k.Path(), true)
+	return nil
+}
+
+func (k *Key) tellMoved(path string, inserted bool) {
+	if k.moved != nil {
+		k.moved(path, inserted)
+	}
 }
 
 // insert makes an endpoint and serves it, in a goroutine that Remove, Close or the loss of the endpoint ends.
@@ -186,7 +201,10 @@ func (k *Key) Remove() error {
 	case k.socket == nil:
 		return ErrRemoved
 	}
-	return k.remove()
+	path := k.Path()
+	err := k.remove()
+	k.tellMoved(path, false)
+	return err
 }
 
 func (k *Key) remove() error {
