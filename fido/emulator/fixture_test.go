@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 )
 
@@ -90,6 +91,22 @@ func TestEncryptedStateDamaged(t *testing.T) {
 			t.Errorf("byte %d changed: %v", i, err)
 		}
 		f.Close()
+	}
+}
+
+// TestCostlyPassphrase: a file doesn't decide how much memory its passphrase takes.
+func TestCostlyPassphrase(t *testing.T) {
+	cheapScrypt(t)
+	s, err := newSeal(Passphrase("correct horse"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	costly := regexp.MustCompile(`(-> scrypt \S+) 4\n`).ReplaceAll(s.key, []byte("$1 22\n"))
+	if bytes.Equal(costly, s.key) {
+		t.Fatalf("%q", s.key)
+	}
+	if _, err := openSeal(costly, Passphrase("correct horse")); !errors.Is(err, ErrStateInvalid) {
+		t.Errorf("got %v", err)
 	}
 }
 

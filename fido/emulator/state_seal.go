@@ -33,8 +33,11 @@ func (Passphrase) MarshalJSON() ([]byte, error) { return []byte(`"[redacted]"`),
 // Wipe overwrites the passphrase.
 func (p Passphrase) Wipe() { clear(p) }
 
-// scryptWorkFactor is the cost of guessing a passphrase, as a power of two; this one takes about a second.
-var scryptWorkFactor = 18
+// maxWorkFactor is the cost of guessing a passphrase, as a power of two: about a second, and 256 MiB of memory. A file that
+// names more is not ours, and could take all the memory there is.
+const maxWorkFactor = 18
+
+var scryptWorkFactor = maxWorkFactor // less in tests
 
 // sealedState is an encrypted state file. The state is encrypted to a key of its own, so that each change costs no
 // scrypt; the passphrase encrypts that key, once.
@@ -89,6 +92,7 @@ func openSeal(key []byte, p Passphrase) (*seal, error) {
 	if err != nil {
 		return nil, ErrPassphraseWrong // an empty one
 	}
+	byPassphrase.SetMaxWorkFactor(maxWorkFactor)
 	text, err := decrypt(key, byPassphrase)
 	var noMatch *age.NoIdentityMatchError
 	if errors.As(err, &noMatch) {
