@@ -153,7 +153,8 @@ func (r *faultyRun) signIn(ctx context.Context) error {
 }
 
 // judge gives the outcome of a ceremony, and fails the test where there must be another. That a response is not
-// verified is the fault of bits that were wrong on the way, against which CTAPHID has no checksum.
+// verified is the fault of bits that were wrong on the way, against which CTAPHID has no checksum. A busy machine may run
+// into the timeout by itself.
 func (r *faultyRun) judge(ceremony func(context.Context) error) string {
 	before := len(r.in.Injected())
 	ctx, cancel := context.WithTimeout(r.t.Context(), faultBound)
@@ -171,7 +172,7 @@ func (r *faultyRun) judge(ceremony func(context.Context) error) string {
 		r.t.Errorf("%v after %v", err, all)
 	case errors.Is(err, relyingparty.ErrNotVerified):
 		return "not verified"
-	case !errors.As(err, &named), errors.As(err, new(ipc.HelperFailed)), len(all) == 0:
+	case !errors.As(err, &named), errors.As(err, new(ipc.HelperFailed)), len(all) == 0 && !errors.Is(err, ipc.TimedOut{}):
 		r.t.Errorf("%T: %v after %v", err, err, all)
 	default:
 		if f := new(ipc.Failed); errors.As(err, f) {
