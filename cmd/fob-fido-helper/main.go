@@ -1,9 +1,11 @@
 // Command fob-fido-helper drives one security key with libfido2, for fobd. It is not for people: fobd starts it with
 // one end of a socket pair as file descriptor 3 (see fob/fido/helper), and it ends when the other end is closed.
+// "--sandbox-report" confines the process as for a key and prints, as JSON, how well that went.
 package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -13,6 +15,7 @@ import (
 	"fob/fido"
 	"fob/fido/helper"
 	"fob/fido/libfido2"
+	"fob/fido/sandbox"
 )
 
 const (
@@ -31,12 +34,23 @@ func run(args []string) int {
 		fmt.Println("fob-fido-helper", version)
 		return 0
 	}
+	if len(args) == 1 && args[0] == "--sandbox-report" {
+		return report()
+	}
 	conn, err := connection()
 	if len(args) > 0 || err != nil {
 		fmt.Fprintln(os.Stderr, "fob-fido-helper: this is a part of fobd, which starts it when it needs a security key")
 		return exitUsage
 	}
 	if err := helper.Serve(context.Background(), conn, driver{}); err != nil {
+		fmt.Fprintln(os.Stderr, "fob-fido-helper:", err)
+		return exitFailure
+	}
+	return 0
+}
+
+func report() int {
+	if err := json.NewEncoder(os.Stdout).Encode(sandbox.Device("")); err != nil {
 		fmt.Fprintln(os.Stderr, "fob-fido-helper:", err)
 		return exitFailure
 	}
@@ -54,6 +68,19 @@ func connection() (net.Conn, error) {
 
 // driver is libfido2 as helper.Serve wants it.
 type driver struct{}
+
+func (driver) Confine(path string) (helper.Sandbox, error) {
+	if err := sandbox.Limit(); err != nil {
+		return helper.Sandbox{}, err
+	}
+	if path == "" {
+		return sandbox.Discovery(), nil
+	}
+	if err := libfido2.Prepare(); err != nil {
+		return helper.Sandbox{}, err
+	}
+	return sandbox.Device(path), nil
+}
 
 func (driver) Devices() ([]fido.DeviceInfo, error) { return libfido2.Devices() }
 

@@ -19,6 +19,9 @@
 // The PIN stands in front of the CBOR so that no encoder ever has a copy of it. Bodies are byte strings that hold
 // CTAP's own messages where there is one, so that they nest as deep as CTAP allows. A cancel request names the request
 // that it cancels and has no reply of its own; one that comes too late is ignored.
+//
+// The first request decides what the process is for, listing keys or one key, and the helper confines itself to that
+// before it does it. The reply to an open request says how well: {1: version of Landlock, 2: seccomp, 3: what is missing}.
 package helper
 
 // protocolVersion changes whenever the two sides would misunderstand each other.

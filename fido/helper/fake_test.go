@@ -21,8 +21,17 @@ type fakeDriver struct {
 	log  func(event string)
 	open error
 
+	sandbox  Sandbox
+	confine  error
+	confined []string // what the process was confined to
+
 	mu   sync.Mutex
 	pins []fido.PIN // the slices that ceremonies were given
+}
+
+func (d *fakeDriver) Confine(path string) (Sandbox, error) {
+	d.confined = append(d.confined, path)
+	return d.sandbox, d.confine
 }
 
 func (d *fakeDriver) Devices() ([]fido.DeviceInfo, error) {
@@ -160,6 +169,8 @@ func helperMain(behaviour string) int {
 	switch behaviour {
 	case "busy":
 		driver.open = fido.ErrDeviceBusy
+	case "confined-badly":
+		driver.sandbox = Sandbox{Seccomp: true, Missing: []string{"no Landlock: \x1b[2Jbecause"}}
 	case "chatty":
 		fmt.Fprintf(os.Stderr, "%s\x1b[31m\nenv %q\n", strings.Repeat("x", 5000), os.Environ())
 		os.Stdout.WriteString("garbage")
@@ -181,7 +192,7 @@ var behaviours = map[string]func(conn net.Conn){
 	"nonsense": func(conn net.Conn) { conn.Write(bytes.Repeat([]byte("?"), 100)) },
 	"deaf": func(conn net.Conn) { // opens the key, then never answers again
 		greet(conn)
-		answerWith(conn, encoded(&reply{ID: 1}))
+		answerWith(conn, opened())
 		answerWith(conn, nil)
 		fmt.Fprintln(os.Stderr, "touch")
 		select {}
@@ -201,11 +212,13 @@ var behaviours = map[string]func(conn net.Conn){
 func afterOpen(raw []byte) func(net.Conn) {
 	return func(conn net.Conn) {
 		greet(conn)
-		answerWith(conn, encoded(&reply{ID: 1}))
+		answerWith(conn, opened())
 		answerWith(conn, raw)
 		readFrame(conn, maxRequest) // the end of the connection
 	}
 }
+
+func opened() []byte { return encoded(&reply{ID: 1, Body: mustCBOR(Sandbox{})}) }
 
 func answerWith(conn net.Conn, raw []byte) {
 	readFrame(conn, maxRequest)

@@ -40,8 +40,31 @@ const (
 	maxRetries    = 255
 	maxList       = 32 // entries of a list in authenticatorGetInfo
 	maxToken      = 64 // bytes of a version, an extension, an option
+	maxMissing    = 4  // layers of a sandbox
 	maxPINLength  = fido.MaxPINLength
 )
+
+// Sandbox says what keeps a helper process in, beside its limits.
+type Sandbox struct {
+	// Landlock is the version of Landlock's ABI that is in force, 0 for none.
+	Landlock uint `cbor:"1,keyasint" json:"landlock"`
+	Seccomp  bool `cbor:"2,keyasint" json:"seccomp"`
+	// Missing has, in words, what could not be had and why.
+	Missing []string `cbor:"3,keyasint,omitempty" json:"missing,omitempty"`
+}
+
+func parseSandbox(body []byte) (s Sandbox, err error) {
+	if err := ctap.Unmarshal(body, &s); err != nil {
+		return s, err
+	}
+	if len(s.Missing) > maxMissing {
+		return s, ctap.ErrLimitExceeded
+	}
+	for i, text := range s.Missing {
+		s.Missing[i] = clean(text, maxErrorText)
+	}
+	return s, nil
+}
 
 type device struct {
 	Path         string `cbor:"1,keyasint"`

@@ -15,6 +15,9 @@ import (
 
 // Driver finds keys and opens them: fido/libfido2.
 type Driver interface {
+	// Confine takes from the process what the key at path does not need, for good; "" is for finding keys. It is called
+	// once, before all else.
+	Confine(path string) (Sandbox, error)
 	// Devices lists the keys that are plugged in; their IDs are left empty.
 	Devices() ([]fido.DeviceInfo, error)
 	Open(path string) (fido.Authenticator, error)
@@ -49,6 +52,10 @@ type session struct {
 	driver  Driver
 	key     fido.Authenticator // nil before it is opened; used by the operation in progress
 	current *job               // the last operation; nil before the first
+
+	confined bool
+	device   string  // what the process is confined to
+	sandbox  Sandbox // how
 }
 
 // job is an operation. Its goroutine ends by itself, by cancel at the latest, and closes done.
@@ -124,23 +131,56 @@ func (s *session) answer(ctx context.Context, req *request) *reply {
 func (s *session) do(ctx context.Context, req *request) ([]byte, error) {
 	switch {
 	case req.Op == opDevices:
-		infos, err := s.driver.Devices()
-		if err != nil {
-			return nil, err
-		}
-		return encodeDevices(infos)
+		return s.devices()
 	case req.Op == opOpen && s.key == nil:
-		key, err := s.driver.Open(string(req.Body))
-		if err != nil {
-			return nil, err
-		}
-		s.key = key
-		return nil, nil
+		return s.open(string(req.Body))
 	case s.key == nil || req.Op == opOpen:
 		return nil, ctap.ErrNotAllowed
 	default:
 		return s.ceremony(ctx, req)
 	}
+}
+
+func (s *session) devices() ([]byte, error) {
+	if err := s.confine(""); err != nil {
+		return nil, err
+	}
+	infos, err := s.driver.Devices()
+	if err != nil {
+		return nil, err
+	}
+	return encodeDevices(infos)
+}
+
+func (s *session) open(path string) ([]byte, error) {
+	if path == "" {
+		return nil, fido.ErrNoDevice
+	}
+	if err := s.confine(path); err != nil {
+		return nil, err
+	}
+	key, err := s.driver.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	s.key = key
+	return ctap.Marshal(s.sandbox)
+}
+
+// confine happens once in the life of a process. There is no way to another device afterwards.
+func (s *session) confine(device string) error {
+	switch {
+	case s.confined && s.device != device:
+		return ctap.ErrNotAllowed
+	case s.confined:
+		return nil
+	}
+	sandbox, err := s.driver.Confine(device)
+	if err != nil {
+		return err
+	}
+	s.confined, s.device, s.sandbox = true, device, sandbox
+	return nil
 }
 
 func (s *session) ceremony(ctx context.Context, req *request) ([]byte, error) {

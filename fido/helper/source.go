@@ -36,6 +36,8 @@ type Source struct {
 
 	args []string // of the helper program, in tests
 
+	lacking sync.Once // the warning of what a sandbox lacks
+
 	mu    sync.Mutex
 	paths map[fido.DeviceID]string // of the keys that Devices found last
 }
@@ -132,15 +134,27 @@ func (s *Source) Open(ctx context.Context, id fido.DeviceID) (fido.Authenticator
 	if err != nil {
 		return nil, err
 	}
-	if err := c.open(ctx, path); err != nil {
+	sandbox, err := c.open(ctx, path)
+	if err != nil {
 		c.close()
 		return nil, err
 	}
+	s.warn(sandbox)
 	if now, err := DeviceID(path); err != nil || now != id { // another key came in between
 		c.close()
 		return nil, fido.ErrNoDevice
 	}
 	return key{c}, nil
+}
+
+// warn says, once, what kept the kernel from confining a helper.
+func (s *Source) warn(sandbox Sandbox) {
+	if len(sandbox.Missing) == 0 || s.Log == nil {
+		return
+	}
+	s.lacking.Do(func() {
+		s.Log.Warn("the helpers of security keys are confined less than they should be", "missing", sandbox.Missing)
+	})
 }
 
 func (s *Source) start(ctx context.Context) (*client, error) {
@@ -155,22 +169,22 @@ func (s *Source) start(ctx context.Context) (*client, error) {
 const openTime = 8 * time.Second
 
 // open opens the device at path. One that babbles on, and gets libfido2 to listen for ever, is fido.ErrDeviceGone.
-func (c *client) open(parent context.Context, path string) error {
+func (c *client) open(parent context.Context, path string) (Sandbox, error) {
 	ctx, cancel := context.WithTimeout(parent, openTime)
 	defer cancel()
-	err := c.openWithin(ctx, path)
+	sandbox, err := c.openWithin(ctx, path)
 	if errors.Is(err, context.DeadlineExceeded) && parent.Err() == nil {
-		return fmt.Errorf("%w: not open after %v", fido.ErrDeviceGone, openTime)
+		err = fmt.Errorf("%w: not open after %v", fido.ErrDeviceGone, openTime)
 	}
-	return err
+	return sandbox, err
 }
 
-func (c *client) openWithin(ctx context.Context, path string) error {
-	nothing := func([]byte) (struct{}, error) { return struct{}{}, nil }
-	return whileBusy(ctx, func() error {
-		_, err := call(ctx, c, request{Op: opOpen, Body: []byte(path)}, nothing)
+func (c *client) openWithin(ctx context.Context, path string) (sandbox Sandbox, err error) {
+	err = whileBusy(ctx, func() error {
+		sandbox, err = call(ctx, c, request{Op: opOpen, Body: []byte(path)}, parseSandbox)
 		return err
 	})
+	return sandbox, err
 }
 
 // Pauses between attempts to open a busy key.

@@ -101,7 +101,7 @@ func rawKey(t *testing.T, behaviour string) (key, lines) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.close() })
-	if err := c.open(t.Context(), "/dev/zero"); err != nil {
+	if _, err := c.open(t.Context(), "/dev/zero"); err != nil {
 		t.Fatal(err)
 	}
 	return key{c}, l
@@ -259,7 +259,7 @@ func TestBusyKey(t *testing.T) {
 		l.want(t, "open /dev/zero") // it tried again
 		cancel()
 	}()
-	if err := c.open(ctx, "/dev/zero"); err != context.Canceled {
+	if _, err := c.open(ctx, "/dev/zero"); err != context.Canceled {
 		t.Fatal(err)
 	}
 }

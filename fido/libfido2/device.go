@@ -39,6 +39,18 @@ type Device struct {
 
 var _ fido.Authenticator = (*Device)(nil)
 
+// Prepare lets OpenSSL, which libfido2 does its cryptography with, read its configuration and load what that asks for, by
+// hashing something. Later the process may be confined so that it can't open files.
+func Prepare() error {
+	cred := C.fido_cred_new()
+	if cred == nil {
+		return fail(C.FIDO_ERR_INTERNAL)
+	}
+	defer C.fido_cred_free(&cred)
+	data := []byte("data")
+	return firstFailure([]C.int{C.fido_cred_set_clientdata(cred, uchars(data), C.size_t(len(data)))})
+}
+
 // Open opens the key at path: fido.ErrNoDevice, ErrDenied, ErrDeviceBusy, ErrNotFIDO2 or ErrDeviceGone. It takes up to
 // three seconds. The caller closes the device.
 func Open(path string) (_ *Device, err error) {
