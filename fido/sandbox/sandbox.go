@@ -29,9 +29,9 @@ const sysfs = "/sys/"
 // Device confines the process, all its threads, for good to the one device at path.
 func Device(path string) helper.Sandbox {
 	if strings.HasPrefix(path, sysfs) {
-		return confine(places{read: []string{path}}, nfc)
+		return confine(places{read: []string{path}}, true)
 	}
-	return confine(places{use: []string{path}}, nil)
+	return confine(places{use: []string{path}}, false)
 }
 
 // Discovery confines the process, all its threads, for good to what libudev reads to list devices, and to the hidraw
@@ -41,17 +41,17 @@ func Discovery() helper.Sandbox {
 	return confine(places{
 		read: []string{"/sys/bus", "/sys/class", "/sys/devices", "/run/udev", "/etc/udev/udev.conf"},
 		use:  nodes,
-	}, nil)
+	}, false)
 }
 
 // confine applies Landlock first: the filter of system calls would not let it.
-func confine(p places, sockets []rule) (report helper.Sandbox) {
+func confine(p places, nfc bool) (report helper.Sandbox) {
 	version, err := p.restrict()
 	if err != nil {
 		report.Missing = append(report.Missing, fmt.Sprintf("no Landlock: %v", err))
 	}
 	report.Landlock = version
-	if err := filter(sockets); err != nil {
+	if err := filter(nfc); err != nil {
 		report.Missing = append(report.Missing, fmt.Sprintf("no seccomp: %v", err))
 	} else {
 		report.Seccomp = true

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"slices"
 
 	seccomp "github.com/elastic/go-seccomp-bpf"
 	"github.com/elastic/go-seccomp-bpf/arch"
@@ -80,12 +81,14 @@ func conditional() []rule {
 	}
 }
 
-// nfc are the sockets by which libfido2 reaches the kernel's NFC devices.
-var nfc = []rule{
-	when("socket", is(0, unix.AF_NFC)),
-	when("socket", is(0, unix.AF_NETLINK), is(2, unix.NETLINK_GENERIC)),
-	when("bind"), when("connect"), when("setsockopt"), when("sendto"), when("recvfrom"), when("sendmsg"), when("recvmsg"),
-}
+// The sockets by which libfido2 reaches the kernel's NFC devices, and what it does with them.
+var (
+	nfcSockets = []rule{
+		when("socket", is(0, unix.AF_NFC)),
+		when("socket", is(0, unix.AF_NETLINK), is(2, unix.NETLINK_GENERIC)),
+	}
+	nfcCalls = []string{"bind", "connect", "setsockopt", "sendto", "recvfrom", "sendmsg", "recvmsg"}
+)
 
 func when(name string, conditions ...seccomp.Condition) rule {
 	return rule{Name: name, Conditions: conditions}
@@ -104,15 +107,17 @@ func without(argument uint32, bits uint64) seccomp.Condition {
 }
 
 // policy gives the filter for a processor's table of system calls. What is not in the table does not exist there.
-func policy(table *arch.Info, sockets []rule) seccomp.Policy {
+func policy(table *arch.Info, nfc bool) seccomp.Policy {
+	names, rules := allowed, conditional()
+	if nfc {
+		names, rules = slices.Concat(allowed, nfcCalls), append(rules, nfcSockets...)
+	}
 	known := func(name string) bool { _, ok := table.SyscallNames[name]; return ok }
 	return seccomp.Policy{
 		DefaultAction: seccomp.ActionErrno, // EPERM
 		Syscalls: []seccomp.SyscallGroup{
-			{Action: seccomp.ActionAllow, Names: filtered(allowed, known)},
-			{Action: seccomp.ActionAllow, NamesWithCondtions: filtered(
-				append(conditional(), sockets...), func(r rule) bool { return known(r.Name) },
-			)},
+			{Action: seccomp.ActionAllow, Names: filtered(names, known)},
+			{Action: seccomp.ActionAllow, NamesWithCondtions: filtered(rules, func(r rule) bool { return known(r.Name) })},
 			{Action: seccomp.ActionErrno | seccomp.Action(unix.ENOSYS), Names: filtered(absent, known)},
 			{Action: seccomp.ActionKillProcess, Names: filtered(deadly, known)},
 		},
@@ -128,8 +133,8 @@ func filtered[T any](list []T, keep func(T) bool) (kept []T) {
 	return kept
 }
 
-// filter lets the kernel check every system call of every thread from now on.
-func filter(sockets []rule) error {
+// filter lets the kernel check every system call of every thread from now on. With nfc, sockets for that are allowed.
+func filter(nfc bool) error {
 	table, err := arch.GetInfo("")
 	if err != nil {
 		return err
@@ -139,7 +144,7 @@ func filter(sockets []rule) error {
 	err = seccomp.LoadFilter(seccomp.Filter{
 		NoNewPrivs: true,
 		Flag:       seccomp.FilterFlagTSync,
-		Policy:     policy(table, sockets),
+		Policy:     policy(table, nfc),
 	})
 	if err != nil {
 		return err
