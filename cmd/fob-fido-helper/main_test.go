@@ -193,6 +193,12 @@ func TestKilledAndOpenedAgain(t *testing.T) {
 // kill ends the one process that runs program.
 func kill(t *testing.T, program string) {
 	t.Helper()
+	syscall.Kill(find(t, program), syscall.SIGKILL)
+}
+
+// find gives the number of the one process that runs program.
+func find(t *testing.T, program string) int {
+	t.Helper()
 	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
 		t.Fatal(err)
@@ -201,15 +207,16 @@ func kill(t *testing.T, program string) {
 		line, _ := os.ReadFile(path)
 		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 		if string(line) == program+"\x00" && pid > 0 {
-			syscall.Kill(pid, syscall.SIGKILL)
-			return
+			return pid
 		}
 	}
 	t.Fatal("no helper is running")
+	return 0
 }
 
 // startRaw starts the helper without the daemon's half of the protocol, and waits for its hello.
-func startRaw(t *testing.T) (cmd *exec.Cmd, ours *os.File) {
+// The helper gets leaked, too.
+func startRaw(t *testing.T, leaked ...*os.File) (cmd *exec.Cmd, ours *os.File) {
 	t.Helper()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -218,7 +225,7 @@ func startRaw(t *testing.T) (cmd *exec.Cmd, ours *os.File) {
 	ours, theirs := os.NewFile(uintptr(fds[0]), "ours"), os.NewFile(uintptr(fds[1]), "theirs")
 	t.Cleanup(func() { ours.Close() })
 	cmd = exec.Command(build(t))
-	cmd.ExtraFiles = []*os.File{theirs}
+	cmd.ExtraFiles = append([]*os.File{theirs}, leaked...)
 	if os.Getuid() == 0 { // to see below what is kept from anyone else
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	}

@@ -212,6 +212,18 @@ func TestTruncatedReply(t *testing.T) {
 	}
 }
 
+func TestHelperEndsInMidReply(t *testing.T) {
+	for _, behaviour := range []string{"half", "half-head", "silent"} {
+		k, _ := rawKey(t, behaviour)
+		for range 2 {
+			if _, err := k.PINRetries(t.Context()); !errors.Is(err, fido.ErrHelperDied) {
+				t.Errorf("%s: %v", behaviour, err)
+			}
+		}
+		<-k.process.exited
+	}
+}
+
 func TestBadCredential(t *testing.T) {
 	k, _ := openKey(t, "good")
 	if _, err := k.MakeCredential(t.Context(), makeRequest("bad.example", nil)); !errors.Is(err, fido.ErrBadAnswer) {

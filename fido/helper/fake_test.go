@@ -201,6 +201,9 @@ var behaviours = map[string]func(conn net.Conn){
 	"oversize":  afterOpen([]byte{0xff, 0xff, 0xff, 0xff}),
 	"empty":     afterOpen([]byte{0, 0, 0, 0}),
 	"truncated": afterOpen([]byte{0, 0, 1, 0, 'x'}),
+	"half":      endAfterOpen([]byte{0, 0, 1, 0, 'x'}),
+	"half-head": endAfterOpen([]byte{0, 0}),
+	"silent":    endAfterOpen(nil),
 	"wrong-id":  afterOpen(encoded(&reply{ID: 3, Body: mustCBOR(uint(8))})),
 	"odd-kind":  afterOpen(encoded(&reply{ID: 2, Kind: "helper-died"})),
 	"no-status": afterOpen(encoded(&reply{ID: 2, Kind: kindStatus})),
@@ -215,6 +218,15 @@ func afterOpen(raw []byte) func(net.Conn) {
 		answerWith(conn, opened())
 		answerWith(conn, raw)
 		readFrame(conn, maxRequest) // the end of the connection
+	}
+}
+
+// endAfterOpen is afterOpen, but the helper ends then.
+func endAfterOpen(raw []byte) func(net.Conn) {
+	return func(conn net.Conn) {
+		greet(conn)
+		answerWith(conn, opened())
+		answerWith(conn, raw)
 	}
 }
 

@@ -76,6 +76,7 @@ func FuzzReply(f *testing.F) {
 		{ID: 5, Body: mustCBOR(uint(8))},
 		{ID: 6, Body: mustCBOR(fakeCredential())},
 		{ID: 7, Body: mustBody(encodeAssertions(assertions))},
+		{ID: 8, Body: mustCBOR(Sandbox{Landlock: 7, Missing: []string{"no seccomp: because"}})},
 	} {
 		f.Add(mustCBOR(&r))
 	}
@@ -93,6 +94,7 @@ func FuzzReply(f *testing.F) {
 		}
 		same(t, first.Body, parseDevices, func(v []fido.DeviceInfo) []byte { return mustBody(encodeDevices(v)) })
 		same(t, first.Body, parseInfo, func(v *ctap.GetInfoResponse) []byte { return mustCBOR(v) })
+		same(t, first.Body, parseSandbox, func(v Sandbox) []byte { return mustCBOR(v) })
 		same(t, first.Body, parsePINRetries, func(v uint) []byte { return mustCBOR(v) })
 		same(t, first.Body, parseCredential, func(v *ctap.MakeCredentialResponse) []byte { return mustCBOR(v) })
 		all := func(b []byte) ([]ctap.GetAssertionResponse, error) { return parseAssertions(b, nil) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -234,6 +235,72 @@ func TestServeRefusesWhatItCannotDo(t *testing.T) {
 		if r := s.receive(t); !errors.Is(r.err(), c.want) {
 			t.Errorf("%v: %v, want %v", c.request, r.err(), c.want)
 		}
+	}
+}
+
+func TestServeConfines(t *testing.T) {
+	s := serve(t)
+	s.driver.sandbox = Sandbox{Landlock: 7, Seccomp: true}
+	s.driver.open = fido.ErrDeviceBusy
+	s.greet(t)
+	for i := range uint32(2) {
+		s.send(t, request{ID: i, Op: opOpen, Body: []byte("/dev/key")})
+		s.want(t, "open /dev/key")
+		if r := s.receive(t); !errors.Is(r.err(), fido.ErrDeviceBusy) {
+			t.Fatal(r.err())
+		}
+	}
+	for _, r := range []request{{Op: opOpen, Body: []byte("/dev/other")}, {Op: opDevices}} {
+		s.send(t, r)
+		if r := s.receive(t); !errors.Is(r.err(), ctap.ErrNotAllowed) {
+			t.Fatal(r.err())
+		}
+	}
+	if !slices.Equal(s.driver.confined, []string{"/dev/key"}) { // once, and before the first attempt to open
+		t.Fatal(s.driver.confined)
+	}
+	s.driver.open = nil
+	s.send(t, request{ID: 3, Op: opOpen, Body: []byte("/dev/key")})
+	sandbox, err := parseSandbox(s.receive(t).Body)
+	if err != nil || sandbox.Landlock != 7 || !sandbox.Seccomp {
+		t.Fatal(sandbox, err)
+	}
+}
+
+func TestServeConfinesDiscovery(t *testing.T) {
+	s := serve(t)
+	s.greet(t)
+	for range 2 {
+		s.send(t, request{Op: opDevices})
+		if r := s.receive(t); r.err() != nil {
+			t.Fatal(r.err())
+		}
+	}
+	s.send(t, request{Op: opOpen, Body: []byte("/dev/key")})
+	if r := s.receive(t); !errors.Is(r.err(), ctap.ErrNotAllowed) || !slices.Equal(s.driver.confined, []string{""}) {
+		t.Fatal(r.err(), s.driver.confined)
+	}
+}
+
+// Nothing happens in a process that could not be confined at all.
+func TestServeNotConfined(t *testing.T) {
+	s := serve(t)
+	s.driver.confine = errors.New("no limits")
+	s.greet(t)
+	for _, r := range []request{
+		{Op: opDevices}, {Op: opDevices}, {Op: opOpen, Body: []byte("/dev/key")}, {Op: opOpen, Body: []byte("/dev/key")},
+	} {
+		s.send(t, r)
+		if r := s.receive(t); !errors.Is(r.err(), ctap.ErrOther) {
+			t.Fatal(r.err())
+		}
+	}
+	if len(s.events) > 0 {
+		t.Fatal(<-s.events)
+	}
+	s.send(t, request{Op: opOpen})
+	if r := s.receive(t); !errors.Is(r.err(), fido.ErrNoDevice) {
+		t.Fatal(r.err())
 	}
 }
 

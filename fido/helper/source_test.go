@@ -246,6 +246,28 @@ func TestHelperIsIsolated(t *testing.T) {
 	}
 }
 
+// What the kernel could not do is said once, and fit for a terminal.
+func TestBadlyConfined(t *testing.T) {
+	s, l := newSource(t, "confined-badly")
+	s.NoDiscovery, s.Extra = true, func() []fido.DeviceInfo { return []fido.DeviceInfo{{Path: "/dev/zero"}} }
+	infos, err := s.Devices(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 {
+		k, err := s.Open(t.Context(), infos[0].ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.want(t, "open /dev/zero")
+		if i == 0 {
+			l.want(t, "[no Landlock: [2Jbecause]")
+		}
+		k.Close()
+		l.want(t, "close")
+	}
+}
+
 func TestBusyKey(t *testing.T) {
 	s, l := newSource(t, "busy")
 	c, err := s.start(t.Context())
