@@ -31,6 +31,8 @@ check: test-packages
 race: test-packages
 	go test -race ./... ./testdata/ratios
 	@[ -w /dev/uhid ] || echo "NOT RUN: 1 kind of endpoint, a real hidraw device: there is no /dev/uhid here; 'make lab' tests it"
+	@go run ./cmd/fob-fido-helper --sandbox-report | grep -vq '"missing"' || \
+		echo "NOT RUN: tests of how helpers are confined: $$(go run ./cmd/fob-fido-helper --sandbox-report)"
 
 lab: lab-packages build
 	@packaging/lab/lab bin $(SCENARIOS)

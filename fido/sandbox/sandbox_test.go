@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	seccomp "github.com/elastic/go-seccomp-bpf"
 	"github.com/elastic/go-seccomp-bpf/arch"
 	"golang.org/x/sys/unix"
 
@@ -35,9 +36,15 @@ var sandboxes = map[string]func() helper.Sandbox{
 	"seccomp": func() helper.Sandbox { return helper.Sandbox{Seccomp: filter(false) == nil} },
 }
 
-// TestMain is also the program that is confined and tries something: "try SANDBOX WHAT", or says how well it is: "report".
+// TestMain is also the program that is confined and tries something: "try SANDBOX WHAT", or says how well it is:
+// "report", and "refused" where a container forbids to be confined.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "report" {
+		json.NewEncoder(os.Stdout).Encode(Device(device))
+		syscall.Exit(0)
+	}
+	if len(os.Args) == 2 && os.Args[1] == "refused" {
+		refuse("landlock_create_ruleset", "seccomp")
 		json.NewEncoder(os.Stdout).Encode(Device(device))
 		syscall.Exit(0)
 	}
@@ -118,17 +125,19 @@ func outcome(t *testing.T, sandbox, what string) string {
 }
 
 // available is how well a process can be confined here.
-var available = sync.OnceValue(func() (s helper.Sandbox) {
+var available = sync.OnceValue(func() helper.Sandbox { return reportOf("report") })
+
+func reportOf(kind string) (s helper.Sandbox) {
 	program, err := os.Executable()
 	if err != nil {
 		panic(err)
 	}
-	out, err := exec.Command(program, "report").Output()
+	out, err := exec.Command(program, kind).Output()
 	if err != nil || json.Unmarshal(out, &s) != nil {
 		panic(fmt.Sprintf("%s, %v", out, err))
 	}
 	return s
-})
+}
 
 // needs skips a test where the kernel, or the container around us, lacks what it is about.
 func needs(t *testing.T, landlock uint, seccomp bool) {
@@ -225,6 +234,26 @@ func TestTables(t *testing.T) {
 		if _, ok := arch.AARCH64.SyscallNames[name]; !ok {
 			t.Errorf("arm64 lacks %s", name)
 		}
+	}
+}
+
+// refuse makes system calls fail, as container runtimes do.
+func refuse(calls ...string) {
+	err := seccomp.LoadFilter(seccomp.Filter{NoNewPrivs: true, Flag: seccomp.FilterFlagTSync, Policy: seccomp.Policy{
+		DefaultAction: seccomp.ActionAllow,
+		Syscalls:      []seccomp.SyscallGroup{{Action: seccomp.ActionErrno, Names: calls}},
+	}})
+	if err != nil {
+		panic(err)
+	}
+}
+
+// TestRefused: where nothing can be had the report says so, and the process goes on.
+func TestRefused(t *testing.T) {
+	needs(t, 0, true)
+	s := reportOf("refused")
+	if s.Landlock != 0 || s.Seccomp || len(s.Missing) != 2 || !strings.Contains(s.Missing[0], "operation not permitted") {
+		t.Errorf("%+v", s)
 	}
 }
 
