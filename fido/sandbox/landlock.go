@@ -34,10 +34,10 @@ func (p places) restrict() (version uint, err error) {
 	}
 	var rules []landlock.Rule
 	for _, path := range p.read {
-		rules = allow(rules, path, readFile, readFolder)
+		rules = permit(rules, path, readFile, readFolder)
 	}
 	for _, path := range p.use {
-		rules = allow(rules, path, useDevice, 0)
+		rules = permit(rules, path, useDevice, 0)
 	}
 	if err := landlock.MustConfig(everyFile, everyPort).BestEffort().Restrict(rules...); err != nil {
 		return 0, err
@@ -45,8 +45,8 @@ func (p places) restrict() (version uint, err error) {
 	return uint(abi), nil
 }
 
-// allow adds the rights for what is at path, a folder or anything else. What isn't there needs no right.
-func allow(rules []landlock.Rule, path string, file, folder landlock.AccessFSSet) []landlock.Rule {
+// permit adds the rights for what is at path, a folder or anything else. What isn't there needs no right.
+func permit(rules []landlock.Rule, path string, file, folder landlock.AccessFSSet) []landlock.Rule {
 	var st unix.Stat_t
 	if unix.Stat(path, &st) != nil {
 		return rules
