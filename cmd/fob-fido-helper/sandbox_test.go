@@ -58,7 +58,9 @@ func TestSandbox(t *testing.T) {
 		}
 	}
 	limits, err := os.ReadFile(proc + "/limits")
-	for _, limit := range []string{"open files +64 +64", "file size +0 +0", "cpu time +600 +600", "data size +268435456 +268435456"} {
+	for _, limit := range []string{
+		"open files +64 +64", "file size +0 +0", "cpu time +600 +600", "data size +268435456 +268435456",
+	} {
 		if !regexp.MustCompile("(?m)^Max " + limit + " ").Match(limits) {
 			t.Errorf("no limit %q: %s, %v", limit, limits, err)
 		}
@@ -75,7 +77,8 @@ func onlyOurs(t *testing.T, proc string) {
 	if err != nil || len(fds) < 4 {
 		t.Fatal(fds, err)
 	}
-	known := regexp.MustCompile(`^(/dev/null|pipe:.*|socket:.*|/dev/pts/\d+|anon_inode:\[event(poll|fd)\]|/sys/fs/cgroup/.*)$`)
+	known := regexp.MustCompile(
+		`^(/dev/null|pipe:.*|socket:.*|/dev/pts/\d+|anon_inode:\[event(poll|fd)\]|/sys/fs/cgroup/.*)$`)
 	for _, fd := range fds {
 		if file, err := os.Readlink(fd); err == nil && !known.MatchString(file) {
 			t.Errorf("%s is open", file)

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// secretPIN is found nowhere by chance, and neither is half of it. The é is one character in normalization form C, which
-// is what the key wants (CTAP 2.2 §6.5.1), and two as it is typed here.
+// secretPIN is found nowhere by chance, and neither is half of it. The é is one character in normalization form C,
+// which is what the key wants (CTAP 2.2 §6.5.1), and two as it is typed here.
 const (
 	secretPIN = "Zq7#véloc\"raptor9Kx!"
 	typedPIN  = "Zq7#ve\u0301loc\"raptor9Kx!"

@@ -21,7 +21,8 @@
 // that it cancels and has no reply of its own; one that comes too late is ignored.
 //
 // The first request decides what the process is for, listing keys or one key, and the helper confines itself to that
-// before it does it. The reply to an open request says how well: {1: version of Landlock, 2: seccomp, 3: what is missing}.
+// before it does it. The reply to an open request says how well: {1: version of Landlock, 2: seccomp, 3: what is
+// missing}.
 package helper
 
 // protocolVersion changes whenever the two sides would misunderstand each other.

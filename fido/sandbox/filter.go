@@ -118,7 +118,8 @@ func load(raw []bpf.RawInstruction) error {
 	for i, r := range raw {
 		f[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
 	}
-	runtime.LockOSThread() // "no new privileges" belongs to the thread that loads the filter, and goes to the others with it
+	// "No new privileges" belongs to the thread that loads the filter, and goes to the others with it.
+	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return err

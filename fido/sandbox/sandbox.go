@@ -1,8 +1,8 @@
 // Package sandbox takes from a helper process what driving one security key does not need, before a byte of the key's
 // is read. C code that a hostile device has taken over then has a socket to the daemon, its device, and no more:
 //
-//   - Landlock (Linux 5.13): no file can be opened but the device's node; while keys are listed, sysfs, the data of udev
-//     and the hidraw nodes;
+//   - Landlock (Linux 5.13): no file can be opened but the device's node; while keys are listed, sysfs, the data of
+//     udev and the hidraw nodes;
 //   - seccomp: no system call but those that were seen to be needed. No other process can be made, run, traced, read or
 //     signalled, no socket opened, no memory made executable. What no honest program would try ends the process;
 //   - limits of files, of the size of what is written, and of processor time.
@@ -59,8 +59,8 @@ func confine(p places, nfc bool) (report helper.Sandbox) {
 	return report
 }
 
-// Limits of a helper process. Its memory is limited from the start, see cmd/fob-fido-helper. There is no limit of threads:
-// the kernel counts those of all processes of a user together.
+// Limits of a helper process. Its memory is limited from the start, see cmd/fob-fido-helper. There is no limit of
+// threads: the kernel counts those of all processes of a user together.
 var limits = map[int]uint64{
 	unix.RLIMIT_NOFILE:   64,
 	unix.RLIMIT_FSIZE:    0,   // bytes of a file; a device and a socket are none

@@ -10,7 +10,8 @@ import (
 
 // allowed are the system calls that need no look at their arguments, beside those of the processor's own (see
 // processorsAllowed). The first lines were measured (strace) with libfido2 1.12, libudev 252, glibc 2.36 and Go 1.26,
-// with and without the race detector; those below the blank line are their likes in other versions, which can do no more.
+// with and without the race detector; those below the blank line are their likes in other versions, which can do no
+// more.
 var allowed = []uint32{
 	unix.SYS_READ, unix.SYS_WRITE, unix.SYS_FUTEX, unix.SYS_PPOLL, unix.SYS_EPOLL_PWAIT, unix.SYS_NANOSLEEP,
 	unix.SYS_CLOSE, unix.SYS_FSTAT, unix.SYS_GETDENTS64, unix.SYS_FCNTL, unix.SYS_FLOCK, unix.SYS_LSEEK,
