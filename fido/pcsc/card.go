@@ -41,7 +41,6 @@ type Attribute uint32
 const (
 	VendorName         Attribute = 0x00010100 // SCARD_ATTR_VENDOR_NAME
 	VendorSerial       Attribute = 0x00010103 // SCARD_ATTR_VENDOR_IFD_SERIAL_NO
-	ATRString          Attribute = 0x00090303 // SCARD_ATTR_ATR_STRING
 	DeviceFriendlyName Attribute = 0x7fff0003 // SCARD_ATTR_DEVICE_FRIENDLY_NAME
 )
 
@@ -75,7 +74,8 @@ func (c *Client) Connect(ctx context.Context, reader string, mode ShareMode, pro
 	return &Card{Reader: reader, Protocol: m.Active, client: c, handle: m.Card}, nil
 }
 
-// Reconnect changes mode and protocols, and does to the card what init says. It clears ErrResetCard.
+// Reconnect changes mode and protocols, and does to the card what init says. It clears ErrResetCard. A card that was
+// Exclusive and is Shared again stays locked for others, at least by pcscd 1.9.9: Disconnect from it instead.
 func (k *Card) Reconnect(ctx context.Context, mode ShareMode, protocols Protocol, init Disposition) error {
 	m := reconnectMsg{Card: k.handle, ShareMode: mode, Preferred: protocols, Initialization: init}
 	err := k.call(ctx, cmdReconnect, &m, &m.Card, &m.RV)

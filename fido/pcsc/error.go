@@ -38,8 +38,7 @@ const (
 	ErrCardUnsupported    Error = 0x8010001c // E_CARD_UNSUPPORTED
 	ErrNoService          Error = 0x8010001d // E_NO_SERVICE: pcscd does not run
 	ErrServiceStopped     Error = 0x8010001e // E_SERVICE_STOPPED: also pcscd's answer to a version that it doesn't speak
-	ErrUnexpected         Error = 0x8010001f // E_UNEXPECTED
-	ErrUnsupportedFeature Error = 0x80100022 // E_UNSUPPORTED_FEATURE
+	ErrUnsupportedFeature Error = 0x8010001f // E_UNSUPPORTED_FEATURE, and E_UNEXPECTED
 	ErrNoReaders          Error = 0x8010002e // E_NO_READERS_AVAILABLE
 	ErrUnsupportedCard    Error = 0x80100065 // W_UNSUPPORTED_CARD
 	ErrUnresponsiveCard   Error = 0x80100066 // W_UNRESPONSIVE_CARD
@@ -82,7 +81,6 @@ var errorTexts = map[Error]errorText{
 	ErrCardUnsupported:    {"SCARD_E_CARD_UNSUPPORTED", "unsupported card"},
 	ErrNoService:          {"SCARD_E_NO_SERVICE", "pcscd does not run"},
 	ErrServiceStopped:     {"SCARD_E_SERVICE_STOPPED", "pcscd has stopped"},
-	ErrUnexpected:         {"SCARD_E_UNEXPECTED", "unexpected card error"},
 	ErrUnsupportedFeature: {"SCARD_E_UNSUPPORTED_FEATURE", "unsupported feature"},
 	ErrNoReaders:          {"SCARD_E_NO_READERS_AVAILABLE", "no reader"},
 	ErrUnsupportedCard:    {"SCARD_W_UNSUPPORTED_CARD", "unsupported card"},
