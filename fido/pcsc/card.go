@@ -164,6 +164,8 @@ func (k *Card) check(card int32, rv uint32) error {
 // pciSize is the length of an SCARD_IO_REQUEST, which has no protocol control information behind its two numbers.
 const pciSize = 16
 
+const statusSize = 2 // SW1-SW2
+
 // Transmit sends a command APDU, short or extended, and gives the response APDU, at least the two bytes of its status.
 // When ctx is done before the card has answered, the Client is closed.
 func (k *Card) Transmit(ctx context.Context, apdu []byte) ([]byte, error) {
@@ -192,10 +194,15 @@ func (k *Card) response(m *transmitMsg) ([]byte, error) {
 	if err := k.check(m.Card, m.RV); err != nil {
 		return nil, err
 	}
-	if m.RecvLength < 2 || m.RecvLength > maxAPDU {
+	if m.RecvLength > maxAPDU {
 		return nil, badReply("response APDU of %d bytes", m.RecvLength)
 	}
 	response := make([]byte, m.RecvLength)
-	_, err := io.ReadFull(k.client.conn, response)
-	return response, err
+	if _, err := io.ReadFull(k.client.conn, response); err != nil {
+		return nil, err
+	}
+	if len(response) < statusSize { // as the virtual reader says that the card has left
+		return nil, ErrNotTransacted
+	}
+	return response, nil
 }

@@ -126,9 +126,15 @@ func TestTransmit(t *testing.T) {
 			if m.SendProtocol != T1 || m.RecvLength != maxAPDU {
 				t.Errorf("transmit %+v", m)
 			}
-			if len(apdu) == 4 {
+			switch len(apdu) {
+			case 4:
 				m.RV, m.RecvLength = uint32(ErrRemovedCard), 0
 				d.says(m)
+				continue
+			case 5:
+				m.RecvLength = 1
+				d.says(m)
+				d.conn.Write([]byte{0x90})
 				continue
 			}
 			m.RecvLength = uint32(len(response))
@@ -143,6 +149,9 @@ func TestTransmit(t *testing.T) {
 		if _, err := k.Transmit(until(t), command[:4]); err != ErrRemovedCard {
 			t.Error(err)
 		}
+		if _, err := k.Transmit(until(t), command[:5]); err != ErrNotTransacted {
+			t.Error("response of one byte:", err)
+		}
 	}
 	if _, err := k.Transmit(until(t), make([]byte, maxAPDU+1)); !errors.Is(err, ErrInsufficientBuffer) {
 		t.Error("long APDU:", err)
@@ -152,15 +161,14 @@ func TestTransmit(t *testing.T) {
 // TestHostileReplies has answers about a card that make no sense, or break off.
 func TestHostileReplies(t *testing.T) {
 	ok := transmitMsg{Card: theCard, RecvLength: 2}
-	long, short, other, half := ok, ok, ok, ok
+	long, other, half := ok, ok, ok
 	long.RecvLength = maxAPDU + 1
-	short.RecvLength = 1
 	other.Card++
 	half.RecvLength = 100
 	for name, c := range map[string]struct {
 		msg transmitMsg
 		bad bool
-	}{"long": {long, true}, "short": {short, true}, "another card": {other, true}, "half": {half, false}} {
+	}{"long": {long, true}, "another card": {other, true}, "half": {half, false}} {
 		k := connect(t, func(d *daemon) {
 			d.hears(cmdTransmit, new(transmitMsg))
 			io.CopyN(io.Discard, d.conn, 4)
