@@ -62,7 +62,7 @@ func (s *session) start(ctx context.Context, reader string) (err error) {
 	if s.reader, err = ctapnfc.Select(ctx, s.card); err != nil {
 		return err
 	}
-	s.reader.ShortOnly = s.card.Protocol == pcsc.T0
+	s.reader.ShortOnly = true // some readers break off at an extended APDU, and every card knows chains (§11.3.6)
 	return nil
 }
 

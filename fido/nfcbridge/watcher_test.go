@@ -208,6 +208,18 @@ func TestTransaction(t *testing.T) {
 	}
 }
 
+// TestHeldFromTheStart finds a card that another program keeps in a transaction, and waits for it to let go.
+func TestHeldFromTheStart(t *testing.T) {
+	pcscdtest.Start(t)
+	insert(t, addr0, ctapnfc.Card{Handler: newKey(t, emulator.Options{})})
+	awaitCard(t)
+	release := hold(t, "SCARD_SHARE_SHARED", "transaction")
+	e := watch(t, new(nfcbridge.Watcher))
+	e.want(nfcbridge.Refused, reader0, fido.ErrDeviceBusy)
+	release()
+	e.want(nfcbridge.Added, reader0, nil)
+}
+
 // slowKey takes its time over makeCredential, until it is cancelled.
 type slowKey struct {
 	*emulator.Authenticator
