@@ -138,21 +138,10 @@ func (k *Key) ask(ctx context.Context, r ctap.Request, keepalive func(ctap.Keepa
 		response, err := k.session.reader.CBOR(ctx, r.Payload, keepalive)
 		return response, explain(err)
 	}
-	patient, stop := outlive(ctx)
+	patient, stop := outlive(ctx) // U2F can't be cancelled
 	defer stop()
 	response, err := k.session.reader.Msg(patient, r.Payload)
 	return response, explain(err)
-}
-
-// u2fTime is how long a U2F command, which can't be cancelled, may go on after its caller has given up. Breaking off the
-// connection to pcscd would not stop it.
-const u2fTime = time.Second
-
-// outlive returns a context that ends u2fTime after ctx.
-func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
-	patient, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	forget := context.AfterFunc(ctx, func() { time.AfterFunc(u2fTime, cancel) })
-	return patient, func() { forget(); cancel() }
 }
 
 // fail gives the response to a request that the card has not answered. A status word other than success is not about

@@ -59,7 +59,9 @@ func (s *session) start(ctx context.Context, reader string) (err error) {
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
-	if s.reader, err = ctapnfc.Select(ctx, s.card); err != nil {
+	patient, stop := outlive(ctx)
+	defer stop()
+	if s.reader, err = ctapnfc.Select(patient, s.card); err != nil {
 		return err
 	}
 	s.reader.ShortOnly = true // some readers break off at an extended APDU, and every card knows chains (§11.3.6)
@@ -78,7 +80,18 @@ func (s *session) begin(ctx context.Context) error {
 	return s.card.Begin(ctx)
 }
 
-// end leaves the card as it is. A connection that breaks off in a transaction would have pcscd reset it.
+// graceTime is how long an APDU may go on after its caller has given up, where there is no other way to cancel it.
+const graceTime = time.Second
+
+// outlive returns a context that ends graceTime after ctx. A connection that breaks off in a transaction would have
+// pcscd reset the card; and one that has just left, and comes back at once, pcscd 1.9.9 would not see then.
+func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
+	patient, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	forget := context.AfterFunc(ctx, func() { time.AfterFunc(graceTime, cancel) })
+	return patient, func() { forget(); cancel() }
+}
+
+// end leaves the card as it is.
 func (s *session) end() {
 	ctx, cancel := context.WithTimeout(context.Background(), endTime)
 	defer cancel()

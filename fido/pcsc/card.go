@@ -113,9 +113,20 @@ func (k *Card) Begin(ctx context.Context) error {
 	return err
 }
 
+// beginTime is how long one attempt to begin a transaction may go on after the caller has given up. To break it off, and
+// the connection with it, might have pcscd reset the card; it answers each attempt soon.
+const beginTime = time.Second
+
 func (k *Card) begin(ctx context.Context) error {
+	patient, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(beginTime, cancel) })()
 	m := cardMsg{Card: k.handle}
-	return k.call(ctx, cmdBeginTransaction, &m, &m.Card, &m.RV)
+	err := k.call(patient, cmdBeginTransaction, &m, &m.Card, &m.RV)
+	if err == context.Canceled {
+		err = ctx.Err()
+	}
+	return err
 }
 
 // End ends a transaction.

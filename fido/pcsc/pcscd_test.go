@@ -180,7 +180,9 @@ func testTransaction(t *testing.T, k *pcsc.Card) {
 	if err := other.Begin(short); !errors.Is(err, pcsc.ErrSharingViolation) {
 		t.Error("in another's transaction:", err)
 	}
-	other = nil
+	if err := other.Disconnect(until(t), pcsc.LeaveCard); err != nil { // giving up has not closed the connection
+		t.Error(err)
+	}
 	began := make(chan error, 1)
 	third := dial(t)
 	go func() { // pcscd itself waits with this one

@@ -4,13 +4,14 @@ import (
 	"testing"
 
 	"fob/fido/fault"
+	"fob/fido/pcsc/pcscdtest"
 	"fob/fido/softkey"
 )
 
 // TestCardFaults has cards fail in the virtual reader, in the hands of python-fido2. What they keep of it, and that
 // they work when they are back, is for a second client to see.
 func TestCardFaults(t *testing.T) {
-	startPCSCD(t)
+	pcscdtest.Start(t)
 	for _, test := range []struct {
 		fault, want string
 		credentials int

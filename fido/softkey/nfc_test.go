@@ -15,6 +15,7 @@ import (
 	"fob/fido/ctapnfc"
 	"fob/fido/emulator"
 	"fob/fido/endpoint"
+	"fob/fido/pcsc/pcscdtest"
 	"fob/fido/softkey"
 )
 
@@ -101,7 +102,7 @@ func wantCeremony(t *testing.T, want string, args ...string) {
 // TestPythonFIDO2 holds the ceremonies over the virtual reader, by short and by extended APDUs, and over the
 // pseudo-terminal. Python verifies what the key signs.
 func TestPythonFIDO2(t *testing.T) {
-	startPCSCD(t)
+	pcscdtest.Start(t)
 	const pinless = `{"fmt": "packed", "alg": -8, "registered": {"up": true, "uv": false}, "signedIn": {"up": true, "uv": false}}`
 	verified := strings.ReplaceAll(pinless, `"uv": false`, `"uv": true`)
 	for name, plugIn := range map[string]func(t *testing.T, h *emulator.Authenticator) string{
@@ -148,7 +149,7 @@ func servePTY(t *testing.T, h ctap.Handler) string {
 
 // TestCardLosesPower blocks the PIN for as long as the card has power, which the reader takes away between two clients.
 func TestCardLosesPower(t *testing.T) {
-	startPCSCD(t)
+	pcscdtest.Start(t)
 	insert(t, newKey(t, pin))
 	wantCeremony(t, `{"said": ["PIN_INVALID", "PIN_INVALID", "PIN_AUTH_BLOCKED", "PIN_AUTH_BLOCKED", "OK"], "retries": 8}`,
 		virtualReader, "block", pin)
@@ -173,7 +174,7 @@ func (k slowKey) ServeCTAP(ctx context.Context, r ctap.Request, keepalive func(c
 // TestCardIsTakenAway takes the card out of the reader in the middle of a ceremony: the client fails, the key keeps
 // nothing of it, and works when it is back.
 func TestCardIsTakenAway(t *testing.T) {
-	startPCSCD(t)
+	pcscdtest.Start(t)
 	key := newKey(t, "")
 	slow := slowKey{key, make(chan struct{}), make(chan struct{})}
 	takeOut := insert(t, slow)
@@ -200,7 +201,7 @@ func TestCardIsTakenAway(t *testing.T) {
 // TestPCSCDRestarts ends pcscd and starts it again, as systemd does between programs that use it: the card is back, and
 // has lost power meanwhile. The one of the system is not ours to end.
 func TestPCSCDRestarts(t *testing.T) {
-	restart := startPCSCD(t)
+	restart := pcscdtest.Start(t)
 	if restart == nil {
 		t.Log("pcscd is running already")
 		return

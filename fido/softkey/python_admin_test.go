@@ -10,6 +10,7 @@ import (
 	"fob/fido"
 	"fob/fido/ctap"
 	"fob/fido/emulator"
+	"fob/fido/pcsc/pcscdtest"
 )
 
 // administration are the commands of administer.py, and what the client says that a key answers.
@@ -62,7 +63,7 @@ func TestPythonAdministration(t *testing.T) {
 
 // TestPythonAdministrationOverNFC does so in pcscd's virtual reader, where a tap is the touch.
 func TestPythonAdministrationOverNFC(t *testing.T) {
-	startPCSCD(t)
+	pcscdtest.Start(t)
 	for _, test := range []struct {
 		protocol ctap.PINProtocol
 		command  string
