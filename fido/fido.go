@@ -12,7 +12,8 @@ import (
 	"fob/fido/ctap"
 )
 
-// DeviceID names a key for as long as it stays plugged in. A key that is unplugged and plugged in again has another.
+// DeviceID names a key for as long as it stays plugged in. A key that is unplugged and plugged in again has another,
+// unless it has a serial number that says that it is the same (see hidraw.ID).
 type DeviceID string
 
 // DeviceInfo says what is known of a key before it is opened.
@@ -45,6 +46,36 @@ type Source interface {
 	Devices(ctx context.Context) ([]DeviceInfo, error)
 	// Open opens the key named id; ErrNoDevice when it is not plugged in any more. The caller closes it.
 	Open(ctx context.Context, id DeviceID) (Authenticator, error)
+}
+
+// Watcher is a Source that tells what is plugged in and out.
+type Watcher interface {
+	// Watch gives the keys that are plugged in, and then tells what happens, until ctx ends; then the channel is closed.
+	// One that is closed earlier means that nothing more will be told.
+	Watch(ctx context.Context) ([]DeviceInfo, <-chan Event, error)
+}
+
+// EventKind says what has happened to a key.
+type EventKind string
+
+// The kinds of events.
+const (
+	Added   EventKind = "added"
+	Removed EventKind = "removed"
+	Opened  EventKind = "opened" // by a program that is none of ours
+)
+
+// Event tells what has happened to a key.
+type Event struct {
+	Kind     EventKind
+	Device   DeviceInfo
+	Programs []Program // of Opened: those that have it open now, as far as that can be seen; often none
+}
+
+// Program is a process of another program.
+type Program struct {
+	PID  int
+	Name string // the kernel's, of 15 characters at most; the program can choose it
 }
 
 // Authenticator is an open key. It serves one operation at a time. Every method returns when ctx is cancelled, after

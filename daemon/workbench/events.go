@@ -93,6 +93,7 @@ func (w *Workbench) observe(k *Key, o *softkey.Options) {
 			e.Kind = ipc.KeyWasInserted
 		}
 		w.events.emit(e)
+		w.plugs.tell()
 	}
 	wrap := o.Wrap
 	o.Wrap = func(h ctap.Handler) ctap.Handler {

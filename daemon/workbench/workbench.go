@@ -25,6 +25,7 @@ type Workbench struct {
 	Lost func(k *Key, err error)
 
 	events    hub
+	plugs     plugs
 	followers sync.WaitGroup
 
 	mu     sync.Mutex
@@ -172,6 +173,7 @@ func (w *Workbench) lost(k *Key) {
 		return
 	}
 	err := k.Close()
+	w.plugs.tell()
 	e := ipc.KeyEvent{Kind: ipc.KeyWasLost, Key: k.ID}
 	if err != nil {
 		e.Problem = err.Error()

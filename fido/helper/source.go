@@ -3,20 +3,15 @@ package helper
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/base32"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"fob/fido"
+	"fob/fido/hidraw"
 )
 
 // discoveryTime is how long listing the keys may take.
@@ -29,20 +24,31 @@ type Source struct {
 	// Extra lists devices that discovery can't see: an emulated key on a pseudo-terminal. May be nil. Path is required,
 	// ID is filled in; one that is not there any more is left out.
 	Extra func() []fido.DeviceInfo
+	// ExtraChanged has changed called, which does not wait, each time that Extra gives others, until stop. Changes of the
+	// folders that they are in are noticed without it. May be nil.
+	ExtraChanged func(changed func()) (stop func())
 	// NoDiscovery keeps to the keys of Extra.
 	NoDiscovery bool
+	// Tree is where hidraw devices are described; the zero value is this system.
+	Tree hidraw.Tree
 	// Log gets what helpers write to their standard error, at debug level. May be nil.
 	Log *slog.Logger
 
 	args []string // of the helper program, in tests
 
 	lacking sync.Once // the warning of what a sandbox lacks
+	names hidraw.Names
 
-	mu    sync.Mutex
-	paths map[fido.DeviceID]string // of the keys that Devices found last
+	mu      sync.Mutex
+	paths   map[fido.DeviceID]string // of the keys that Devices found last
+	watches map[*hidraw.Nodes]bool   // that must not take what we open for what others do
+	opens   map[string]int           // what we are opening: nodes, or "" for any
 }
 
-var _ fido.Source = (*Source)(nil)
+var (
+	_ fido.Source  = (*Source)(nil)
+	_ fido.Watcher = (*Source)(nil)
+)
 
 // Devices lists the keys that are plugged in, ordered by path. Its errors are those of fido's helper processes, and
 // ctx.Err().
@@ -54,6 +60,13 @@ func (s *Source) Devices(ctx context.Context) ([]fido.DeviceInfo, error) {
 			return nil, err
 		}
 	}
+	present := s.present(infos)
+	s.remember(present)
+	return present, nil
+}
+
+// present adds Extra to what was found, leaves out what is not there any more, and gives all their IDs.
+func (s *Source) present(infos []fido.DeviceInfo) []fido.DeviceInfo {
 	if s.Extra != nil {
 		extra := s.Extra()
 		known := func(d fido.DeviceInfo) bool {
@@ -61,15 +74,15 @@ func (s *Source) Devices(ctx context.Context) ([]fido.DeviceInfo, error) {
 		}
 		infos = append(slices.DeleteFunc(infos, known), extra...)
 	}
-	present := infos[:0]
+	present, ids := infos[:0], s.ids()
 	for _, d := range infos {
-		if d.ID, err = DeviceID(d.Path); err == nil {
+		var err error
+		if d.ID, err = ids.of(d.Path); err == nil {
 			present = append(present, d)
 		}
 	}
 	slices.SortFunc(present, func(a, b fido.DeviceInfo) int { return cmp.Compare(a.Path, b.Path) })
-	s.remember(present)
-	return present, nil
+	return present
 }
 
 func (s *Source) remember(found []fido.DeviceInfo) {
@@ -99,13 +112,14 @@ func (s *Source) known(id fido.DeviceID) (path string, ok bool) {
 	s.mu.Lock()
 	path, ok = s.paths[id]
 	s.mu.Unlock()
-	now, err := DeviceID(path)
+	now, err := s.ids().of(path)
 	return path, ok && err == nil && now == id
 }
 
 func (s *Source) discover(parent context.Context) ([]fido.DeviceInfo, error) {
 	ctx, cancel := context.WithTimeout(parent, discoveryTime)
 	defer cancel()
+	defer s.opening("")()
 	c, err := s.start(ctx)
 	if err != nil {
 		return nil, overdue(parent, err)
@@ -130,6 +144,7 @@ func (s *Source) Open(ctx context.Context, id fido.DeviceID) (fido.Authenticator
 	if err != nil {
 		return nil, err
 	}
+	defer s.opening(path)()
 	c, err := s.start(ctx)
 	if err != nil {
 		return nil, err
@@ -140,7 +155,7 @@ func (s *Source) Open(ctx context.Context, id fido.DeviceID) (fido.Authenticator
 		return nil, err
 	}
 	s.warn(sandbox)
-	if now, err := DeviceID(path); err != nil || now != id { // another key came in between
+	if now, err := s.ids().of(path); err != nil || now != id { // another key came in between
 		c.close()
 		return nil, fido.ErrNoDevice
 	}
@@ -211,24 +226,4 @@ func whileBusy(ctx context.Context, open func() error) error {
 		}
 		pause *= 2
 	}
-}
-
-// DeviceID names the device behind path until it is unplugged. The inode and the device number alone may come back
-// with the next key, so something that counts up is added: the name of the HID device in sysfs (its last part numbers
-// the devices since boot), or, for a pseudo-terminal, which sysfs does not know, the time when its node was made. Other
-// nodes' change time won't do: logind changes their access lists while the key stays.
-func DeviceID(path string) (fido.DeviceID, error) {
-	var st unix.Stat_t
-	if err := unix.Stat(path, &st); err != nil {
-		return "", err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFCHR {
-		return "", unix.ENODEV
-	}
-	birth, err := os.Readlink(fmt.Sprintf("/sys/dev/char/%d:%d", unix.Major(st.Rdev), unix.Minor(st.Rdev)))
-	if err != nil {
-		birth = fmt.Sprint(st.Ctim.Nano())
-	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %d %d %q", path, st.Rdev, st.Ino, birth))
-	return fido.DeviceID(strings.ToLower(base32.StdEncoding.EncodeToString(sum[:5]))), nil
 }

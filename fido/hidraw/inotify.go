@@ -13,6 +13,10 @@ import (
 
 var errInotify = errors.New("malformed inotify event")
 
+// folderChanges are those of the nodes in a folder: which there are, and who may open them.
+const folderChanges = unix.IN_ONLYDIR |
+	unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_TO | unix.IN_MOVED_FROM | unix.IN_ATTRIB
+
 // fileEvent is an event of inotify(7).
 type fileEvent struct {
 	watch  int32
@@ -50,7 +54,6 @@ func parseFileEvents(b []byte) ([]fileEvent, error) {
 type inotify struct {
 	f   *os.File
 	raw syscall.RawConn
-	fd  int
 	buf [16 << 10]byte // more than one event of the longest name
 }
 
@@ -59,7 +62,7 @@ func openInotify() (*inotify, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("inotify", err)
 	}
-	i := &inotify{f: os.NewFile(uintptr(fd), "inotify"), fd: fd}
+	i := &inotify{f: os.NewFile(uintptr(fd), "inotify")}
 	if i.raw, err = i.f.SyscallConn(); err != nil {
 		i.f.Close()
 		return nil, err
@@ -67,29 +70,39 @@ func openInotify() (*inotify, error) {
 	return i, nil
 }
 
-// add watches a path and gives the number that its events have.
-func (i *inotify) add(path string, mask uint32) (int32, error) {
-	watch, err := unix.InotifyAddWatch(i.fd, path, mask)
-	if err != nil {
-		return 0, &os.PathError{Op: "watch", Path: path, Err: err}
+// add watches a path and gives the number that its events have. The error is os.ErrClosed after close, in one piece
+// with the descriptor: its number may be another file's by then.
+func (i *inotify) add(path string, mask uint32) (watch int32, err error) {
+	closed := i.raw.Control(func(fd uintptr) {
+		var n int
+		if n, err = unix.InotifyAddWatch(int(fd), path, mask); err != nil {
+			err = &os.PathError{Op: "watch", Path: path, Err: err}
+		}
+		watch = int32(n)
+	})
+	if closed != nil {
+		return 0, closed
 	}
-	return int32(watch), nil
+	return watch, err
 }
 
-func (i *inotify) drop(watch int32) { unix.InotifyRmWatch(i.fd, uint32(watch)) } // it may be gone by itself
+// drop ends a watch, unless it has ended by itself.
+func (i *inotify) drop(watch int32) {
+	i.raw.Control(func(fd uintptr) { unix.InotifyRmWatch(int(fd), uint32(watch)) })
+}
 
 // read waits for events, until ctx ends.
 func (i *inotify) read(ctx context.Context) (events []fileEvent, err error) {
-	err = await(ctx, i.f, i.raw, func(int) error {
-		events, err = i.poll()
+	err = await(ctx, i.f, i.raw, func(fd int) error {
+		events, err = i.poll(fd)
 		return err
 	})
 	return events, err
 }
 
 // poll gives the events that there are; the error is EAGAIN when there are none.
-func (i *inotify) poll() ([]fileEvent, error) {
-	n, err := unix.Read(i.fd, i.buf[:])
+func (i *inotify) poll(fd int) ([]fileEvent, error) {
+	n, err := unix.Read(fd, i.buf[:])
 	if err != nil {
 		return nil, err
 	}

@@ -59,21 +59,19 @@ func credible(serial string) bool {
 	return len(serial) >= least && len(seen) >= distinct && 2*steps < len(serial)
 }
 
-// Names gives the devices of a tree their IDs and remembers them. The zero value names those of this system.
+// Names gives the devices of one tree their IDs and remembers them. The zero value has named none.
 //
 // A device keeps its ID for as long as it stays, whatever is plugged in beside it. When two have the same serial number
 // at a time, it says nothing: the second has the ID of its stay, and so has each later one. Its methods may be called
 // concurrently.
 type Names struct {
-	Tree
-
 	mu     sync.Mutex
 	given  map[string]ID // to the devices of the last call, by path
 	shared map[ID]bool   // IDs of serial numbers that several devices have
 }
 
 // Give gives the IDs of all devices that are plugged in.
-func (n *Names) Give(devices []Device) []ID {
+func (n *Names) Give(t Tree, devices []Device) []ID {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	ids, now := make([]ID, len(devices)), make(map[string]ID, len(devices))
@@ -84,7 +82,7 @@ func (n *Names) Give(devices []Device) []ID {
 	}
 	for i, d := range devices {
 		if ids[i] == "" {
-			ids[i] = n.give(d, devices)
+			ids[i] = n.give(t, d, devices)
 			now[d.Path] = ids[i]
 		}
 	}
@@ -92,7 +90,7 @@ func (n *Names) Give(devices []Device) []ID {
 	return ids
 }
 
-func (n *Names) give(d Device, devices []Device) ID {
+func (n *Names) give(t Tree, d Device, devices []Device) ID {
 	id := d.serialID()
 	for _, other := range devices {
 		if other.Path != d.Path && credible(d.Serial) && other.serialID() == id {
@@ -103,7 +101,7 @@ func (n *Names) give(d Device, devices []Device) ID {
 		}
 	}
 	if n.shared[id] {
-		return n.stayID(d)
+		return t.stayID(d)
 	}
-	return n.Tree.ID(d)
+	return t.ID(d)
 }

@@ -17,7 +17,7 @@ var withSerial = hidrawtest.Key{Port: "1-2", Number: 3, VendorID: 0x20a0, Produc
 func (s system) ids(n *Names) map[string]ID {
 	s.t.Helper()
 	devices, ids := s.devices(), make(map[string]ID)
-	for i, id := range n.Give(devices) {
+	for i, id := range n.Give(s.Tree, devices) {
 		ids[devices[i].Node] = id
 		if len(id) != 8 {
 			s.t.Errorf("ID %q", id)
@@ -28,7 +28,7 @@ func (s system) ids(n *Names) map[string]ID {
 
 func TestAReplugGivesAnotherID(t *testing.T) {
 	s := play(t)
-	n := &Names{Tree: s.Tree}
+	n := new(Names)
 	s.do(s.Plug(yubikey))
 	before := s.ids(n)["/dev/hidraw3"]
 	if again := s.ids(n)["/dev/hidraw3"]; again != before {
@@ -58,7 +58,7 @@ func TestAnotherBootGivesAnotherID(t *testing.T) {
 
 func TestTwoEqualModels(t *testing.T) {
 	s := play(t)
-	n := &Names{Tree: s.Tree}
+	n := new(Names)
 	s.do(s.Plug(yubikey))
 	one := s.ids(n)["/dev/hidraw3"]
 	s.do(s.Plug(at(yubikey, "1-3", 4)))
@@ -82,14 +82,14 @@ func TestTwoEqualModels(t *testing.T) {
 
 func TestASerialNumberIsRecognized(t *testing.T) {
 	s := play(t)
-	n := &Names{Tree: s.Tree}
+	n := new(Names)
 	s.do(s.Plug(withSerial))
 	before := s.ids(n)["/dev/hidraw3"]
 	s.do(s.Unplug(3))
 	s.do(s.Boot("second"))
 	s.do(s.Plug(yubikey)) // takes the number of the node
 	s.do(s.Plug(at(withSerial, "1-4", 7)))
-	if after := s.ids(&Names{Tree: s.Tree}); after["/dev/hidraw7"] != before || after["/dev/hidraw3"] == before {
+	if after := s.ids(new(Names)); after["/dev/hidraw7"] != before || after["/dev/hidraw3"] == before {
 		t.Errorf("%s, then %v", before, after)
 	}
 	other := withSerial
@@ -103,7 +103,7 @@ func TestASerialNumberIsRecognized(t *testing.T) {
 // A serial number that two keys have says nothing. Nobody's ID changes while it stays, and none comes back.
 func TestASharedSerialNumber(t *testing.T) {
 	s := play(t)
-	n := &Names{Tree: s.Tree}
+	n := new(Names)
 	s.do(s.Plug(withSerial))
 	first := s.ids(n)["/dev/hidraw3"]
 	s.do(s.Plug(at(withSerial, "1-3", 2))) // sorted before the first
@@ -120,7 +120,7 @@ func TestASharedSerialNumber(t *testing.T) {
 		t.Errorf("%s came back", again)
 	}
 	// Two that are seen together at once.
-	m := &Names{Tree: s.Tree}
+	m := new(Names)
 	if now := s.ids(m); now["/dev/hidraw2"] == first || now["/dev/hidraw3"] == first || now["/dev/hidraw2"] == now["/dev/hidraw3"] {
 		t.Errorf("%v", now)
 	}

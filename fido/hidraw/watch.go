@@ -260,23 +260,22 @@ func (l listener) wait(ctx context.Context) error {
 	}
 }
 
-// nodes waits for changes of the nodes of hidraw devices: where no udev runs, they are made and changed by others.
-type nodes struct{ *inotify }
+// nodeChanges waits for changes of the nodes of hidraw devices: where no udev runs, they are made and changed by others.
+type nodeChanges struct{ *inotify }
 
-func (t Tree) watchNodes() (nodes, error) {
+func (t Tree) watchNodes() (nodeChanges, error) {
 	i, err := openInotify()
 	if err != nil {
-		return nodes{}, err
+		return nodeChanges{}, err
 	}
-	const changes = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_TO | unix.IN_MOVED_FROM | unix.IN_ATTRIB
-	if _, err := i.add(t.Path("/dev"), changes|unix.IN_ONLYDIR); err != nil {
+	if _, err := i.add(t.Path("/dev"), folderChanges); err != nil {
 		i.close()
-		return nodes{}, err
+		return nodeChanges{}, err
 	}
-	return nodes{i}, nil
+	return nodeChanges{i}, nil
 }
 
-func (n nodes) wait(ctx context.Context) error {
+func (n nodeChanges) wait(ctx context.Context) error {
 	for {
 		events, err := n.read(ctx)
 		if err != nil {

@@ -42,80 +42,105 @@ func open(t *testing.T, path string) {
 	f.Close()
 }
 
-func newOpens(t *testing.T, paths ...string) *Opens {
+func newNodes(t *testing.T, paths ...string) *Nodes {
 	t.Helper()
-	o, err := NewOpens()
+	n, err := NewNodes()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { o.Close() })
+	t.Cleanup(func() { n.Close() })
 	for _, path := range paths {
-		if err := o.Follow(path); err != nil {
+		if err := n.Follow(path); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return o
+	return n
 }
 
 // opened waits for one path, and no other.
-func (o *Opens) expect(t *testing.T, path string) {
+func (n *Nodes) expect(t *testing.T, path string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if paths, err := o.Wait(ctx); err != nil || len(paths) != 1 || paths[0] != path {
-		t.Fatal(paths, err)
+	if paths, changed, err := n.Wait(ctx); err != nil || changed || len(paths) != 1 || paths[0] != path {
+		t.Fatal(paths, changed, err)
 	}
 }
 
-func TestOpens(t *testing.T) {
+func TestNodes(t *testing.T) {
 	a, b := terminal(t), terminal(t)
-	o := newOpens(t, a, b)
+	n := newNodes(t, a, b)
 	open(t, a)
-	o.expect(t, a)
+	n.expect(t, a)
 	open(t, b)
-	o.expect(t, b)
-	o.Forget(a)
+	n.expect(t, b)
+	n.Forget(a)
 	open(t, a)
 	open(t, b)
-	o.expect(t, b)
-	if err := o.Follow("/dev/pts/nowhere"); !errors.Is(err, fs.ErrNotExist) {
+	n.expect(t, b)
+	if err := n.Follow("/dev/pts/nowhere"); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
 }
 
 // What we open ourselves is not told, nor what others do meanwhile; what they did before is, to who waits already.
-func TestOpensOfOurOwn(t *testing.T) {
+func TestNodesOfOurOwn(t *testing.T) {
 	a, b := terminal(t), terminal(t)
-	o := newOpens(t, a, b)
-	ignoring := o.Ignore(a)
+	n := newNodes(t, a, b)
+	n.Ignore(a)
 	open(t, a)
-	ignoring()
-	all := o.Ignore("")
+	n.Heed(a)
+	n.Ignore("")
 	open(t, a)
 	open(t, b)
-	all()
+	n.Heed("")
 	open(t, b)
-	o.expect(t, b)
+	n.expect(t, b)
 
 	waiting := make(chan struct{})
 	go func() {
 		defer close(waiting)
-		o.expect(t, b)
+		n.expect(t, b)
 	}()
-	o.mu.Lock() // so that it is Ignore that finds the event
+	n.mu.Lock() // so that it is Ignore that finds the event
 	open(t, b)
-	o.catchUp()
-	o.mu.Unlock()
+	n.catchUp()
+	n.mu.Unlock()
 	<-waiting
 }
 
 func TestWaitForOpensEnds(t *testing.T) {
-	o := newOpens(t)
+	n := newNodes(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { _, err := o.Wait(ctx); done <- err }()
+	go func() { _, _, err := n.Wait(ctx); done <- err }()
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+func TestFollowFolder(t *testing.T) {
+	n, dir := newNodes(t), t.TempDir()
+	if err := n.FollowFolder(dir); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "key")
+	for _, change := range []func() error{
+		func() error { return os.Symlink("/dev/null", path) },
+		func() error { return os.Rename(path, path+"2") },
+		func() error { return os.Remove(path + "2") },
+		func() error { return os.Mkdir(path, 0o700) },
+		func() error { return os.Chmod(path, 0o500) },
+	} {
+		if err := change(); err != nil {
+			t.Fatal(err)
+		}
+		if opened, changed, err := n.Wait(t.Context()); len(opened) > 0 || !changed || err != nil {
+			t.Fatal(opened, changed, err)
+		}
+	}
+	if err := n.FollowFolder(filepath.Join(dir, "nowhere")); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
 }
