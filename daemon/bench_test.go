@@ -9,8 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"fob/fido"
+	"fob/fido/helper"
 	"fob/fido/softkey"
 	"fob/fido/webauthn"
 	"fob/ipc"
@@ -72,4 +76,61 @@ func registered(b *testing.B, client *ipc.Client) []byte {
 		b.Fatal(err)
 	}
 	return parsed.RawID
+}
+
+// BenchmarkHotplug takes an emulated key out and plugs it in while a client of fobd's watches; the baseline is the same
+// with nobody watching. The time from the moment at which the key is in or out to the client's event comes besides.
+func BenchmarkHotplug(b *testing.B) {
+	var moved atomic.Int64 // when
+	var changed atomic.Pointer[func()]
+	key, err := softkey.Plug(b.Context(), softkey.Options{Moved: func() {
+		moved.Store(time.Now().UnixNano())
+		if f := changed.Load(); f != nil {
+			(*f)()
+		}
+	}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer key.Close()
+	replug := func(b *testing.B, done func()) {
+		if err := key.Remove(); err != nil {
+			b.Fatal(err)
+		}
+		done()
+		if err := key.Insert(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		done()
+	}
+	b.Run("fob", func(b *testing.B) {
+		client := serve(b, &helper.Source{
+			Path: helperPath, NoDiscovery: true,
+			Extra:        func() []fido.DeviceInfo { return []fido.DeviceInfo{key.Info()} },
+			ExtraChanged: func(f func()) func() { changed.Store(&f); return func() { changed.Store(nil) } },
+		})
+		ctx, stop := context.WithCancel(b.Context())
+		ready, events, done := make(chan struct{}), make(chan time.Duration, 1), make(chan error)
+		go func() {
+			done <- client.WatchDevices(ctx, func([]ipc.Device) error { close(ready); return nil },
+				func(ipc.DeviceEvent) error {
+					events <- time.Duration(time.Now().UnixNano() - moved.Load())
+					return nil
+				})
+		}()
+		<-ready
+		var total time.Duration
+		count := 0
+		for b.Loop() {
+			replug(b, func() { total += <-events; count++ })
+		}
+		b.ReportMetric(float64(total.Microseconds())/float64(count), "µs/event")
+		stop()
+		<-done
+	})
+	b.Run("baseline", func(b *testing.B) {
+		for b.Loop() {
+			replug(b, func() {})
+		}
+	})
 }

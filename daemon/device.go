@@ -16,17 +16,21 @@ func (d *Daemon) list(ctx context.Context, _ *varlink.Call) (any, error) {
 	}
 	reply := ipc.ListReply{Devices: make([]ipc.Device, len(devices))}
 	for i, dev := range devices {
-		reply.Devices[i] = ipc.Device{
-			ID:           string(dev.ID),
-			Path:         dev.Path,
-			Manufacturer: dev.Manufacturer,
-			Product:      dev.Product,
-			VendorID:     int(dev.VendorID),
-			ProductID:    int(dev.ProductID),
-			Emulated:     dev.Emulated,
-		}
+		reply.Devices[i] = device(dev)
 	}
 	return reply, nil
+}
+
+func device(d fido.DeviceInfo) ipc.Device {
+	return ipc.Device{
+		ID:           string(d.ID),
+		Path:         d.Path,
+		Manufacturer: d.Manufacturer,
+		Product:      d.Product,
+		VendorID:     int(d.VendorID),
+		ProductID:    int(d.ProductID),
+		Emulated:     d.Emulated,
+	}
 }
 
 // pick finds the keys that a call means: the one it names, or all there are.

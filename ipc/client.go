@@ -104,6 +104,26 @@ func (c *Client) Devices(ctx context.Context) ([]Device, error) {
 	return reply.Devices, nil
 }
 
+// WatchDevices calls now with the keys that are plugged in, and then happened with each event, until ctx ends, one of
+// them fails, or fobd goes away, and gives the error.
+func (c *Client) WatchDevices(ctx context.Context, now func([]Device) error, happened func(DeviceEvent) error) error {
+	first := true
+	return c.stream(ctx, MethodDeviceWatch, nil, func(r varlink.Reply) error {
+		var reply DeviceWatchReply
+		if err := r.Bind(&reply); err != nil {
+			return err
+		}
+		if first {
+			first = false
+			return now(reply.Devices)
+		}
+		if reply.Event == nil { // of a newer fobd
+			return nil
+		}
+		return happened(*reply.Event)
+	})
+}
+
 // Register performs fob.Ceremony.Register and gives its response, a RegistrationResponseJSON. When ctx ends, the
 // ceremony is cancelled.
 func (c *Client) Register(ctx context.Context, r CeremonyRequest, p Prompter) (json.RawMessage, error) {
@@ -208,6 +228,24 @@ func (c *Client) call(ctx context.Context, method string, in, out any) error {
 	}
 	defer conn.Close()
 	return typed(conn.Call(ctx, method, in, out))
+}
+
+// stream has take take each reply of a call with "more".
+func (c *Client) stream(ctx context.Context, method string, in any, take func(varlink.Reply) error) error {
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for reply, err := range conn.Stream(ctx, method, in) {
+		if err == nil {
+			err = take(reply)
+		}
+		if err != nil {
+			return typed(err)
+		}
+	}
+	return nil
 }
 
 func (c *Client) dial(ctx context.Context) (*varlink.Conn, error) {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"fob/ipc/varlink"
@@ -21,7 +23,7 @@ func serve(t *testing.T, ceremony, answer varlink.Handler) *Client {
 	}
 	s := &varlink.Server{}
 	for text, methods := range map[string]map[string]varlink.Handler{
-		DeviceInterface:   {"List": func(context.Context, *varlink.Call) (any, error) { return ListReply{[]Device{{ID: "k"}}}, nil }},
+		DeviceInterface:   {"List": func(context.Context, *varlink.Call) (any, error) { return ListReply{[]Device{{ID: "k"}}}, nil }, "Watch": watched},
 		CeremonyInterface: {"Register": ceremony, "SignIn": ceremony},
 		PromptInterface:   {"Answer": answer},
 	} {
@@ -79,6 +81,19 @@ func asking(e Event, answers <-chan Answer) varlink.Handler {
 			return nil, Cancelled{}
 		}
 	}
+}
+
+// watched tells of two keys, something newer, and the end.
+func watched(_ context.Context, c *varlink.Call) (any, error) {
+	for _, r := range []DeviceWatchReply{
+		{Devices: []Device{{ID: "k"}}}, {Event: &DeviceEvent{Kind: DeviceAdded, Device: Device{ID: "l"}}}, {},
+		{Event: &DeviceEvent{Kind: DeviceOpened, Device: Device{ID: "l"}, Programs: []Program{{PID: 1, Name: "init"}}}},
+	} {
+		if err := c.Continue(r); err != nil {
+			return nil, err
+		}
+	}
+	return nil, WatchEnded{Problem: "enough"}
 }
 
 func take(answers chan<- Answer) varlink.Handler {
@@ -180,5 +195,31 @@ func TestNotRunning(t *testing.T) {
 	}
 	if devices, err := serve(t, nil, nil).Devices(t.Context()); err != nil || len(devices) != 1 {
 		t.Errorf("%v, %v", devices, err)
+	}
+}
+
+func TestWatchDevices(t *testing.T) {
+	c := serve(t, nil, nil)
+	var saw []string
+	now := func(list []Device) error {
+		for _, d := range list {
+			saw = append(saw, "now "+d.ID)
+		}
+		return nil
+	}
+	happened := func(e DeviceEvent) error {
+		saw = append(saw, fmt.Sprint(e.Kind, " ", e.Device.ID, " ", e.Programs))
+		return nil
+	}
+	err := c.WatchDevices(t.Context(), now, happened)
+	if !errors.Is(err, WatchEnded{Problem: "enough"}) {
+		t.Error(err)
+	}
+	if want := []string{"now k", "added l []", "opened l [{1 init}]"}; !slices.Equal(saw, want) {
+		t.Errorf("%q, expected %q", saw, want)
+	}
+	stop := errors.New("stop")
+	if err := c.WatchDevices(t.Context(), func([]Device) error { return stop }, happened); err != stop {
+		t.Error(err)
 	}
 }

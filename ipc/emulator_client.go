@@ -46,23 +46,6 @@ func (e *Emulator) pieces(ctx context.Context, method, key string, take func(var
 	return e.stream(ctx, method, WhichKey{key}, take)
 }
 
-func (e *Emulator) stream(ctx context.Context, method string, in any, take func(varlink.Reply) error) error {
-	conn, err := e.dial(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	for reply, err := range conn.Stream(ctx, method, in) {
-		if err == nil {
-			err = take(reply)
-		}
-		if err != nil {
-			return typed(err)
-		}
-	}
-	return nil
-}
-
 // Touch touches a key and says what for. With Wait it waits, up to the end of ctx.
 func (e *Emulator) Touch(ctx context.Context, r TouchRequest) (Question, error) {
 	return e.answerKey(ctx, MethodTouch, r, r.Wait)

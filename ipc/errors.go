@@ -30,6 +30,9 @@ type (
 	HelperFailed struct {
 		Problem string `json:"problem"`
 	}
+	WatchEnded struct {
+		Problem string `json:"problem"`
+	}
 )
 
 // The errors of fob.Ceremony; the interface definition says when each occurs.
@@ -82,6 +85,7 @@ func (DeviceBusy) VarlinkError() string           { return "fob.Device.DeviceBus
 func (DeviceDenied) VarlinkError() string         { return "fob.Device.DeviceDenied" }
 func (NotFIDO2) VarlinkError() string             { return "fob.Device.NotFIDO2" }
 func (HelperFailed) VarlinkError() string         { return "fob.Device.HelperFailed" }
+func (WatchEnded) VarlinkError() string           { return "fob.Device.WatchEnded" }
 func (OptionsInvalid) VarlinkError() string       { return "fob.Ceremony.OptionsInvalid" }
 func (OriginRefused) VarlinkError() string        { return "fob.Ceremony.OriginRefused" }
 func (PINInvalid) VarlinkError() string           { return "fob.Ceremony.PINInvalid" }
@@ -109,6 +113,7 @@ func (DeviceBusy) Error() string {
 func (DeviceDenied) Error() string     { return "fobd may not open the key" }
 func (NotFIDO2) Error() string         { return "the key does not speak FIDO2" }
 func (e HelperFailed) Error() string   { return "the program that drives the key failed: " + e.Problem }
+func (e WatchEnded) Error() string     { return "the keys can't be followed any more: " + e.Problem }
 func (e OptionsInvalid) Error() string { return optionsText(e.Member) + ": " + e.Problem }
 func (e OriginRefused) Error() string {
 	return fmt.Sprintf("RP ID %q and origin %q don't go together: %s", e.RPID, e.Origin, e.Problem)
@@ -146,6 +151,7 @@ func (DeviceDenied) Hint() string {
 }
 func (NotFIDO2) Hint() string       { return "" }
 func (HelperFailed) Hint() string   { return "repeat; if it happens again, fobd's log says more" }
+func (WatchEnded) Hint() string     { return "start fobd again, or repeat" }
 func (OptionsInvalid) Hint() string { return "" }
 func (OriginRefused) Hint() string  { return "" }
 func (PINInvalid) Hint() string     { return "the key blocks its PIN for good when no attempts are left" }
@@ -210,7 +216,7 @@ func typed(err error) error {
 // known holds a value of each type of error.
 var known = append([]Error{
 	NoDevice{}, UnknownDevice{}, DeviceGone{}, DeviceBusy{}, DeviceDenied{}, NotFIDO2{},
-	HelperFailed{}, OptionsInvalid{}, OriginRefused{}, PINInvalid{}, PINAuthBlocked{}, PINBlocked{},
+	HelperFailed{}, WatchEnded{}, OptionsInvalid{}, OriginRefused{}, PINInvalid{}, PINAuthBlocked{}, PINBlocked{},
 	PINChangeRequired{}, VerificationNotSetUp{}, AlreadyRegistered{}, NotRegistered{}, KeyFull{}, Unsupported{},
 	Declined{}, TimedOut{}, Cancelled{}, Failed{}, UnknownToken{}, WrongAnswer{},
 }, emulatorErrors...)

@@ -22,10 +22,11 @@ var (
 
 // Full names of the methods.
 const (
-	MethodList     = "fob.Device.List"
-	MethodRegister = "fob.Ceremony.Register"
-	MethodSignIn   = "fob.Ceremony.SignIn"
-	MethodAnswer   = "fob.Prompt.Answer"
+	MethodList        = "fob.Device.List"
+	MethodDeviceWatch = "fob.Device.Watch"
+	MethodRegister    = "fob.Ceremony.Register"
+	MethodSignIn      = "fob.Ceremony.SignIn"
+	MethodAnswer      = "fob.Prompt.Answer"
 )
 
 // Device is fob.Device.Device.
@@ -42,6 +43,35 @@ type Device struct {
 // ListReply is what fob.Device.List returns.
 type ListReply struct {
 	Devices []Device `json:"devices"`
+}
+
+// DeviceEventKind says what has happened to a key.
+type DeviceEventKind string
+
+// The kinds of fob.Device.DeviceEvent.
+const (
+	DeviceAdded   DeviceEventKind = "added"
+	DeviceRemoved DeviceEventKind = "removed"
+	DeviceOpened  DeviceEventKind = "opened"
+)
+
+// DeviceEvent is fob.Device.DeviceEvent.
+type DeviceEvent struct {
+	Kind     DeviceEventKind `json:"kind"`
+	Device   Device          `json:"device"`
+	Programs []Program       `json:"programs,omitempty"`
+}
+
+// Program is fob.Device.Program.
+type Program struct {
+	PID  int    `json:"pid"`
+	Name string `json:"name"`
+}
+
+// DeviceWatchReply is one reply to fob.Device.Watch: the keys, then events.
+type DeviceWatchReply struct {
+	Devices []Device     `json:"devices,omitempty"`
+	Event   *DeviceEvent `json:"event,omitempty"`
 }
 
 // EventKind says what a ceremony is waiting for.

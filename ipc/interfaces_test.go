@@ -96,16 +96,18 @@ func TestTypesMatchTheInterfaces(t *testing.T) {
 		}
 	}
 	types := map[string]reflect.Type{
-		"Device": reflect.TypeFor[Device](), "Event": reflect.TypeFor[Event](), "Account": reflect.TypeFor[Account](),
+		"Device": reflect.TypeFor[Device](), "DeviceEvent": reflect.TypeFor[DeviceEvent](),
+		"Program": reflect.TypeFor[Program](), "Event": reflect.TypeFor[Event](), "Account": reflect.TypeFor[Account](),
 		"EmulatedKey": reflect.TypeFor[EmulatedKey](), "Question": reflect.TypeFor[Question](),
 		"NextError": reflect.TypeFor[NextError](), "KeyEvent": reflect.TypeFor[KeyEvent](),
 		"EmulatedCredential": reflect.TypeFor[EmulatedCredential](),
 	}
 	methods := map[string][2]reflect.Type{
-		MethodList:     {reflect.TypeFor[struct{}](), reflect.TypeFor[ListReply]()},
-		MethodRegister: {reflect.TypeFor[CeremonyRequest](), reflect.TypeFor[CeremonyReply]()},
-		MethodSignIn:   {reflect.TypeFor[CeremonyRequest](), reflect.TypeFor[CeremonyReply]()},
-		MethodAnswer:   {reflect.TypeFor[Answer](), reflect.TypeFor[struct{}]()},
+		MethodList:        {reflect.TypeFor[struct{}](), reflect.TypeFor[ListReply]()},
+		MethodDeviceWatch: {reflect.TypeFor[struct{}](), reflect.TypeFor[DeviceWatchReply]()},
+		MethodRegister:    {reflect.TypeFor[CeremonyRequest](), reflect.TypeFor[CeremonyReply]()},
+		MethodSignIn:      {reflect.TypeFor[CeremonyRequest](), reflect.TypeFor[CeremonyReply]()},
+		MethodAnswer:      {reflect.TypeFor[Answer](), reflect.TypeFor[struct{}]()},
 
 		MethodEmulatedKeys: {reflect.TypeFor[WhichKey](), reflect.TypeFor[EmulatedKeysReply]()},
 		MethodTouch:        {reflect.TypeFor[TouchRequest](), reflect.TypeFor[QuestionReply]()},

@@ -40,6 +40,8 @@ func exitCode(err error) int {
 		return exitFailure
 	}
 	switch named.(type) {
+	case ipc.WatchEnded:
+		return exitNotRunning
 	case ipc.NoDevice, ipc.UnknownDevice, ipc.DeviceGone, ipc.DeviceBusy, ipc.DeviceDenied,
 		ipc.NotFIDO2, ipc.HelperFailed, ipc.NoKey, ipc.UnknownKey, ipc.SeveralKeys, ipc.KeyLost, ipc.PlugFailed,
 		ipc.KeyFailed, ipc.Ended:

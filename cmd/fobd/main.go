@@ -141,6 +141,7 @@ func (o *options) run(ctx context.Context) error {
 		extra[i] = fido.DeviceInfo{Path: path, Product: "key at " + path}
 	}
 	devices := func() []fido.DeviceInfo { return extra }
+	var changed func(func()) func()
 	var more []daemon.Interface
 	if o.emulate {
 		bench := &workbench.Workbench{Log: log}
@@ -156,6 +157,7 @@ func (o *options) run(ctx context.Context) error {
 			}
 			return append(slices.Clip(extra), info)
 		}
+		changed = bench.Plugs
 		more = append(more, bench.Interface())
 	}
 	l, err := daemon.Listen(o.socket)
@@ -164,10 +166,11 @@ func (o *options) run(ctx context.Context) error {
 	}
 	d := &daemon.Daemon{
 		Source: &helper.Source{
-			Path:        path,
-			Extra:       devices,
-			NoDiscovery: o.noDiscovery,
-			Log:         log,
+			Path:         path,
+			Extra:        devices,
+			ExtraChanged: changed,
+			NoDiscovery:  o.noDiscovery,
+			Log:          log,
 		},
 		Version: program.Version,
 		Log:     log,
