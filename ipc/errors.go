@@ -138,7 +138,7 @@ func (e Failed) Error() string          { return "the ceremony failed: " + e.Pro
 func (UnknownToken) Error() string      { return "nobody waits for this answer any more" }
 func (e WrongAnswer) Error() string     { return "the answer does not fit the prompt: " + e.Problem }
 
-func (NoDevice) Hint() string { return "plug one in; 'fob devices' lists what fobd can see" }
+func (NoDevice) Hint() string { return "plug one in; 'fob doctor' finds out why one is not seen" }
 func (UnknownDevice) Hint() string {
 	return "a key gets a new id when it is plugged in again; see 'fob devices'"
 }
@@ -147,7 +147,7 @@ func (DeviceBusy) Hint() string {
 	return "close the other program, or wait for it; else unplug the key and plug it in again"
 }
 func (DeviceDenied) Hint() string {
-	return "log in at this seat, or check the udev rules for its device node"
+	return "'fob doctor' finds out why, and says what to do"
 }
 func (NotFIDO2) Hint() string       { return "" }
 func (HelperFailed) Hint() string   { return "repeat; if it happens again, fobd's log says more" }

@@ -20,6 +20,7 @@ const (
 	exitTimedOut    = 7
 	exitDeclined    = 8
 	exitNotVerified = 9
+	exitWrong       = 10 // of doctor
 	exitInterrupted = 130
 )
 
@@ -32,6 +33,8 @@ func exitCode(err error) int {
 		return exitNotRunning
 	case errors.Is(err, relyingparty.ErrNotVerified), errors.Is(err, errClone):
 		return exitNotVerified
+	case errors.As(err, new(foundWrong)):
+		return exitWrong
 	case errors.Is(err, errNoTerminal), errors.Is(err, errReserved), errors.Is(err, program.ErrPINLength):
 		return exitPIN
 	case errors.Is(err, errLost), errors.As(err, new(*lostKey)):

@@ -12,6 +12,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
+
+	"fob/fido/hidraw/hidrawtest"
 )
 
 // scriptCommands are what the scripts can say beside testscript's own commands. Programs take "<FILE" and "3<FILE" as
@@ -31,6 +33,7 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"hidden":  command(script.hidden),   // hidden SECRET: nobody has said it or shows it
 	"capture": command(script.capture),  // capture NAME FILE REGEXP: the first group in $NAME; FILE may be stdout, stderr
 	"mode":    command(script.mode),     // mode OCTAL PATH
+	"system":  command(script.system),   // system FOLDER [NUMBER PORT]: plays a system for doctor, or plugs a key in there
 }
 
 // script is a running script and its world.
@@ -296,4 +299,21 @@ func (s script) mode(args []string) error {
 		return fmt.Errorf("%s has mode %s, expected %s", args[1], got, args[0])
 	}
 	return nil
+}
+
+func (s script) system(args []string) error {
+	args, err := words(args, 1, 3)
+	if err != nil {
+		return err
+	}
+	system, err := hidrawtest.New(s.MkAbs(args[0]))
+	if err != nil || args[1] == "" {
+		return err
+	}
+	number, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	return system.Plug(hidrawtest.Key{Port: args[2], Number: number, VendorID: 0x1050, ProductID: 0x407,
+		Manufacturer: "Yubico", Product: "YubiKey"})
 }

@@ -37,7 +37,7 @@ type Source struct {
 	args []string // of the helper program, in tests
 
 	lacking sync.Once // the warning of what a sandbox lacks
-	names hidraw.Names
+	names   hidraw.Names
 
 	mu      sync.Mutex
 	paths   map[fido.DeviceID]string // of the keys that Devices found last

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"fob/cmd/internal/program"
+	"fob/fido/access"
+	"fob/ipc"
+)
+
+// What the doctor finds beside package access.
+const (
+	helperThere   access.Code = "helper"
+	helperMissing access.Code = "no-helper"
+	helperBroken  access.Code = "helper-broken"
+	helperOther   access.Code = "helper-version" // of another release than we
+	folderThere   access.Code = "runtime-folder"
+	folderMissing access.Code = "no-runtime-folder"
+	folderUnsafe  access.Code = "runtime-folder-unsafe"
+	fobdAnswers   access.Code = "fobd"
+	fobdMissing   access.Code = "no-fobd"
+	fobdFails     access.Code = "fobd-fails"
+)
+
+// foundWrong says how much the doctor found.
+type foundWrong int
+
+func (n foundWrong) Error() string {
+	if n == 1 {
+		return "1 thing is wrong"
+	}
+	return fmt.Sprintf("%d things are wrong", int(n))
+}
+
+func (a *app) doctor() *cobra.Command {
+	var root string
+	c := &cobra.Command{
+		Use:   "doctor",
+		Short: "Find out why keys can't be used, and what to do about it",
+		Long: `Finds out why keys can't be used, and what to do about it: it looks at the kernel, the keys'
+device nodes and who may open them, who has them open, sandboxes, the program that drives the
+keys, and fobd's socket. It changes nothing; it opens the nodes for a moment.
+
+It ends with 10 when something is wrong, and with 0 when there are no more than notes.`,
+		Args: noArguments,
+		RunE: func(c *cobra.Command, _ []string) error {
+			list, err := a.examine(c.Context(), root)
+			if err != nil {
+				return err
+			}
+			return a.printFindings(list)
+		},
+	}
+	c.Flags().StringVar(&root, "root", "/", "look at the devices and processes of the system below `FOLDER`, as tests do")
+	return c
+}
+
+func (a *app) examine(ctx context.Context, root string) ([]access.Finding, error) {
+	system, err := access.This()
+	if err != nil {
+		return nil, err
+	}
+	if system.Root, err = filepath.Abs(root); err != nil {
+		return nil, err
+	}
+	list := append(system.Confinement(), system.Keys()...)
+	list = append(list, system.Cards()...)
+	list = append(list, examineHelper(ctx), a.examineFolder(), a.examineFobd(ctx))
+	return list, ctx.Err()
+}
+
+// helperTime is how long the helper may take to say its version.
+const helperTime = 5 * time.Second
+
+// examineHelper looks at the helper beside us, where fobd looks for it.
+func examineHelper(ctx context.Context) access.Finding {
+	self, err := os.Executable()
+	if err != nil {
+		return access.Finding{Code: helperMissing, Level: access.Wrong, What: err.Error(), Do: "install fob again"}
+	}
+	path := filepath.Join(filepath.Dir(self), "fob-fido-helper")
+	if _, err := os.Stat(path); err != nil {
+		return access.Finding{Code: helperMissing, Level: access.Wrong, What: "the program that drives keys is missing: " + path,
+			Do: "install fob-fido-helper there, or start fobd with --helper PATH"}
+	}
+	ctx, cancel := context.WithTimeout(ctx, helperTime)
+	defer cancel()
+	c := exec.CommandContext(ctx, path, "--version")
+	c.Env, c.WaitDelay = []string{}, time.Second
+	var out, said bytes.Buffer
+	c.Stdout, c.Stderr = &out, &said
+	if err := c.Run(); err != nil {
+		return brokenHelper(path, err, said.String())
+	}
+	version := strings.TrimSpace(strings.TrimPrefix(out.String(), "fob-fido-helper "))
+	if version != program.Version {
+		return access.Finding{Code: helperOther, Level: access.Wrong,
+			What: fmt.Sprintf("%s is version %s, fob is %s", path, shown(version), program.Version), Do: "install one release of both"}
+	}
+	return access.Finding{Code: helperThere, Level: access.OK, What: path + " runs, version " + shown(version)}
+}
+
+func brokenHelper(path string, err error, said string) access.Finding {
+	f := access.Finding{Code: helperBroken, Level: access.Wrong, Do: "install fob again"}
+	line, _, _ := strings.Cut(said, "\n")
+	f.What = shown(fmt.Sprintf("%s does not run: %v: %s", path, err, line))
+	if strings.Contains(line, "libfido2") {
+		f.Do = "sudo apt install libfido2-1"
+	}
+	return f
+}
+
+// examineFolder looks at the folder of fobd's socket, as daemon.Listen will, and at the one that it is in.
+func (a *app) examineFolder() access.Finding {
+	dir := filepath.Dir(a.client.Socket)
+	info, err := os.Lstat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(filepath.Dir(dir)); err != nil {
+			return access.Finding{Code: folderMissing, Level: access.Wrong, What: "there is no " + filepath.Dir(dir) + " for fobd's socket",
+				Do: "log in by a login manager or ssh, not by su; or set XDG_RUNTIME_DIR to a folder that is yours alone"}
+		}
+		return access.Finding{Code: folderThere, Level: access.OK, What: "fobd will make " + dir + " for its socket"}
+	}
+	unsafe := access.Finding{Code: folderUnsafe, Level: access.Wrong, Do: "chmod 700 " + dir,
+		What: dir + " is open to others, so that fobd does not use it"}
+	if err != nil {
+		unsafe.What, unsafe.Do = "the folder of fobd's socket is closed to us: "+err.Error(), "name another socket with --socket"
+		return unsafe
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !info.IsDir() || !ok || int(st.Uid) != os.Getuid() {
+		unsafe.What, unsafe.Do = dir+" is not a folder of ours", "name another socket with --socket, or remove what is there"
+		return unsafe
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return unsafe
+	}
+	return access.Finding{Code: folderThere, Level: access.OK, What: dir + " is ours alone"}
+}
+
+func (a *app) examineFobd(ctx context.Context) access.Finding {
+	devices, err := a.client.Devices(ctx)
+	if err == nil {
+		return access.Finding{Code: fobdAnswers, Level: access.OK,
+			What: fmt.Sprintf("fobd answers at %s; it sees %s", a.client.Socket, plural(len(devices), "key", "keys"))}
+	}
+	f := access.Finding{Code: fobdFails, Level: access.Wrong, What: err.Error()}
+	if errors.As(err, new(*ipc.NotRunning)) {
+		f.Code = fobdMissing
+	}
+	var h hinted
+	if errors.As(err, &h) {
+		f.Do = h.Hint()
+	}
+	return f
+}
+
+// printFindings shows what was found; its error says how much is wrong.
+func (a *app) printFindings(list []access.Finding) error {
+	wrong := 0
+	for _, f := range list {
+		if f.Level == access.Wrong {
+			wrong++
+		}
+	}
+	var err error
+	if a.json {
+		err = a.printJSON(struct {
+			Findings []access.Finding `json:"findings"`
+			Wrong    int              `json:"wrong"`
+		}{list, wrong})
+	} else {
+		err = a.showFindings(list)
+	}
+	if err == nil && wrong > 0 {
+		return foundWrong(wrong)
+	}
+	return err
+}
+
+func (a *app) showFindings(list []access.Finding) error {
+	for _, f := range list {
+		if _, err := fmt.Fprintf(a.stdout, "%-5s  %s\n", f.Level, shown(f.What)); err != nil {
+			return err
+		}
+		if f.Do != "" {
+			fmt.Fprintf(a.stdout, "       > %s\n", shown(f.Do))
+		}
+	}
+	return nil
+}
