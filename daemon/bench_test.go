@@ -83,7 +83,7 @@ func registered(b *testing.B, client *ipc.Client) []byte {
 func BenchmarkHotplug(b *testing.B) {
 	var moved atomic.Int64 // when
 	var changed atomic.Pointer[func()]
-	key, err := softkey.Plug(b.Context(), softkey.Options{Moved: func() {
+	key, err := softkey.Plug(b.Context(), softkey.Options{Moved: func(string, bool) {
 		moved.Store(time.Now().UnixNano())
 		if f := changed.Load(); f != nil {
 			(*f)()

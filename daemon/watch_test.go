@@ -192,7 +192,7 @@ func TestWatchSlowly(t *testing.T) {
 	s.events <- event(fido.Added, "k1")
 	s.events <- event(fido.Opened, "k1")
 	var kinds []ipc.DeviceEventKind
-	for kinds == nil || len(kinds) < 3 {
+	for len(kinds) < 3 {
 		now, changed, _ := f.state()
 		kinds = nil
 		for _, e := range difference(before, now) {
