@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,6 +18,7 @@ import (
 
 	"fob/cmd/internal/program"
 	"fob/fido/access"
+	"fob/fido/helper"
 	"fob/ipc"
 )
 
@@ -26,6 +28,7 @@ const (
 	helperMissing access.Code = "no-helper"
 	helperBroken  access.Code = "helper-broken"
 	helperOther   access.Code = "helper-version" // of another release than we
+	helperLoose   access.Code = "helper-confined-less"
 	folderThere   access.Code = "runtime-folder"
 	folderMissing access.Code = "no-runtime-folder"
 	folderUnsafe  access.Code = "runtime-folder-unsafe"
@@ -77,39 +80,64 @@ func (a *app) examine(ctx context.Context, root string) ([]access.Finding, error
 	}
 	list := append(system.Confinement(), system.Keys()...)
 	list = append(list, system.Cards()...)
-	list = append(list, examineHelper(ctx), a.examineFolder(), a.examineFobd(ctx))
+	list = append(list, examineHelper(ctx)...)
+	list = append(list, a.examineFolder(), a.examineFobd(ctx))
 	return list, ctx.Err()
 }
 
-// helperTime is how long the helper may take to say its version.
-const helperTime = 5 * time.Second
-
 // examineHelper looks at the helper beside us, where fobd looks for it.
-func examineHelper(ctx context.Context) access.Finding {
+func examineHelper(ctx context.Context) []access.Finding {
 	self, err := os.Executable()
 	if err != nil {
-		return access.Finding{Code: helperMissing, Level: access.Wrong, What: err.Error(), Do: "install fob again"}
+		return []access.Finding{{Code: helperMissing, Level: access.Wrong, What: err.Error(), Do: "install fob again"}}
 	}
 	path := filepath.Join(filepath.Dir(self), "fob-fido-helper")
 	if _, err := os.Stat(path); err != nil {
-		return access.Finding{Code: helperMissing, Level: access.Wrong, What: "the program that drives keys is missing: " + path,
-			Do: "install fob-fido-helper there, or start fobd with --helper PATH"}
+		return []access.Finding{{Code: helperMissing, Level: access.Wrong, What: "the program that drives keys is missing: " + path,
+			Do: "install fob-fido-helper there, or start fobd with --helper PATH"}}
 	}
+	out, said, err := askHelper(ctx, path, "--version")
+	if err != nil {
+		return []access.Finding{brokenHelper(path, err, said)}
+	}
+	version := strings.TrimSpace(strings.TrimPrefix(out, "fob-fido-helper "))
+	if version != program.Version {
+		return []access.Finding{{Code: helperOther, Level: access.Wrong, Do: "install one release of both",
+			What: fmt.Sprintf("%s is version %s, fob is %s", path, shown(version), program.Version)}}
+	}
+	return append([]access.Finding{{Code: helperThere, Level: access.OK, What: path + " runs, version " + version}},
+		examineSandbox(ctx, path)...)
+}
+
+// helperTime is how long the helper may take for an answer.
+const helperTime = 5 * time.Second
+
+// askHelper runs the helper, as it never runs for fobd.
+func askHelper(ctx context.Context, path, flag string) (out, said string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, helperTime)
 	defer cancel()
-	c := exec.CommandContext(ctx, path, "--version")
-	c.Env, c.WaitDelay = []string{}, time.Second
-	var out, said bytes.Buffer
-	c.Stdout, c.Stderr = &out, &said
-	if err := c.Run(); err != nil {
-		return brokenHelper(path, err, said.String())
+	c := exec.CommandContext(ctx, path, flag)
+	var stdout, stderr bytes.Buffer
+	c.Env, c.WaitDelay, c.Stdout, c.Stderr = []string{}, time.Second, &stdout, &stderr
+	err = c.Run()
+	return stdout.String(), stderr.String(), err
+}
+
+// examineSandbox has a helper confine itself and tell how far it got.
+func examineSandbox(ctx context.Context, path string) []access.Finding {
+	out, said, err := askHelper(ctx, path, "--sandbox-report")
+	if err != nil {
+		return []access.Finding{brokenHelper(path, err, said)}
 	}
-	version := strings.TrimSpace(strings.TrimPrefix(out.String(), "fob-fido-helper "))
-	if version != program.Version {
-		return access.Finding{Code: helperOther, Level: access.Wrong,
-			What: fmt.Sprintf("%s is version %s, fob is %s", path, shown(version), program.Version), Do: "install one release of both"}
+	var report helper.Sandbox
+	if err := json.Unmarshal([]byte(out), &report); err != nil {
+		return []access.Finding{brokenHelper(path, err, "")}
 	}
-	return access.Finding{Code: helperThere, Level: access.OK, What: path + " runs, version " + shown(version)}
+	if len(report.Missing) == 0 {
+		return nil
+	}
+	return []access.Finding{{Code: helperLoose, Level: access.Note, Do: "use a newer kernel, or allow it what is missing",
+		What: "the program that drives keys is confined less than it should be; missing: " + strings.Join(report.Missing, ", ")}}
 }
 
 func brokenHelper(path string, err error, said string) access.Finding {
