@@ -23,12 +23,13 @@ import (
 // nobody is asked nothing: the key has no PIN and one account.
 type nobody struct{}
 
-func (nobody) Waiting(ipc.Event)                                  {}
-func (nobody) Touch(ipc.Event)                                    {}
-func (nobody) Passed(ipc.Event)                                   {}
-func (nobody) Chosen(ipc.Event)                                   {}
-func (nobody) PIN(context.Context, ipc.Event) (ipc.Secret, error) { return nil, ipc.ErrDeclined }
-func (nobody) Choose(context.Context, ipc.Event) (int, error)     { return 0, ipc.ErrDeclined }
+func (nobody) Waiting(ipc.Event)                                     {}
+func (nobody) Touch(ipc.Event)                                       {}
+func (nobody) Passed(ipc.Event)                                      {}
+func (nobody) Chosen(ipc.Event)                                      {}
+func (nobody) PIN(context.Context, ipc.Event) (ipc.Secret, error)    { return nil, ipc.ErrDeclined }
+func (nobody) NewPIN(context.Context, ipc.Event) (ipc.Secret, error) { return nil, ipc.ErrDeclined }
+func (nobody) Choose(context.Context, ipc.Event) (int, error)        { return 0, ipc.ErrDeclined }
 
 // BenchmarkSignIn signs in through fobd: socket, helper processes and the key's pseudo-terminal. The baseline is a run of
 // fido2-assert, which asks the same key for the same.

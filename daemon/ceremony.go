@@ -53,7 +53,7 @@ func (d *Daemon) register(ctx context.Context, c *varlink.Call) (any, error) {
 		asked.Algorithms = append(asked.Algorithms, p.Alg)
 	}
 	var response *webauthn.RegistrationResponseJSON
-	err = d.onKeys(ctx, &ceremony{d, c, begun.RPID}, in.Device, options.Timeout,
+	err = d.onKeys(ctx, &ceremony{daemon: d, call: c, rpID: begun.RPID}, in.Device, timeout(options.Timeout),
 		func(ctx context.Context, keys []fido.Candidate, p fido.Prompter) error {
 			made, err := fido.Register(ctx, keys, p, asked)
 			if err == nil {
@@ -86,7 +86,7 @@ func (d *Daemon) signIn(ctx context.Context, c *varlink.Call) (any, error) {
 		UserVerification: requirement(string(options.UserVerification)),
 	}
 	var response *webauthn.AuthenticationResponseJSON
-	err = d.onKeys(ctx, &ceremony{d, c, begun.RPID}, in.Device, options.Timeout,
+	err = d.onKeys(ctx, &ceremony{daemon: d, call: c, rpID: begun.RPID}, in.Device, timeout(options.Timeout),
 		func(ctx context.Context, keys []fido.Candidate, p fido.Prompter) error {
 			got, err := fido.SignIn(ctx, keys, p, asked)
 			if err == nil {
@@ -148,14 +148,15 @@ type ceremony struct {
 	daemon *Daemon
 	call   *varlink.Call
 	rpID   string
+	one    bool // it is for one key, which must be clear beforehand
 }
 
 // onKeys performs operation on the keys that id means, when it is this ceremony's turn, and closes them.
-func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, milliseconds uint32, operation func(
+func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, limit time.Duration, operation func(
 	context.Context, []fido.Candidate, fido.Prompter) error) (err error) {
 
 	begin := time.Now()
-	ctx, stop := context.WithTimeoutCause(ctx, timeout(milliseconds), ipc.TimedOut{})
+	ctx, stop := context.WithTimeoutCause(ctx, limit, ipc.TimedOut{})
 	defer stop()
 	var devices []fido.DeviceInfo
 	defer func() {
@@ -172,6 +173,9 @@ func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, millisecond
 
 	if devices, err = d.pick(ctx, id); err != nil {
 		return err
+	}
+	if c.one && len(devices) > 1 {
+		return severalDevices(devices)
 	}
 	devices, done, err := d.take(ctx, c, devices)
 	if errors.Is(err, ipc.TimedOut{}) { // nobody was asked for anything
@@ -264,6 +268,16 @@ func (c *ceremony) PIN(ctx context.Context, p fido.PINPrompt) (fido.PIN, error) 
 	a, err := c.daemon.prompts.ask(ctx, &prompt{kind: ipc.EventPIN, reserve: p.Reserved}, func(token string) error {
 		return c.send(p.Device, ipc.Event{
 			Kind: ipc.EventPIN, Token: token, Retries: int(p.Retries), Wrong: p.Wrong, Reserved: p.Reserved})
+	})
+	return fido.PIN(a.PIN), err
+}
+
+// NewPIN implements fido.Prompter.
+func (c *ceremony) NewPIN(ctx context.Context, p fido.NewPINPrompt) (fido.PIN, error) {
+	q := &prompt{kind: ipc.EventNewPIN, minLength: int(p.MinLength)}
+	a, err := c.daemon.prompts.ask(ctx, q, func(token string) error {
+		return c.send(p.Device, ipc.Event{
+			Kind: ipc.EventNewPIN, Token: token, MinLength: int(p.MinLength), Replaces: p.Replaces, Refused: p.Refused})
 	})
 	return fido.PIN(a.PIN), err
 }

@@ -51,7 +51,7 @@ func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 		Log:            d.Log,
 	}
 	for _, i := range []Interface{
-		{ipc.DeviceInterface, map[string]varlink.Handler{"List": d.list, "Watch": d.watch}},
+		{ipc.DeviceInterface, d.deviceMethods()},
 		{ipc.CeremonyInterface, map[string]varlink.Handler{"Register": d.register, "SignIn": d.signIn}},
 		{ipc.PromptInterface, map[string]varlink.Handler{"Answer": d.answer}},
 	} {

@@ -35,9 +35,10 @@ func (s *fakeSource) Open(_ context.Context, id fido.DeviceID) (fido.Authenticat
 
 // fakeKey answers GetAssertion with assert.
 type fakeKey struct {
-	options map[string]bool
-	assert  func(ctx context.Context, r *fido.GetAssertionRequest) ([]ctap.GetAssertionResponse, error)
-	closed  chan struct{}
+	fido.Authenticator // nil: nothing else is asked for
+	options            map[string]bool
+	assert             func(ctx context.Context, r *fido.GetAssertionRequest) ([]ctap.GetAssertionResponse, error)
+	closed             chan struct{}
 }
 
 func (k *fakeKey) GetInfo(context.Context) (*ctap.GetInfoResponse, error) {
@@ -126,6 +127,10 @@ func (p *person) PIN(_ context.Context, e ipc.Event) (ipc.Secret, error) {
 		return nil, ipc.ErrDeclined
 	}
 	return ipc.Secret(p.pin), nil
+}
+func (p *person) NewPIN(_ context.Context, e ipc.Event) (ipc.Secret, error) {
+	p.note(e)
+	return nil, ipc.ErrDeclined
 }
 func (p *person) Choose(_ context.Context, e ipc.Event) (int, error) { p.note(e); return p.choice, nil }
 

@@ -53,6 +53,14 @@ func (d *Daemon) pick(ctx context.Context, id string) ([]fido.DeviceInfo, error)
 	return devices, nil
 }
 
+func severalDevices(devices []fido.DeviceInfo) ipc.SeveralDevices {
+	e := ipc.SeveralDevices{Devices: make([]ipc.Device, len(devices))}
+	for i, dev := range devices {
+		e.Devices[i] = device(dev)
+	}
+	return e
+}
+
 // deviceIDs are for the log.
 func deviceIDs(devices []fido.DeviceInfo) (ids []string) {
 	for _, dev := range devices {

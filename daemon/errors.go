@@ -19,6 +19,8 @@ func wireError(err error) varlink.Named {
 		member *webauthn.MemberError
 		rpID   *webauthn.RPIDError
 		status ctap.StatusCode
+		cannot fido.Unsupported
+		grows  *fido.MinPINLengthError
 	)
 	switch {
 	case errors.As(err, &named):
@@ -29,6 +31,10 @@ func wireError(err error) varlink.Named {
 		return ipc.OptionsInvalid{Member: member.Member, Problem: member.Problem.Error()}
 	case errors.As(err, &rpID):
 		return ipc.OriginRefused{RPID: rpID.RPID, Origin: rpID.Origin, Problem: rpID.Problem.Error()}
+	case errors.As(err, &cannot):
+		return ipc.Unsupported{What: string(cannot)}
+	case errors.As(err, &grows):
+		return ipc.MinPINLengthGrows{Length: int(grows.Now)}
 	case errors.Is(err, context.Canceled):
 		return ipc.Cancelled{}
 	}
@@ -57,6 +63,7 @@ var translations = []struct {
 	{fido.ErrDenied, ipc.DeviceDenied{}},
 	{fido.ErrNotFIDO2, ipc.NotFIDO2{}},
 	{fido.ErrNoUserVerification, ipc.VerificationNotSetUp{}},
+	{fido.ErrPINSet, ipc.PINSet{}},
 	{fido.ErrPINChangeRequired, ipc.PINChangeRequired{}},
 	{fido.ErrNoResidentKey, ipc.Unsupported{What: "a discoverable credential"}},
 	{fido.ErrDeclined, ipc.Declined{}},

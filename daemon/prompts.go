@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"fmt"
 	"sync"
 	"unicode/utf8"
 
@@ -22,10 +23,11 @@ type prompts struct {
 
 // prompt is a question to the person.
 type prompt struct {
-	kind    ipc.EventKind
-	choices int             // of EventChoose
-	reserve bool            // of EventPIN: only the last attempts are left
-	answer  chan ipc.Answer // has room for the one answer
+	kind      ipc.EventKind
+	choices   int             // of EventChoose
+	reserve   bool            // of EventPIN: only the last attempts are left
+	minLength int             // of EventNewPIN, in Unicode code points
+	answer    chan ipc.Answer // has room for the one answer
 }
 
 // ask sends a question, by way of send, and waits for the answer. fido.ErrDeclined is a refusal. The caller wipes the
@@ -96,7 +98,7 @@ func (q *prompt) accepts(a ipc.Answer) error {
 	case given != 1:
 		problem = "give one of pin, choice and decline"
 	case a.Decline:
-	case q.kind == ipc.EventPIN && a.PIN == nil:
+	case q.kind != ipc.EventChoose && a.PIN == nil:
 		problem = "the prompt asks for a PIN"
 	case q.kind == ipc.EventChoose && a.Choice == nil:
 		problem = "the prompt asks for a choice"
@@ -106,6 +108,8 @@ func (q *prompt) accepts(a ipc.Answer) error {
 		problem = "only the last attempts are left: give the PIN with spend, if the person says so"
 	case a.PIN != nil && !possible(a.PIN): // which would only cost an attempt
 		problem = "a PIN has 4 characters at least, 63 bytes of UTF-8 at most, and no NUL"
+	case a.PIN != nil && utf8.RuneCount(a.PIN) < q.minLength:
+		problem = fmt.Sprintf("a PIN of this key has %d characters at least", q.minLength)
 	}
 	if problem != "" {
 		return ipc.WrongAnswer{Problem: problem}

@@ -150,13 +150,13 @@ func (a *attempt[T]) untilTouched(ctx context.Context) outcome[T] {
 	if err := a.prompt.Touch(ctx, a.device); err != nil {
 		return outcome[T]{attempt: a, err: err}
 	}
-	if a.method == byPIN {
+	if a.method >= byPIN {
 		err := a.key.Select(ctx)
 		return outcome[T]{attempt: a, err: err, touched: err == nil}
 	}
 	v, err := a.perform(ctx, a.method == builtIn, nil)
 	if a.info.Options[ctap.OptionClientPIN] && isStatus(err, ctap.ErrPUATRequired, ctap.ErrUVBlocked, ctap.ErrUVInvalid) {
-		a.method = byPIN // the sensor did not do
+		a.method = pinMethod(a.info) // the sensor did not do
 		return outcome[T]{attempt: a, touched: true}
 	}
 	return outcome[T]{attempt: a, value: v, err: err}

@@ -14,11 +14,12 @@ import (
 
 // raceKey waits for a touch, or for the end of its context, and notes what it was asked.
 type raceKey struct {
-	id    string
-	info  ctap.GetInfoResponse
-	has   []string // IDs of credentials
-	err   error    // of the operation, once it is touched
-	touch chan struct{}
+	Authenticator // nil: nothing else is asked for
+	id            string
+	info          ctap.GetInfoResponse
+	has           []string // IDs of credentials
+	err           error    // of the operation, once it is touched
+	touch         chan struct{}
 
 	mu     sync.Mutex
 	lit    bool

@@ -90,6 +90,11 @@ type Authenticator interface {
 	MakeCredential(ctx context.Context, r *MakeCredentialRequest) (*ctap.MakeCredentialResponse, error)
 	// GetAssertion returns an assertion for every credential that matches, at least one.
 	GetAssertion(ctx context.Context, r *GetAssertionRequest) ([]ctap.GetAssertionResponse, error)
+	// SetPIN gives a key its first PIN (CTAP 2.2 §6.5.5.5), ChangePIN another one (§6.5.5.6).
+	SetPIN(ctx context.Context, pin PIN) error
+	ChangePIN(ctx context.Context, old, pin PIN) error
+	// Configure changes how the key works (§6.11).
+	Configure(ctx context.Context, r *ConfigRequest) error
 	// Close lets go of the key; the methods return os.ErrClosed afterwards.
 	Close() error
 }
@@ -104,6 +109,16 @@ type MakeCredentialRequest struct {
 	RK             bool     // make a discoverable credential
 	UV             bool     // use the key's built-in user verification
 	PIN            PIN      // nil for none
+}
+
+// ConfigRequest says what authenticatorConfig is asked for (CTAP 2.2 §6.11): one change. SetMinPINLength takes one of
+// the three that go with it; the other subcommands take none.
+type ConfigRequest struct {
+	Subcommand   ctap.ConfigSubcommand
+	MinPINLength uint     // in Unicode code points; it never becomes less
+	RPIDs        []string // that may ask how long the PIN must be, with the extension minPinLength
+	ForceChange  bool     // the PIN must be changed before it is taken again
+	PIN          PIN      // nil for none: the key verifies the person itself, or nobody
 }
 
 // GetAssertionRequest says what authenticatorGetAssertion is asked for (CTAP 2.2 §6.2).

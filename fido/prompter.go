@@ -11,6 +11,9 @@ import (
 type Prompter interface {
 	// PIN asks for the PIN of a key. The caller wipes what it gets. ErrDeclined when the person gives none.
 	PIN(ctx context.Context, p PINPrompt) (PIN, error)
+	// NewPIN asks for the PIN that a key shall have from now on. The caller wipes what it gets. ErrDeclined when the person
+	// gives none.
+	NewPIN(ctx context.Context, p NewPINPrompt) (PIN, error)
 	// Touch says that the key waits to be touched, or for a fingerprint.
 	Touch(ctx context.Context, d DeviceInfo) error
 	// Passed says that a key can't serve, and why, while others may.
@@ -28,6 +31,14 @@ type PINPrompt struct {
 	Wrong   bool // the PIN typed before was wrong
 	// Reserved is true for the last attempts: they are spent with the person's explicit word alone.
 	Reserved bool
+}
+
+// NewPINPrompt is what the person should know before choosing a PIN.
+type NewPINPrompt struct {
+	Device    DeviceInfo
+	MinLength uint // in Unicode code points
+	Replaces  bool // the key has a PIN already, and wants another one
+	Refused   bool // the key did not take the PIN that was chosen before
 }
 
 // reservedAttempts are those that a person must not lose by a slip: what remains to try a PIN that was found again.

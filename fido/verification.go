@@ -42,6 +42,8 @@ const (
 	noVerification method = iota
 	builtIn               // by the key itself: a fingerprint
 	byPIN
+	byNewPIN     // the key has none yet: the person chooses one
+	byChangedPIN // the key wants another one first
 )
 
 // chooseMethod decides how to verify the person. forced is true when the key asks for verification whatever the
@@ -54,15 +56,29 @@ func chooseMethod(info *ctap.GetInfoResponse, want Requirement, forced bool) (me
 		return noVerification, nil
 	case hasUV:
 		return builtIn, nil
-	case hasPIN && info.ForcePINChange:
-		return noVerification, ErrPINChangeRequired
 	case hasPIN:
-		return byPIN, nil
-	case want == Required || forced:
+		return pinMethod(info), nil
+	case want != Required && !forced:
+		return noVerification, nil
+	case !takesPIN(info):
 		return noVerification, ErrNoUserVerification
 	default:
-		return noVerification, nil
+		return byNewPIN, nil
 	}
+}
+
+// pinMethod is how the person is verified with the PIN that the key has.
+func pinMethod(info *ctap.GetInfoResponse) method {
+	if info.ForcePINChange {
+		return byChangedPIN
+	}
+	return byPIN
+}
+
+// takesPIN reports whether the key can have a PIN.
+func takesPIN(info *ctap.GetInfoResponse) bool {
+	_, can := info.Options[ctap.OptionClientPIN]
+	return can
 }
 
 // ceremony is one operation on one key.
@@ -90,19 +106,26 @@ func (c *ceremony) verified(ctx context.Context, m method, operation func(uv boo
 	for {
 		var err error
 		tried := false
-		if m == byPIN {
+		switch m {
+		case byPIN:
 			tried, err = c.withPIN(ctx, wrong, operation)
-		} else if err = c.prompt.Touch(ctx, c.device); err == nil {
-			err = operation(m == builtIn, nil)
+		case byNewPIN:
+			err = c.withNewPIN(ctx, c.setPIN, ErrNoUserVerification, operation)
+		case byChangedPIN:
+			err = c.withNewPIN(ctx, c.changePIN, ErrPINChangeRequired, operation)
+		default:
+			if err = c.prompt.Touch(ctx, c.device); err == nil {
+				err = operation(m == builtIn, nil)
+			}
 		}
 		var final *PINError
-		switch fallback := c.info.Options[ctap.OptionClientPIN] && m != byPIN; {
+		switch fallback := c.info.Options[ctap.OptionClientPIN] && m < byPIN; {
 		case errors.As(err, &final):
 			return err
 		case tried && isStatus(err, ctap.ErrPINInvalid):
 			wrong = true
 		case fallback && isStatus(err, ctap.ErrPUATRequired, ctap.ErrUVBlocked, ctap.ErrUVInvalid):
-			m = byPIN
+			m = pinMethod(c.info)
 		default:
 			return c.pinError(ctx, err)
 		}

@@ -23,8 +23,8 @@ type Client struct {
 	Socket string // path; empty for DefaultSocket
 }
 
-// Prompter is the person, as a program reaches them. Methods are called one at a time, except that PIN and Choose run
-// beside the others; their ctx ends when the answer is not needed any more. An error of a method ends the ceremony and
+// Prompter is the person, as a program reaches them. Methods are called one at a time, except that PIN, NewPIN and Choose
+// run beside the others; their ctx ends when the answer is not needed any more. An error of a method ends the ceremony and
 // is returned by it, except ErrDeclined, which tells fobd that the person refused.
 type Prompter interface {
 	// Waiting says that other ceremonies come first.
@@ -37,6 +37,8 @@ type Prompter interface {
 	// PIN asks for the PIN of the key; the client wipes what it gets. Where e.Reserved, a PIN is the person's explicit word
 	// that one of the last attempts may be spent.
 	PIN(ctx context.Context, e Event) (Secret, error)
+	// NewPIN asks for the PIN that the key shall have from now on; the client wipes what it gets.
+	NewPIN(ctx context.Context, e Event) (Secret, error)
 	// Choose asks for one of e.Accounts and gives its index.
 	Choose(ctx context.Context, e Event) (int, error)
 }
@@ -136,12 +138,18 @@ func (c *Client) SignIn(ctx context.Context, r CeremonyRequest, p Prompter) (jso
 	return c.ceremony(ctx, MethodSignIn, r, p)
 }
 
-// ceremony follows the events of a ceremony. Prompts are answered beside the stream, so that the end of the ceremony
-// ends them.
 func (c *Client) ceremony(ctx context.Context, method string, in CeremonyRequest, p Prompter) (json.RawMessage, error) {
+	var last CeremonyReply
+	err := c.follow(ctx, method, in, p, &last)
+	return last.Response, err
+}
+
+// follow follows the events of a ceremony, or of the management of a key, and puts the last reply in out. Prompts are
+// answered beside the stream, so that the end of the ceremony ends them.
+func (c *Client) follow(ctx context.Context, method string, in any, p Prompter, out any) error {
 	conn, err := c.dial(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer conn.Close()
 	var prompts sync.WaitGroup
@@ -150,33 +158,36 @@ func (c *Client) ceremony(ctx context.Context, method string, in CeremonyRequest
 	defer cancel(nil)
 	for reply, err := range conn.Stream(ctx, method, in) {
 		if err != nil {
-			return nil, typed(err)
+			return typed(err)
 		}
-		var r CeremonyReply
+		if !reply.Continues {
+			return reply.Bind(out)
+		}
+		var r EventReply
 		if err := reply.Bind(&r); err != nil {
-			return nil, err
+			return err
 		}
-		switch {
-		case !reply.Continues:
-			return r.Response, nil
-		case r.Event == nil: // of a newer fobd
-		case r.Event.Kind == EventWaiting:
-			p.Waiting(*r.Event)
-		case r.Event.Kind == EventTouch:
-			p.Touch(*r.Event)
-		case r.Event.Kind == EventPassed:
-			p.Passed(*r.Event)
-		case r.Event.Kind == EventChosen:
-			p.Chosen(*r.Event)
-		case r.Event.Kind == EventPIN, r.Event.Kind == EventChoose:
+		if r.Event == nil { // of a newer fobd
+			continue
+		}
+		switch e := *r.Event; e.Kind {
+		case EventWaiting:
+			p.Waiting(e)
+		case EventTouch:
+			p.Touch(e)
+		case EventPassed:
+			p.Passed(e)
+		case EventChosen:
+			p.Chosen(e)
+		case EventPIN, EventNewPIN, EventChoose:
 			prompts.Go(func() {
-				if err := c.answer(ctx, *r.Event, p); err != nil {
+				if err := c.answer(ctx, e, p); err != nil {
 					cancel(err)
 				}
 			})
 		}
 	}
-	return nil, varlink.ErrMalformed // a stream ends with a last reply or an error
+	return varlink.ErrMalformed // a stream ends with a last reply or an error
 }
 
 // answer asks the person and tells fobd.
@@ -187,8 +198,12 @@ func (c *Client) answer(ctx context.Context, e Event, p Prompter) error {
 	}
 	b := append([]byte(`{"token":`), token...)
 	switch e.Kind {
-	case EventPIN:
-		pin, askErr := p.PIN(ctx, e)
+	case EventPIN, EventNewPIN:
+		ask := p.PIN
+		if e.Kind == EventNewPIN {
+			ask = p.NewPIN
+		}
+		pin, askErr := ask(ctx, e)
 		defer pin.Wipe()
 		err = askErr
 		b = append(make([]byte, 0, len(b)+pin.maxJSON()+32), b...)

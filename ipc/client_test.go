@@ -27,6 +27,11 @@ func serve(t *testing.T, ceremony, answer varlink.Handler) *Client {
 		CeremonyInterface: {"Register": ceremony, "SignIn": ceremony},
 		PromptInterface:   {"Answer": answer},
 	} {
+		for _, m := range parse(t, text).Methods { // those that manage keys are like ceremonies
+			if methods[m.Name] == nil {
+				methods[m.Name] = ceremony
+			}
+		}
 		if err := s.Register(text, methods); err != nil {
 			t.Fatal(err)
 		}
@@ -50,12 +55,13 @@ type person struct {
 	choice int
 }
 
-func (p *person) Waiting(e Event)                                  { p.seen = append(p.seen, e.Kind) }
-func (p *person) Touch(e Event)                                    { p.seen = append(p.seen, e.Kind) }
-func (p *person) Passed(e Event)                                   { p.seen = append(p.seen, e.Kind) }
-func (p *person) Chosen(e Event)                                   { p.seen = append(p.seen, e.Kind) }
-func (p *person) PIN(ctx context.Context, _ Event) (Secret, error) { return p.pin(ctx) }
-func (p *person) Choose(context.Context, Event) (int, error)       { return p.choice, nil }
+func (p *person) Waiting(e Event)                                     { p.seen = append(p.seen, e.Kind) }
+func (p *person) Touch(e Event)                                       { p.seen = append(p.seen, e.Kind) }
+func (p *person) Passed(e Event)                                      { p.seen = append(p.seen, e.Kind) }
+func (p *person) Chosen(e Event)                                      { p.seen = append(p.seen, e.Kind) }
+func (p *person) PIN(ctx context.Context, _ Event) (Secret, error)    { return p.pin(ctx) }
+func (p *person) NewPIN(ctx context.Context, _ Event) (Secret, error) { return p.pin(ctx) }
+func (p *person) Choose(context.Context, Event) (int, error)          { return p.choice, nil }
 
 // asking makes a ceremony that asks with e and waits for the answer.
 func asking(e Event, answers <-chan Answer) varlink.Handler {

@@ -33,6 +33,13 @@ type (
 	WatchEnded struct {
 		Problem string `json:"problem"`
 	}
+	SeveralDevices struct {
+		Devices []Device `json:"devices"`
+	}
+	PINSet            struct{}
+	MinPINLengthGrows struct {
+		Length int `json:"length"`
+	}
 )
 
 // The errors of fob.Ceremony; the interface definition says when each occurs.
@@ -86,6 +93,9 @@ func (DeviceDenied) VarlinkError() string         { return "fob.Device.DeviceDen
 func (NotFIDO2) VarlinkError() string             { return "fob.Device.NotFIDO2" }
 func (HelperFailed) VarlinkError() string         { return "fob.Device.HelperFailed" }
 func (WatchEnded) VarlinkError() string           { return "fob.Device.WatchEnded" }
+func (SeveralDevices) VarlinkError() string       { return "fob.Device.SeveralDevices" }
+func (PINSet) VarlinkError() string               { return "fob.Device.PINSet" }
+func (MinPINLengthGrows) VarlinkError() string    { return "fob.Device.MinPINLengthGrows" }
 func (OptionsInvalid) VarlinkError() string       { return "fob.Ceremony.OptionsInvalid" }
 func (OriginRefused) VarlinkError() string        { return "fob.Ceremony.OriginRefused" }
 func (PINInvalid) VarlinkError() string           { return "fob.Ceremony.PINInvalid" }
@@ -110,10 +120,15 @@ func (DeviceGone) Error() string      { return "the key was unplugged or stopped
 func (DeviceBusy) Error() string {
 	return "another program, or another ceremony, keeps the key busy, or it is no security key"
 }
-func (DeviceDenied) Error() string     { return "fobd may not open the key" }
-func (NotFIDO2) Error() string         { return "the key does not speak FIDO2" }
-func (e HelperFailed) Error() string   { return "the program that drives the key failed: " + e.Problem }
-func (e WatchEnded) Error() string     { return "the keys can't be followed any more: " + e.Problem }
+func (DeviceDenied) Error() string   { return "fobd may not open the key" }
+func (NotFIDO2) Error() string       { return "the key does not speak FIDO2" }
+func (e HelperFailed) Error() string { return "the program that drives the key failed: " + e.Problem }
+func (e WatchEnded) Error() string   { return "the keys can't be followed any more: " + e.Problem }
+func (SeveralDevices) Error() string { return "several security keys are plugged in" }
+func (PINSet) Error() string         { return "the key has a PIN already" }
+func (e MinPINLengthGrows) Error() string {
+	return fmt.Sprintf("the shortest PIN of this key has %s already, and can't become shorter", characters(e.Length))
+}
 func (e OptionsInvalid) Error() string { return optionsText(e.Member) + ": " + e.Problem }
 func (e OriginRefused) Error() string {
 	return fmt.Sprintf("RP ID %q and origin %q don't go together: %s", e.RPID, e.Origin, e.Problem)
@@ -157,11 +172,9 @@ func (OriginRefused) Hint() string  { return "" }
 func (PINInvalid) Hint() string     { return "the key blocks its PIN for good when no attempts are left" }
 func (PINAuthBlocked) Hint() string { return "unplug the key and plug it in again, then take care" }
 func (PINBlocked) Hint() string {
-	return "only a reset helps, 'fido2-token -R PATH', which erases all credentials on the key"
+	return "only a reset helps, 'fob key reset', which erases all credentials on the key"
 }
-func (PINChangeRequired) Hint() string {
-	return "change it with 'fido2-token -C PATH'; 'fob devices' shows the path"
-}
+func (PINChangeRequired) Hint() string { return "change it with 'fob key pin change'" }
 func (AlreadyRegistered) Hint() string { return "sign in with it, or register another key" }
 func (NotRegistered) Hint() string {
 	return "use the key that you registered, or register this one first"
@@ -175,7 +188,17 @@ func (Failed) Hint() string       { return "" }
 func (UnknownToken) Hint() string { return "" }
 func (WrongAnswer) Hint() string  { return "" }
 func (VerificationNotSetUp) Hint() string {
-	return "set a PIN with 'fido2-token -S PATH', or use another key; 'fob devices' shows the path"
+	return "set a PIN with 'fob key pin set', or use another key"
+}
+func (SeveralDevices) Hint() string    { return "name one with --device; 'fob devices' lists them" }
+func (PINSet) Hint() string            { return "change it with 'fob key pin change'" }
+func (MinPINLengthGrows) Hint() string { return "only a reset of the key makes it short again" }
+
+func characters(n int) string {
+	if n == 1 {
+		return "1 character"
+	}
+	return fmt.Sprintf("%d characters", n)
 }
 
 func optionsText(member string) string {
@@ -216,7 +239,7 @@ func typed(err error) error {
 // known holds a value of each type of error.
 var known = append([]Error{
 	NoDevice{}, UnknownDevice{}, DeviceGone{}, DeviceBusy{}, DeviceDenied{}, NotFIDO2{},
-	HelperFailed{}, WatchEnded{}, OptionsInvalid{}, OriginRefused{}, PINInvalid{}, PINAuthBlocked{}, PINBlocked{},
+	HelperFailed{}, WatchEnded{}, SeveralDevices{}, PINSet{}, MinPINLengthGrows{}, OptionsInvalid{}, OriginRefused{}, PINInvalid{}, PINAuthBlocked{}, PINBlocked{},
 	PINChangeRequired{}, VerificationNotSetUp{}, AlreadyRegistered{}, NotRegistered{}, KeyFull{}, Unsupported{},
 	Declined{}, TimedOut{}, Cancelled{}, Failed{}, UnknownToken{}, WrongAnswer{},
 }, emulatorErrors...)

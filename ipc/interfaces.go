@@ -22,11 +22,18 @@ var (
 
 // Full names of the methods.
 const (
-	MethodList        = "fob.Device.List"
-	MethodDeviceWatch = "fob.Device.Watch"
-	MethodRegister    = "fob.Ceremony.Register"
-	MethodSignIn      = "fob.Ceremony.SignIn"
-	MethodAnswer      = "fob.Prompt.Answer"
+	MethodList                        = "fob.Device.List"
+	MethodDeviceWatch                 = "fob.Device.Watch"
+	MethodSetPIN                      = "fob.Device.SetPIN"
+	MethodChangePIN                   = "fob.Device.ChangePIN"
+	MethodForcePINChange              = "fob.Device.ForcePINChange"
+	MethodSetMinPINLength             = "fob.Device.SetMinPINLength"
+	MethodSetMinPINLengthRPIDs        = "fob.Device.SetMinPINLengthRPIDs"
+	MethodSetAlwaysUV                 = "fob.Device.SetAlwaysUV"
+	MethodEnableEnterpriseAttestation = "fob.Device.EnableEnterpriseAttestation"
+	MethodRegister                    = "fob.Ceremony.Register"
+	MethodSignIn                      = "fob.Ceremony.SignIn"
+	MethodAnswer                      = "fob.Prompt.Answer"
 )
 
 // Device is fob.Device.Device.
@@ -81,26 +88,30 @@ type EventKind string
 const (
 	EventWaiting EventKind = "waiting"
 	EventPIN     EventKind = "pin"
+	EventNewPIN  EventKind = "newPin"
 	EventTouch   EventKind = "touch"
 	EventPassed  EventKind = "passed"
 	EventChosen  EventKind = "chosen"
 	EventChoose  EventKind = "choose"
 )
 
-// Event is fob.Ceremony.Event.
+// Event is fob.Ceremony.Event, and fob.Device.Event.
 type Event struct {
-	Kind     EventKind `json:"kind"`
-	Device   string    `json:"device"`
-	Product  string    `json:"product"`
-	RPID     string    `json:"rpId,omitempty"`
-	Position int       `json:"position,omitempty"`
-	Token    string    `json:"token,omitempty"`
-	Retries  int       `json:"retries,omitempty"`
-	Wrong    bool      `json:"wrong,omitempty"`
-	Reserved bool      `json:"reserved,omitempty"`
-	Accounts []Account `json:"accounts,omitempty"`
-	Error    string    `json:"error,omitempty"`
-	Problem  string    `json:"problem,omitempty"`
+	Kind      EventKind `json:"kind"`
+	Device    string    `json:"device"`
+	Product   string    `json:"product"`
+	RPID      string    `json:"rpId,omitempty"`
+	Position  int       `json:"position,omitempty"`
+	Token     string    `json:"token,omitempty"`
+	Retries   int       `json:"retries,omitempty"`
+	Wrong     bool      `json:"wrong,omitempty"`
+	Reserved  bool      `json:"reserved,omitempty"`
+	MinLength int       `json:"minLength,omitempty"`
+	Replaces  bool      `json:"replaces,omitempty"`
+	Refused   bool      `json:"refused,omitempty"`
+	Accounts  []Account `json:"accounts,omitempty"`
+	Error     string    `json:"error,omitempty"`
+	Problem   string    `json:"problem,omitempty"`
 }
 
 // Account is fob.Ceremony.Account.
@@ -117,10 +128,38 @@ type CeremonyRequest struct {
 	Device  string          `json:"device,omitempty"`
 }
 
+// WhichDevice holds the parameters of methods that need to know the key alone.
+type WhichDevice struct {
+	Device string `json:"device,omitempty"`
+}
+
+// MinPINLengthRequest holds the parameters of fob.Device.SetMinPINLength.
+type MinPINLengthRequest struct {
+	Device string `json:"device,omitempty"`
+	Length int    `json:"length"`
+}
+
+// MinPINLengthRPIDsRequest holds the parameters of fob.Device.SetMinPINLengthRPIDs.
+type MinPINLengthRPIDsRequest struct {
+	Device string   `json:"device,omitempty"`
+	RPIDs  []string `json:"rpIds"`
+}
+
+// AlwaysUVRequest holds the parameters of fob.Device.SetAlwaysUV.
+type AlwaysUVRequest struct {
+	Device string `json:"device,omitempty"`
+	On     bool   `json:"on"`
+}
+
 // CeremonyReply is one reply to fob.Ceremony.Register or SignIn: an event, or in the last one the response.
 type CeremonyReply struct {
 	Event    *Event          `json:"event,omitempty"`
 	Response json.RawMessage `json:"response,omitempty"`
+}
+
+// EventReply is a reply that tells of an event.
+type EventReply struct {
+	Event *Event `json:"event,omitempty"`
 }
 
 // Answer holds the parameters of fob.Prompt.Answer, as a server reads them.

@@ -103,11 +103,18 @@ func TestTypesMatchTheInterfaces(t *testing.T) {
 		"EmulatedCredential": reflect.TypeFor[EmulatedCredential](),
 	}
 	methods := map[string][2]reflect.Type{
-		MethodList:        {reflect.TypeFor[struct{}](), reflect.TypeFor[ListReply]()},
-		MethodDeviceWatch: {reflect.TypeFor[struct{}](), reflect.TypeFor[DeviceWatchReply]()},
-		MethodRegister:    {reflect.TypeFor[CeremonyRequest](), reflect.TypeFor[CeremonyReply]()},
-		MethodSignIn:      {reflect.TypeFor[CeremonyRequest](), reflect.TypeFor[CeremonyReply]()},
-		MethodAnswer:      {reflect.TypeFor[Answer](), reflect.TypeFor[struct{}]()},
+		MethodList:                        {reflect.TypeFor[struct{}](), reflect.TypeFor[ListReply]()},
+		MethodDeviceWatch:                 {reflect.TypeFor[struct{}](), reflect.TypeFor[DeviceWatchReply]()},
+		MethodSetPIN:                      {reflect.TypeFor[WhichDevice](), reflect.TypeFor[EventReply]()},
+		MethodChangePIN:                   {reflect.TypeFor[WhichDevice](), reflect.TypeFor[EventReply]()},
+		MethodForcePINChange:              {reflect.TypeFor[WhichDevice](), reflect.TypeFor[EventReply]()},
+		MethodSetMinPINLength:             {reflect.TypeFor[MinPINLengthRequest](), reflect.TypeFor[EventReply]()},
+		MethodSetMinPINLengthRPIDs:        {reflect.TypeFor[MinPINLengthRPIDsRequest](), reflect.TypeFor[EventReply]()},
+		MethodSetAlwaysUV:                 {reflect.TypeFor[AlwaysUVRequest](), reflect.TypeFor[EventReply]()},
+		MethodEnableEnterpriseAttestation: {reflect.TypeFor[WhichDevice](), reflect.TypeFor[EventReply]()},
+		MethodRegister:                    {reflect.TypeFor[CeremonyRequest](), reflect.TypeFor[CeremonyReply]()},
+		MethodSignIn:                      {reflect.TypeFor[CeremonyRequest](), reflect.TypeFor[CeremonyReply]()},
+		MethodAnswer:                      {reflect.TypeFor[Answer](), reflect.TypeFor[struct{}]()},
 
 		MethodEmulatedKeys: {reflect.TypeFor[WhichKey](), reflect.TypeFor[EmulatedKeysReply]()},
 		MethodTouch:        {reflect.TypeFor[TouchRequest](), reflect.TypeFor[QuestionReply]()},

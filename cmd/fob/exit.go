@@ -35,7 +35,8 @@ func exitCode(err error) int {
 		return exitNotVerified
 	case errors.As(err, new(foundWrong)):
 		return exitWrong
-	case errors.Is(err, errNoTerminal), errors.Is(err, errReserved), errors.Is(err, program.ErrPINLength):
+	case errors.Is(err, errNoTerminal), errors.Is(err, errReserved), errors.Is(err, errNoNewPIN), errors.Is(err, errRefused),
+		errors.Is(err, program.ErrPINLength):
 		return exitPIN
 	case errors.Is(err, errLost), errors.As(err, new(*lostKey)):
 		return exitDevice
@@ -45,11 +46,12 @@ func exitCode(err error) int {
 	switch named.(type) {
 	case ipc.WatchEnded:
 		return exitNotRunning
-	case ipc.NoDevice, ipc.UnknownDevice, ipc.DeviceGone, ipc.DeviceBusy, ipc.DeviceDenied,
+	case ipc.NoDevice, ipc.UnknownDevice, ipc.DeviceGone, ipc.DeviceBusy, ipc.DeviceDenied, ipc.SeveralDevices,
 		ipc.NotFIDO2, ipc.HelperFailed, ipc.NoKey, ipc.UnknownKey, ipc.SeveralKeys, ipc.KeyLost, ipc.PlugFailed,
 		ipc.KeyFailed, ipc.Ended:
 		return exitDevice
-	case ipc.PINInvalid, ipc.PINAuthBlocked, ipc.PINBlocked, ipc.PINChangeRequired, ipc.VerificationNotSetUp:
+	case ipc.PINInvalid, ipc.PINAuthBlocked, ipc.PINBlocked, ipc.PINChangeRequired, ipc.VerificationNotSetUp,
+		ipc.PINSet, ipc.MinPINLengthGrows:
 		return exitPIN
 	case ipc.AlreadyRegistered, ipc.NotRegistered, ipc.KeyFull, ipc.Unsupported, ipc.NotWaiting, ipc.WrongSample,
 		ipc.KeyRemoved, ipc.KeyInserted, ipc.NotSupported:

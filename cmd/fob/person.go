@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/pflag"
 
@@ -21,18 +23,25 @@ import (
 
 var (
 	errNoTerminal = errors.New("a PIN is needed, and there is no terminal to ask for it; give it with --pin-fd")
+	errRefused    = errors.New("the key does not take the new PIN; it may be too short, too simple, or the old one")
 	errReserved   = errors.New("the key has only its last PIN attempts left; give the PIN with --last-attempts if it is surely right")
+	errNoNewPIN   = errors.New("the key wants a new PIN, and there is no terminal to ask for it; 'fob key pin' takes one with --new-pin-fd")
 	errNoChoice   = errors.New("several accounts match, and there is no terminal to choose one")
 )
 
 // person implements ipc.Prompter: the one at the terminal, or a PIN from a file descriptor.
 type person struct {
-	out   io.Writer
-	json  *bool
-	pinFD int  // -1 for none
-	last  bool // the last attempts of a PIN may be spent
+	out      io.Writer
+	json     *bool
+	pinFD    int  // -1 for none
+	newPINFD int  // of a command that changes the PIN; -1 for none
+	last     bool // the last attempts of a PIN may be spent
 
 	names map[string]string // of accounts, by user handle in base64url; a key that verified nobody tells none
+}
+
+func (a *app) person() person {
+	return person{out: a.stderr, json: &a.json, pinFD: -1, newPINFD: -1}
 }
 
 func (p *person) flags(f *pflag.FlagSet) {
@@ -117,6 +126,57 @@ func (p *person) PIN(ctx context.Context, e ipc.Event) (ipc.Secret, error) {
 		}
 		return ipc.Secret(pin), err
 	}
+}
+
+// NewPIN implements ipc.Prompter. Who gives PINs by file descriptors is not asked for one that they didn't give.
+func (p *person) NewPIN(ctx context.Context, e ipc.Event) (ipc.Secret, error) {
+	switch {
+	case p.newPINFD >= 0 && !e.Refused:
+		pin, err := program.ReadPIN(ctx, p.newPINFD)
+		return ipc.Secret(pin), err
+	case p.newPINFD >= 0:
+		return nil, errRefused
+	case p.pinFD >= 0:
+		return nil, ipc.ErrDeclined
+	}
+	t, err := openTerminal()
+	if err != nil {
+		return nil, errNoNewPIN
+	}
+	defer t.Close()
+	if e.Refused {
+		fmt.Fprintln(t, "the key does not take this PIN; choose another one")
+	}
+	for {
+		pin, err := p.twice(ctx, t, e)
+		if err != nil || pin != nil {
+			return pin, err
+		}
+	}
+}
+
+// twice asks for a new PIN two times, and gives nil where it is too short or they differ, which the person is told.
+func (p *person) twice(ctx context.Context, t *terminal, e ipc.Event) (ipc.Secret, error) {
+	pin, err := t.secret(ctx, fmt.Sprintf("new PIN of %s, at least %s: ", describe(e), plural(e.MinLength, "character", "characters")))
+	if errors.Is(err, program.ErrPINLength) || err == nil && utf8.RuneCount(pin) < e.MinLength {
+		pin.Wipe()
+		fmt.Fprintf(t, "a PIN of this key has at least %s and at most 63 bytes\n", plural(e.MinLength, "character", "characters"))
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	again, err := t.secret(ctx, "the same again: ")
+	defer again.Wipe()
+	if err == nil && bytes.Equal(pin, again) {
+		return ipc.Secret(pin), nil
+	}
+	pin.Wipe()
+	if err == nil || errors.Is(err, program.ErrPINLength) {
+		fmt.Fprintln(t, "these were two different PINs")
+		return nil, nil
+	}
+	return nil, err
 }
 
 // lastAttempts asks whether one of the last attempts may be spent.

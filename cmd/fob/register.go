@@ -74,7 +74,7 @@ type registerFlags struct {
 }
 
 func (a *app) register() *cobra.Command {
-	f := registerFlags{ceremonyFlags: ceremonyFlags{person: person{out: a.stderr, json: &a.json}}}
+	f := registerFlags{ceremonyFlags: ceremonyFlags{person: a.person()}}
 	c := &cobra.Command{
 		Use:   "register --rp DOMAIN --user NAME [--save FILE]",
 		Short: "Register a credential on a security key",

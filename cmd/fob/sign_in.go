@@ -26,7 +26,7 @@ type signInFlags struct {
 }
 
 func (a *app) signIn() *cobra.Command {
-	f := signInFlags{ceremonyFlags: ceremonyFlags{person: person{out: a.stderr, json: &a.json}}}
+	f := signInFlags{ceremonyFlags: ceremonyFlags{person: a.person()}}
 	c := &cobra.Command{
 		Use:   "sign-in FILE...",
 		Short: "Sign in with a registered security key, and verify it",

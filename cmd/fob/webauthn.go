@@ -42,7 +42,7 @@ const longestCeremony = 10 * time.Minute
 type perform func(context.Context, ipc.CeremonyRequest, ipc.Prompter) (json.RawMessage, error)
 
 func (a *app) webauthnCommand(verb, short string, do perform) *cobra.Command {
-	who := person{out: a.stderr, json: &a.json}
+	who := a.person()
 	var origin, device string
 	c := &cobra.Command{
 		Use:   verb + " --origin ORIGIN <OPTIONS.json",

@@ -13,10 +13,10 @@
 // Both sides begin with a hello, {1: protocol version}, and go no further when the versions differ. Then the
 // daemon sends requests, one at a time, and the helper sends one reply to each:
 //
-//	request  n (1 byte)  PIN (n bytes)  {1: id, 2: operation, 3: body}
+//	request  n (1 byte)  PIN (n bytes)  m (1 byte)  new PIN (m bytes)  {1: id, 2: operation, 3: body}
 //	reply    {1: id, 2: kind of error, 3: CTAP status, 4: text of the error, 5: body}
 //
-// The PIN stands in front of the CBOR so that no encoder ever has a copy of it. Bodies are byte strings that hold
+// The PINs stand in front of the CBOR so that no encoder ever has a copy of them. Bodies are byte strings that hold
 // CTAP's own messages where there is one, so that they nest as deep as CTAP allows. A cancel request names the request
 // that it cancels and has no reply of its own; one that comes too late is ignored.
 //
@@ -26,4 +26,4 @@
 package helper
 
 // protocolVersion changes whenever the two sides would misunderstand each other.
-const protocolVersion = 2
+const protocolVersion = 3

@@ -73,6 +73,34 @@ func (k *fakeKey) Select(ctx context.Context) error {
 	return ctx.Err()
 }
 
+func (k *fakeKey) SetPIN(_ context.Context, pin fido.PIN) error {
+	k.keep(pin)
+	k.log("set PIN of " + fmt.Sprint(len(pin)))
+	return nil
+}
+
+func (k *fakeKey) ChangePIN(_ context.Context, old, pin fido.PIN) error {
+	k.keep(old, pin)
+	k.log(fmt.Sprintf("change PIN of %d to %d", len(old), len(pin)))
+	if string(old) != "1234" {
+		return ctap.ErrPINInvalid
+	}
+	return nil
+}
+
+func (k *fakeKey) Configure(_ context.Context, r *fido.ConfigRequest) error {
+	k.keep(r.PIN)
+	k.log(fmt.Sprintf("configure %d min=%d rp=%v force=%v", r.Subcommand, r.MinPINLength, r.RPIDs, r.ForceChange))
+	return nil
+}
+
+// keep remembers PINs, so that a test sees them wiped.
+func (k *fakeKey) keep(pins ...fido.PIN) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.pins = append(k.pins, pins...)
+}
+
 func (k *fakeKey) MakeCredential(
 	ctx context.Context, r *fido.MakeCredentialRequest,
 ) (*ctap.MakeCredentialResponse, error) {

@@ -20,6 +20,9 @@ func FuzzRequest(f *testing.F) {
 		{ID: 4, Op: opGetAssertion, Body: mustBody(encodeGetAssertion(&fido.GetAssertionRequest{
 			RPID: "a.example", ClientDataHash: make([]byte, 32), AllowList: [][]byte{{1}}, UV: true,
 		}))},
+		{ID: 5, Op: opChangePIN, PIN: fido.PIN("1234"), New: fido.PIN("567890")},
+		{ID: 6, Op: opConfigure, PIN: fido.PIN("1234"), Body: mustBody(encodeConfig(&fido.ConfigRequest{
+			Subcommand: ctap.SubcommandSetMinPINLength, RPIDs: []string{"a.example"}}))},
 	} {
 		f.Add(mustBody(r.frame())[frameHead:])
 	}
@@ -41,6 +44,7 @@ func FuzzRequest(f *testing.F) {
 		}
 		sameMake(t, first.Body, first.PIN)
 		sameGet(t, first.Body, first.PIN)
+		sameConfig(t, first.Body, first.PIN)
 	})
 }
 
@@ -50,6 +54,17 @@ func sameMake(t *testing.T, body []byte, pin fido.PIN) {
 		return
 	}
 	second, err := parseMakeCredential(mustBody(encodeMakeCredential(first)), pin)
+	if err != nil || !reflect.DeepEqual(first, second) {
+		t.Fatalf("%+v, then %+v, %v", first, second, err)
+	}
+}
+
+func sameConfig(t *testing.T, body []byte, pin fido.PIN) {
+	first, err := parseConfig(body, pin)
+	if err != nil {
+		return
+	}
+	second, err := parseConfig(mustBody(encodeConfig(first)), pin)
 	if err != nil || !reflect.DeepEqual(first, second) {
 		t.Fatalf("%+v, then %+v, %v", first, second, err)
 	}

@@ -1,6 +1,7 @@
 package helper
 
 import (
+	"bytes"
 	"unicode/utf8"
 
 	"fob/fido"
@@ -18,51 +19,74 @@ const (
 	opGetAssertion
 	opCancel
 	opSelect
+	opSetPIN
+	opChangePIN
+	opConfigure
 )
 
-// request is one message to the helper. Whoever has it wipes the PIN.
+// request is one message to the helper. Whoever has it wipes the PINs.
 type request struct {
 	ID   uint32     `cbor:"1,keyasint"`
 	Op   operation  `cbor:"2,keyasint"`
 	Body ctap.Bytes `cbor:"3,keyasint,omitempty"`
 	PIN  fido.PIN   `cbor:"-"`
+	New  fido.PIN   `cbor:"-"` // the PIN that the key shall have
+}
+
+func (r *request) wipe() {
+	r.PIN.Wipe()
+	r.New.Wipe()
 }
 
 // frame gives the request as it travels; writeFrame wipes it.
 func (r *request) frame() ([]byte, error) {
-	if len(r.PIN) > fido.MaxPINLength {
+	if len(r.PIN) > fido.MaxPINLength || len(r.New) > fido.MaxPINLength {
 		return nil, ctap.ErrPINPolicyViolation
 	}
 	item, err := ctap.Marshal(r)
 	if err != nil {
 		return nil, err
 	}
-	n := 1 + len(r.PIN) + len(item)
+	n := 2 + len(r.PIN) + len(r.New) + len(item)
 	if n > maxRequest {
 		return nil, ctap.ErrRequestTooLarge
 	}
-	f := append(newFrame(n), byte(len(r.PIN)))
-	return append(append(f, r.PIN...), item...), nil
+	f := newFrame(n)
+	for _, pin := range []fido.PIN{r.PIN, r.New} {
+		f = append(append(f, byte(len(pin))), pin...)
+	}
+	return append(f, item...), nil
 }
 
 // parseRequest decodes a frame without its length, and wipes it.
 func parseRequest(frame []byte) (*request, error) {
 	defer clear(frame)
-	if len(frame) == 0 {
+	pin, rest, ok := cutPIN(frame)
+	if !ok {
 		return nil, ErrFrame
 	}
-	n, rest := int(frame[0]), frame[1:]
-	if n > fido.MaxPINLength || n > len(rest) {
-		return nil, ErrFrame
-	}
+	chosen, rest, ok := cutPIN(rest)
 	var r request
-	if ctap.Unmarshal(rest[n:], &r) != nil {
+	if !ok || ctap.Unmarshal(rest, &r) != nil {
 		return nil, ErrFrame
+	}
+	r.PIN, r.New = bytes.Clone(pin), bytes.Clone(chosen)
+	return &r, nil
+}
+
+// cutPIN takes a PIN from the front of b, nil for an empty one.
+func cutPIN(b []byte) (pin fido.PIN, rest []byte, ok bool) {
+	if len(b) == 0 {
+		return nil, nil, false
+	}
+	n, rest := int(b[0]), b[1:]
+	if n > fido.MaxPINLength || n > len(rest) {
+		return nil, nil, false
 	}
 	if n > 0 {
-		r.PIN = append(make(fido.PIN, 0, n), rest[:n]...)
+		pin = rest[:n:n]
 	}
-	return &r, nil
+	return pin, rest[n:], true
 }
 
 // Limits of WebAuthn: a user handle (§5.4.3), a domain name.

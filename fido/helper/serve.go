@@ -99,7 +99,7 @@ func (s *session) cancel(id uint32) {
 func (s *session) start(ctx context.Context, req *request) error {
 	if s.current != nil {
 		if !s.current.answered.Load() {
-			req.PIN.Wipe()
+			req.wipe()
 			return ErrFrame // one at a time
 		}
 		<-s.current.done
@@ -111,7 +111,7 @@ func (s *session) start(ctx context.Context, req *request) error {
 		defer close(j.done)
 		defer cancel()
 		r := s.answer(ctx, req)
-		req.PIN.Wipe()
+		req.wipe()
 		j.answered.Store(true)
 		if s.send(r) != nil {
 			s.conn.Close()
@@ -221,7 +221,7 @@ func (s *session) ceremony(ctx context.Context, req *request) ([]byte, error) {
 		parse := func(body []byte) ([]ctap.GetAssertionResponse, error) { return parseAssertions(body, r.AllowList) }
 		return sensible(parse)(encodeAssertions(assertions))
 	default:
-		return nil, ctap.ErrInvalidCommand
+		return s.manage(ctx, req)
 	}
 }
 

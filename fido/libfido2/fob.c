@@ -1,26 +1,11 @@
 #define _DEFAULT_SOURCE // explicit_bzero
 
 #include "fob.h"
+#include "signals.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-
-static sigset_t block_signals(void)
-{
-	sigset_t all, old;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	return old;
-}
-
-static void restore_signals(sigset_t old)
-{
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-}
 
 int fob_open(fido_dev_t *dev, const char *path, int timeout_ms)
 {

@@ -1,0 +1,100 @@
+package daemon
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"fob/fido"
+	"fob/fido/ctap"
+	"fob/ipc"
+	"fob/ipc/varlink"
+)
+
+// managementTime is how long the management of a key may take, with a PIN that a person thinks of on the way.
+const managementTime = 5 * time.Minute
+
+// deviceMethods are those of fob.Device.
+func (d *Daemon) deviceMethods() map[string]varlink.Handler {
+	return map[string]varlink.Handler{
+		"List":                        d.list,
+		"Watch":                       d.watch,
+		"SetPIN":                      managed(d, whichDevice, setPIN),
+		"ChangePIN":                   managed(d, whichDevice, changePIN),
+		"ForcePINChange":              managed(d, whichDevice, forcePINChange),
+		"SetMinPINLength":             managed(d, func(r *ipc.MinPINLengthRequest) string { return r.Device }, setMinPINLength),
+		"SetMinPINLengthRPIDs":        managed(d, func(r *ipc.MinPINLengthRPIDsRequest) string { return r.Device }, setRPIDs),
+		"SetAlwaysUV":                 managed(d, func(r *ipc.AlwaysUVRequest) string { return r.Device }, setAlwaysUV),
+		"EnableEnterpriseAttestation": managed(d, whichDevice, enableEnterpriseAttestation),
+	}
+}
+
+func whichDevice(r *ipc.WhichDevice) string { return r.Device }
+
+// managed is a method that manages one key, which device finds in its parameters.
+func managed[In any](d *Daemon, device func(*In) string, do management[In]) varlink.Handler {
+	return func(ctx context.Context, c *varlink.Call) (any, error) {
+		if !c.More {
+			return nil, varlink.ExpectedMore{}
+		}
+		var in In
+		if err := c.Bind(&in); err != nil {
+			return nil, err
+		}
+		var out any
+		err := d.onKeys(ctx, &ceremony{daemon: d, call: c, one: true}, device(&in), managementTime,
+			func(ctx context.Context, keys []fido.Candidate, p fido.Prompter) (err error) {
+				out, err = do(ctx, keys[0], p, &in)
+				return err
+			})
+		return out, err
+	}
+}
+
+// management does what a method says, to one key, and gives the last reply.
+type management[In any] func(ctx context.Context, key fido.Candidate, p fido.Prompter, in *In) (any, error)
+
+func setPIN(ctx context.Context, key fido.Candidate, p fido.Prompter, _ *ipc.WhichDevice) (any, error) {
+	return nil, fido.SetPIN(ctx, key, p)
+}
+
+func changePIN(ctx context.Context, key fido.Candidate, p fido.Prompter, _ *ipc.WhichDevice) (any, error) {
+	return nil, fido.ChangePIN(ctx, key, p)
+}
+
+func forcePINChange(ctx context.Context, key fido.Candidate, p fido.Prompter, _ *ipc.WhichDevice) (any, error) {
+	return nil, fido.Configure(ctx, key, p, fido.ConfigRequest{
+		Subcommand: ctap.SubcommandSetMinPINLength, ForceChange: true})
+}
+
+func setMinPINLength(ctx context.Context, key fido.Candidate, p fido.Prompter, in *ipc.MinPINLengthRequest) (any, error) {
+	if in.Length < fido.MinPINLength || in.Length > fido.MaxPINLength {
+		return nil, varlink.InvalidParameter{Parameter: "length"}
+	}
+	return nil, fido.Configure(ctx, key, p, fido.ConfigRequest{
+		Subcommand: ctap.SubcommandSetMinPINLength, MinPINLength: uint(in.Length)})
+}
+
+// maxRPID is how long a domain name is at most, in bytes.
+const maxRPID = 253
+
+func setRPIDs(ctx context.Context, key fido.Candidate, p fido.Prompter, in *ipc.MinPINLengthRPIDsRequest) (any, error) {
+	for _, id := range in.RPIDs {
+		if id == "" || len(id) > maxRPID || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			return nil, varlink.InvalidParameter{Parameter: "rpIds"}
+		}
+	}
+	if len(in.RPIDs) == 0 {
+		return nil, varlink.InvalidParameter{Parameter: "rpIds"}
+	}
+	return nil, fido.Configure(ctx, key, p, fido.ConfigRequest{
+		Subcommand: ctap.SubcommandSetMinPINLength, RPIDs: in.RPIDs})
+}
+
+func setAlwaysUV(ctx context.Context, key fido.Candidate, p fido.Prompter, in *ipc.AlwaysUVRequest) (any, error) {
+	return nil, fido.SetAlwaysUV(ctx, key, p, in.On)
+}
+
+func enableEnterpriseAttestation(ctx context.Context, key fido.Candidate, p fido.Prompter, _ *ipc.WhichDevice) (any, error) {
+	return nil, fido.EnableEnterpriseAttestation(ctx, key, p)
+}
