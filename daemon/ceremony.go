@@ -156,6 +156,8 @@ func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, limit time.
 	context.Context, []fido.Candidate, fido.Prompter) error) (err error) {
 
 	begin := time.Now()
+	ctx, end := d.running.begin(ctx)
+	defer end()
 	ctx, stop := context.WithTimeoutCause(ctx, limit, ipc.TimedOut{})
 	defer stop()
 	var devices []fido.DeviceInfo

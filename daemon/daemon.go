@@ -25,6 +25,7 @@ type Daemon struct {
 	turns   turns
 	prompts prompts
 	plugs   plugs
+	running running
 }
 
 // Interface is a Varlink interface and who answers its methods, by their names without the interface.

@@ -57,6 +57,11 @@ func (k *fakeKey) GetAssertion(ctx context.Context, r *fido.GetAssertionRequest)
 // serve runs a daemon on a socket of its own until the test ends.
 func serve(t testing.TB, s fido.Source) *ipc.Client {
 	t.Helper()
+	return serveDaemon(t, &Daemon{Source: s})
+}
+
+func serveDaemon(t testing.TB, d *Daemon) *ipc.Client {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "fob", "fob.sock")
 	l, err := Listen(path)
 	if err != nil {
@@ -64,7 +69,7 @@ func serve(t testing.TB, s fido.Source) *ipc.Client {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error)
-	go func() { done <- (&Daemon{Source: s}).Serve(ctx, l) }()
+	go func() { done <- d.Serve(ctx, l) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-done; err != nil {
@@ -418,5 +423,45 @@ func TestOnlyOurUser(t *testing.T) {
 	}
 	if err := SameUser(varlink.Peer{UID: uint32(os.Getuid()) + 1}); !errors.Is(err, varlink.PermissionDenied{}) {
 		t.Error(err)
+	}
+}
+
+// TestInterrupt: when the person turns away, all ceremonies end, also those that wait their turn, and Interrupt returns
+// when the keys are closed.
+func TestInterrupt(t *testing.T) {
+	k := &fakeKey{assert: func(ctx context.Context, _ *fido.GetAssertionRequest) ([]ctap.GetAssertionResponse, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}
+	d := &Daemon{Source: oneKey(k)}
+	c := serveDaemon(t, d)
+	lit, waits := make(chan struct{}), make(chan struct{})
+	p := &person{saw: func(e ipc.Event) {
+		switch e.Kind {
+		case ipc.EventTouch:
+			close(lit)
+		case ipc.EventWaiting:
+			close(waits)
+		}
+	}}
+	ends := make(chan error)
+	signIn := func() {
+		_, err := c.SignIn(t.Context(), signInRequest(), p)
+		ends <- err
+	}
+	go signIn()
+	<-lit
+	go signIn()
+	<-waits
+	d.Interrupt(t.Context(), "the computer goes to sleep")
+	select {
+	case <-k.closed:
+	default:
+		t.Error("Interrupt did not wait for the key")
+	}
+	for range 2 {
+		if err := <-ends; !errors.Is(err, ipc.Interrupted{Reason: "the computer goes to sleep"}) {
+			t.Error(err)
+		}
 	}
 }

@@ -68,9 +68,12 @@ type (
 	Unsupported          struct {
 		What string `json:"what"`
 	}
-	Declined  struct{}
-	TimedOut  struct{}
-	Cancelled struct{}
+	Declined    struct{}
+	TimedOut    struct{}
+	Cancelled   struct{}
+	Interrupted struct {
+		Reason string `json:"reason"`
+	}
 	Failed    struct {
 		Status  int    `json:"status,omitempty"`
 		Problem string `json:"problem"`
@@ -110,6 +113,7 @@ func (Unsupported) VarlinkError() string          { return "fob.Ceremony.Unsuppo
 func (Declined) VarlinkError() string             { return "fob.Ceremony.Declined" }
 func (TimedOut) VarlinkError() string             { return "fob.Ceremony.TimedOut" }
 func (Cancelled) VarlinkError() string            { return "fob.Ceremony.Cancelled" }
+func (Interrupted) VarlinkError() string          { return "fob.Ceremony.Interrupted" }
 func (Failed) VarlinkError() string               { return "fob.Ceremony.Failed" }
 func (UnknownToken) VarlinkError() string         { return "fob.Prompt.UnknownToken" }
 func (WrongAnswer) VarlinkError() string          { return "fob.Prompt.WrongAnswer" }
@@ -149,6 +153,7 @@ func (e Unsupported) Error() string     { return "the key can't do what is requi
 func (Declined) Error() string          { return "declined" }
 func (TimedOut) Error() string          { return "timed out: nobody touched the key or answered" }
 func (Cancelled) Error() string         { return "cancelled" }
+func (e Interrupted) Error() string     { return "cancelled: " + e.Reason }
 func (e Failed) Error() string          { return "the ceremony failed: " + e.Problem }
 func (UnknownToken) Error() string      { return "nobody waits for this answer any more" }
 func (e WrongAnswer) Error() string     { return "the answer does not fit the prompt: " + e.Problem }
@@ -184,6 +189,7 @@ func (Unsupported) Hint() string  { return "" }
 func (Declined) Hint() string     { return "some keys say this, too, when nobody touches them in time" }
 func (TimedOut) Hint() string     { return "repeat, and touch the key when it blinks" }
 func (Cancelled) Hint() string    { return "" }
+func (Interrupted) Hint() string  { return "repeat" }
 func (Failed) Hint() string       { return "" }
 func (UnknownToken) Hint() string { return "" }
 func (WrongAnswer) Hint() string  { return "" }
@@ -241,5 +247,5 @@ var known = append([]Error{
 	NoDevice{}, UnknownDevice{}, DeviceGone{}, DeviceBusy{}, DeviceDenied{}, NotFIDO2{},
 	HelperFailed{}, WatchEnded{}, SeveralDevices{}, PINSet{}, MinPINLengthGrows{}, OptionsInvalid{}, OriginRefused{}, PINInvalid{}, PINAuthBlocked{}, PINBlocked{},
 	PINChangeRequired{}, VerificationNotSetUp{}, AlreadyRegistered{}, NotRegistered{}, KeyFull{}, Unsupported{},
-	Declined{}, TimedOut{}, Cancelled{}, Failed{}, UnknownToken{}, WrongAnswer{},
+	Declined{}, TimedOut{}, Cancelled{}, Interrupted{}, Failed{}, UnknownToken{}, WrongAnswer{},
 }, emulatorErrors...)

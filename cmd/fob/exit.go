@@ -60,7 +60,7 @@ func exitCode(err error) int {
 		return exitTimedOut
 	case ipc.OptionsInvalid, ipc.OriginRefused, ipc.ParameterInvalid:
 		return exitUsage
-	case ipc.Declined, ipc.Cancelled:
+	case ipc.Declined, ipc.Cancelled, ipc.Interrupted:
 		return exitDeclined
 	default:
 		return exitFailure

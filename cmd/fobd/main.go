@@ -18,6 +18,7 @@ import (
 
 	"fob/cmd/internal/program"
 	"fob/daemon"
+	"fob/daemon/session"
 	"fob/daemon/workbench"
 	"fob/fido"
 	"fob/fido/helper"
@@ -179,7 +180,25 @@ func (o *options) run(ctx context.Context) error {
 	if err := json.NewEncoder(os.Stdout).Encode(map[string]string{"socket": o.socket}); err != nil {
 		return errors.Join(err, l.Close())
 	}
+	defer followSession(ctx, d)()
 	return d.Serve(ctx, l)
+}
+
+// followSession cancels ceremonies when the person turns away, until the end.
+func followSession(ctx context.Context, d *daemon.Daemon) (end func()) {
+	w := &session.Watcher{Log: d.Log, Away: func(ctx context.Context, why session.Reason) {
+		d.Interrupt(ctx, string(why))
+	}}
+	ctx, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		w.Run(ctx)
+	}()
+	return func() {
+		stop()
+		<-ended
+	}
 }
 
 // plug plugs the emulated key in.
