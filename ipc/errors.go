@@ -74,7 +74,7 @@ type (
 	Interrupted struct {
 		Reason string `json:"reason"`
 	}
-	Failed    struct {
+	Failed struct {
 		Status  int    `json:"status,omitempty"`
 		Problem string `json:"problem"`
 	}
