@@ -106,20 +106,19 @@ func TestClosesInherited(t *testing.T) {
 }
 
 // TestDeviceFaults: whatever a device does, there is one named error, a helper that ends when it is told to, and a key
-// that the next helper can use. libfido2 does not tell packets that make no sense from another program's; "busy" stands
-// for both.
+// that the next helper can use.
 func TestDeviceFaults(t *testing.T) {
 	for words, want := range map[string]error{
 		"unplug for 1ms in packet 1 of makeCredential":  fido.ErrDeviceGone,
 		"unplug for 1ms out packet 2 of makeCredential": fido.ErrDeviceGone,
 		"hang deaf on makeCredential":                   context.DeadlineExceeded,
-		"garbage on makeCredential":                     ctap.ErrInvalidCBOR,
-		"truncate after makeCredential":                 ctap.ErrInvalidCBOR,
-		"oversize after makeCredential":                 fido.ErrDeviceBusy,
-		"corrupt huge out packet 1 of makeCredential":   fido.ErrDeviceBusy,
-		"corrupt seq out packet 2 of makeCredential":    fido.ErrDeviceBusy,
-		"corrupt cid out packet 1 of makeCredential":    fido.ErrDeviceBusy,
-		"drop out packet 2 of makeCredential":           fido.ErrDeviceBusy,
+		"garbage on makeCredential":                     fido.ErrBadAnswer,
+		"truncate after makeCredential":                 fido.ErrBadAnswer,
+		"oversize after makeCredential":                 fido.ErrBadAnswer,
+		"corrupt huge out packet 1 of makeCredential":   fido.ErrBadAnswer,
+		"corrupt seq out packet 2 of makeCredential":    fido.ErrBadAnswer,
+		"corrupt cid out packet 1 of makeCredential":    fido.ErrBadAnswer,
+		"drop out packet 2 of makeCredential":           fido.ErrBadAnswer,
 		"status 0xdf on makeCredential":                 ctap.StatusCode(0xdf),
 		"keepalives 200 on makeCredential":              nil,
 	} {

@@ -12,9 +12,14 @@ import (
 	"fob/fido/ctap"
 )
 
-// cancelTimeout bounds the wait for the answer to a cancelled request. Keys answer within milliseconds; the person who
-// pressed Ctrl-C should not wait longer than this for one that doesn't.
-const cancelTimeout = time.Second
+const (
+	// cancelTimeout bounds the wait for the answer to a cancelled request, and for that to the CTAPHID_INIT that ends one.
+	// Keys answer within milliseconds; the person who pressed Ctrl-C should not wait longer than this for one that
+	// doesn't.
+	cancelTimeout = time.Second
+	// restTimeout bounds the wait for the next packet of a reply that has begun. Devices give hosts half of it.
+	restTimeout = time.Second
+)
 
 // Client is the host's side of CTAPHID: one channel of a device. Its methods must not be called at the same time.
 //
@@ -37,6 +42,9 @@ type BadReplyError struct{ Err error }
 func (e *BadReplyError) Error() string { return "bad reply from device: " + e.Err.Error() }
 func (e *BadReplyError) Unwrap() error { return e.Err }
 
+// ErrUnanswered is a device that goes on with a request that was cancelled, a second later.
+var ErrUnanswered = errors.New("the device does not answer a cancel")
+
 var errEcho = errors.New("echo differs")
 
 // Open allocates a channel.
@@ -52,7 +60,8 @@ func Open(ctx context.Context, conn Conn) (*Client, error) {
 // onKeepalive, which may be nil, at each keepalive.
 //
 // When ctx is done, it sends CTAPHID_CANCEL and waits for the device's answer, at most a second. It returns the error of
-// ctx then, unless the device had completed the command already: then it returns that response.
+// ctx then, with ErrUnanswered if there is none, unless the device had completed the command already: then it returns
+// that response.
 func (c *Client) CBOR(ctx context.Context, payload []byte, onKeepalive func(ctap.KeepaliveStatus)) ([]byte, error) {
 	e, err := c.begin(ctx, CommandCBOR, payload)
 	if err != nil {
@@ -66,10 +75,32 @@ func (c *Client) CBOR(ctx context.Context, payload []byte, onKeepalive func(ctap
 	return notEmpty(reply, err)
 }
 
-// Msg sends a CTAP1/U2F command APDU and returns the response APDU. CTAPHID cannot cancel it; when ctx is done it is
-// left behind, and the next call aborts it.
+// Msg sends a CTAP1/U2F command APDU and returns the response APDU. CTAPHID cannot cancel it; when ctx is done, Resync
+// aborts it, which takes a second at most.
 func (c *Client) Msg(ctx context.Context, apdu []byte) ([]byte, error) {
-	return notEmpty(c.transact(ctx, CommandMsg, apdu))
+	reply, err := c.transact(ctx, CommandMsg, apdu)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		if lost := c.Resync(context.WithoutCancel(ctx)); lost != nil {
+			return nil, fmt.Errorf("%w; %w", ctx.Err(), lost)
+		}
+		return nil, ctx.Err()
+	}
+	return notEmpty(reply, err)
+}
+
+// Resync ends a transaction that was left unfinished, by CTAPHID_INIT on its channel (§11.2.5.3): the device is idle
+// then, and no answer is under way. It does nothing where there is none. Every request begins with it. It waits for a
+// second at most.
+func (c *Client) Resync(ctx context.Context) error {
+	if !c.lost {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, cancelTimeout)
+	defer cancel()
+	if err := c.init(ctx); err != nil {
+		return fmt.Errorf("resynchronise: %w", err)
+	}
+	return nil
 }
 
 // Ping has the device echo data, of at most MaxPayload bytes.
@@ -188,10 +219,8 @@ func (c *Client) begin(ctx context.Context, command Command, payload []byte) (*e
 	if len(payload) > MaxPayload {
 		return nil, fmt.Errorf("payload of %d bytes: %w", len(payload), ErrInvalidLen)
 	}
-	if c.lost {
-		if err := c.init(ctx); err != nil {
-			return nil, fmt.Errorf("resynchronise: %w", err)
-		}
+	if err := c.Resync(ctx); err != nil {
+		return nil, err
 	}
 	c.lost = true
 	if err := c.send(ctx, Message{c.cid, command, payload}); err != nil {
@@ -203,7 +232,7 @@ func (c *Client) begin(ctx context.Context, command Command, payload []byte) (*e
 // wait returns the reply. After an error of ctx it may be called again.
 func (e *exchange) wait(ctx context.Context) ([]byte, error) {
 	for {
-		p, err := e.client.read(ctx)
+		p, err := e.next(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -217,10 +246,24 @@ func (e *exchange) wait(ctx context.Context) ([]byte, error) {
 	}
 }
 
+// next reads a packet. The device may take its time to begin, but not to go on.
+func (e *exchange) next(ctx context.Context) (Packet, error) {
+	if e.reply == nil {
+		return e.client.read(ctx)
+	}
+	patience, cancel := context.WithTimeout(ctx, restTimeout)
+	defer cancel()
+	p, err := e.client.read(patience)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return Packet{}, &BadReplyError{ErrMsgTimeout}
+	}
+	return p, err
+}
+
 func (e *exchange) take(p Packet) (err error) {
 	switch {
-	case !p.Initial && e.reply == nil: // the end of a reply that nobody awaits
-		return nil
+	case !p.Initial && e.reply == nil: // a reply without its beginning
+		err = ErrInvalidSeq
 	case !p.Initial:
 		err = e.reply.add(p)
 	case e.reply != nil:
@@ -261,7 +304,7 @@ func (e *exchange) cancel(ctx context.Context) ([]byte, error) {
 	reply, err := notEmpty(e.wait(grace))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("%w; wait for the cancelled request: %w", ctx.Err(), err)
+		return nil, fmt.Errorf("%w; %w: %w", ctx.Err(), ErrUnanswered, err)
 	case reply[0] == byte(ctap.ErrKeepaliveCancel):
 		return nil, ctx.Err()
 	}

@@ -107,8 +107,8 @@ func TestCancelIsIgnored(t *testing.T) {
 		defer cancel()
 		started := time.Now()
 		reply, err := c.CBOR(ctx, []byte{1}, nil)
-		if reply != nil || !errors.Is(err,
-			context.DeadlineExceeded) || time.Since(started) != time.Minute+cancelTimeout {
+		if reply != nil || !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrUnanswered) ||
+			time.Since(started) != time.Minute+cancelTimeout {
 			b.t.Errorf("after %v: reply %q, %v", time.Since(started), reply, err)
 		}
 		if err := c.Ping(b.t.Context(), []byte("x")); err != nil { // resynchronises
@@ -119,15 +119,21 @@ func TestCancelIsIgnored(t *testing.T) {
 }
 
 func TestAbandonedMsgIsAborted(t *testing.T) {
+	aborted := false
 	h := func(ctx context.Context, _ ctap.Request, _ func(ctap.KeepaliveStatus)) ctap.Response {
 		<-ctx.Done()
+		aborted = true
 		return ctap.Response{0x69, 0x85}
 	}
 	withClient(t, Device{Handler: handlerFunc(h)}, func(b *bench, c *Client) {
 		ctx, cancel := context.WithTimeout(b.t.Context(), time.Second)
 		defer cancel()
-		if _, err := c.Msg(ctx, []byte("apdu")); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := c.Msg(ctx, []byte("apdu")); err != context.DeadlineExceeded {
 			b.t.Error(err)
+		}
+		synctest.Wait()
+		if !aborted {
+			b.t.Error("the device still waits")
 		}
 		if err := c.Ping(b.t.Context(), []byte("x")); err != nil {
 			b.t.Error(err)
@@ -249,8 +255,10 @@ func TestHostileReplies(t *testing.T) {
 		"error": {[]Packet{{CID: 1, Initial: true, Command: CommandError, BCNT: 1,
 			Data: []byte{6}}}, false, ErrChannelBusy},
 		"silence": {nil, false, context.DeadlineExceeded},
-		"other channels": {[]Packet{{CID: 2, Initial: true, Command: CommandCBOR, BCNT: 1}, {CID: 1, Seq: 3}}, false,
+		"other channels": {[]Packet{{CID: 2, Initial: true, Command: CommandCBOR, BCNT: 1}, {CID: 2, Seq: 3}}, false,
 			context.DeadlineExceeded},
+		"no beginning": {[]Packet{{CID: 1}}, true, ErrInvalidSeq},
+		"no end":       {[]Packet{reply(CommandCBOR, 100)}, true, ErrMsgTimeout},
 		"good": {[]Packet{{CID: 2, Seq: 9}, reply(CommandKeepalive, 1), reply(CommandCBOR, 60), {CID: 1}},
 			false, nil},
 	}

@@ -10,30 +10,29 @@ import "C"
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"time"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 
 	"fob/fido"
 	"fob/fido/ctap"
+	"fob/fido/ctaphid"
 )
 
 const (
-	openTime    = 3 * time.Second        // for CTAPHID_INIT and authenticatorGetInfo
-	longest     = 11 * time.Minute       // for an operation without a deadline; no ceremony takes longer
-	afterwards  = 2 * time.Second        // beyond the deadline, for the answer to a cancel
-	cancelEvery = 100 * time.Millisecond // as often as keepalives come (CTAP 2.2 §11.2.9.1.7)
+	openTime   = 3 * time.Second  // for CTAPHID_INIT and authenticatorGetInfo
+	longest    = 11 * time.Minute // for an operation without a deadline; no ceremony takes longer
+	afterwards = 2 * time.Second  // beyond the deadline, for the answer to a cancel
 )
 
 // Device is an open key. It implements fido.Authenticator.
 type Device struct {
 	path string
-	node int           // its node, opened a second time to see whether the key is still there; -1 where there is none
 	turn chan struct{} // a semaphore: who has put a value in may use what follows
 	dev  *C.fido_dev_t // nil once closed
+	link *link         // nil for a device of the kernel's NFC, which libfido2 reaches by itself
 	gone bool          // nothing more can come of it
 }
 
@@ -51,38 +50,45 @@ func Prepare() error {
 	return firstFailure([]C.int{C.fido_cred_set_clientdata(cred, uchars(data), C.size_t(len(data)))})
 }
 
-// Open opens the key at path: fido.ErrNoDevice, ErrDenied, ErrDeviceBusy, ErrNotFIDO2 or ErrDeviceGone. It takes up to
-// three seconds. The caller closes the device.
+// Open opens the key at path: fido.ErrNoDevice, ErrDenied, ErrDeviceBusy, ErrNotFIDO2, ErrBadAnswer or ErrDeviceGone.
+// It takes up to three seconds. The caller closes the device.
 func Open(path string) (_ *Device, err error) {
 	if strings.IndexByte(path, 0) >= 0 {
 		return nil, fido.ErrNoDevice
 	}
 	d := &Device{path: path, turn: make(chan struct{}, 1)}
-	if err := d.probe(); err != nil {
-		return nil, err
+	if d.dev = C.fido_dev_new(); d.dev == nil {
+		return nil, fail(C.FIDO_ERR_INTERNAL)
 	}
 	defer func() {
 		if err != nil {
-			unix.Close(d.node)
+			d.release()
 		}
 	}()
-	cPath := C.CString(path)
-	defer C.free(unsafe.Pointer(cPath))
-	dev := C.fido_dev_new()
-	if dev == nil {
-		return nil, fail(C.FIDO_ERR_INTERNAL)
+	if strings.HasPrefix(path, nfcDevices) {
+		err = d.openNFC()
+	} else {
+		err = d.openLink()
 	}
-	begin := time.Now()
-	if r := C.fob_open(dev, cPath, C.int(openTime.Milliseconds())); r != C.FIDO_OK {
-		C.fob_close(dev)
-		return nil, d.explain(r, time.Since(begin) >= openTime)
+	if err == nil && !C.fido_dev_is_fido2(d.dev) {
+		err = fido.ErrNotFIDO2
 	}
-	if !C.fido_dev_is_fido2(dev) {
-		C.fob_close(dev)
-		return nil, fido.ErrNotFIDO2
+	if err != nil {
+		return nil, err
 	}
-	d.dev = dev
 	return d, nil
+}
+
+func (d *Device) openLink() (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), openTime)
+	defer cancel()
+	if d.link, err = openLink(ctx, d.path); err == nil {
+		err = d.operate(ctx, nil, func() C.int { return C.fob_open_link(d.dev, C.uintptr_t(d.link.handle)) })
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("%w (no answer in %v)", fido.ErrDeviceGone, openTime)
+	}
+	return err
 }
 
 // Close waits for the operation in progress and closes the device.
@@ -92,14 +98,36 @@ func (d *Device) Close() error {
 	if d.dev == nil {
 		return os.ErrClosed
 	}
-	C.fob_close(d.dev)
-	unix.Close(d.node)
-	d.dev = nil
+	d.release()
 	return nil
 }
 
+func (d *Device) release() {
+	C.fob_close(d.dev)
+	if d.link != nil {
+		d.link.close()
+	}
+	d.dev, d.link = nil, nil
+}
+
 // do runs call, which waits for the device, and cancels it when ctx ends.
-func (d *Device) do(ctx context.Context, call func() C.int) error {
+func (d *Device) do(ctx context.Context, call func() C.int) error { return d.await(ctx, nil, call) }
+
+// await is do for what waits for the person. waiting, which may be nil, is called when the key begins to wait, while
+// call runs: at most once.
+func (d *Device) await(ctx context.Context, waiting func(), call func() C.int) error {
+	return d.inTurn(ctx, func() error {
+		if d.link == nil {
+			return d.operateNFC(ctx, call)
+		}
+		limited, cancel := context.WithTimeout(ctx, longest)
+		defer cancel()
+		return d.operate(limited, waiting, call)
+	})
+}
+
+// inTurn runs an operation when those before it are over.
+func (d *Device) inTurn(ctx context.Context, operation func() error) error {
 	select {
 	case d.turn <- struct{}{}:
 		defer func() { <-d.turn }()
@@ -114,55 +142,79 @@ func (d *Device) do(ctx context.Context, call func() C.int) error {
 	case d.gone:
 		return fido.ErrDeviceGone
 	}
-	limit := budget(ctx)
-	C.fido_dev_set_timeout(d.dev, C.int(limit.Milliseconds()))
-	begin, stop := time.Now(), d.cancelAtEnd(ctx)
-	r := call()
-	stop()
-	if r == C.FIDO_OK {
-		return nil // though ctx may have ended just now: what the key has done is not thrown away
-	}
-	err := d.explain(r, time.Since(begin) >= limit)
-	if ctx.Err() != nil {
+	err := operation()
+	d.gone = errors.Is(err, fido.ErrDeviceGone)
+	switch {
+	case err != nil && ctx.Err() != nil:
 		return ctx.Err()
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%w (no answer in %v)", fido.ErrDeviceGone, longest)
 	}
-	return err
+	return err // nil though ctx may have ended just now: what the key has done is not thrown away
 }
 
-// budget is how long libfido2 may take before it gives up: a backstop for devices that ignore a cancel.
-func budget(ctx context.Context) time.Duration {
-	if deadline, ok := ctx.Deadline(); ok {
-		return min(max(time.Until(deadline), 0)+afterwards, longest)
+// operate runs call over the link.
+func (d *Device) operate(ctx context.Context, waiting func(), call func() C.int) error {
+	d.link.begin(ctx, waiting)
+	r := call()
+	err := d.link.end()
+	switch {
+	case r == C.FIDO_OK:
+		return nil
+	case err != nil:
+		return err
 	}
-	return longest
+	return d.link.explain(r)
 }
 
-// cancelAtEnd sends CTAPHID_CANCEL when ctx ends, again and again: a ceremony is several commands in a row, and a
-// cancel between two of them is ignored. The caller calls stop when the ceremony is over; then no cancel is under way.
-func (d *Device) cancelAtEnd(ctx context.Context) (stop func()) {
-	over, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		select {
-		case <-ctx.Done():
-		case <-over:
-			return
+// exchange sends a CTAP2 request, a command byte and its parameters, and gives the parameters of the answer. It knows
+// requests that libfido2 has not, and gives all that is in an answer. The error is that of do, or the status.
+func (d *Device) exchange(ctx context.Context, waiting func(), request []byte) (parameters []byte, err error) {
+	err = d.inTurn(ctx, func() error {
+		answer, err := d.transact(ctx, waiting, ctaphid.CommandCBOR, request)
+		if err != nil {
+			return err
 		}
-		again := time.NewTicker(cancelEvery)
-		defer again.Stop()
-		for {
-			C.fob_cancel(d.dev)
-			select {
-			case <-again.C:
-			case <-over:
-				return
-			}
-		}
-	}()
-	return func() {
-		close(over)
-		<-stopped
+		parameters = answer[1:]
+		return status(answer)
+	})
+	return parameters, err
+}
+
+// transact sends one message and gives the answer; that to CTAPHID_CBOR and CTAPHID_MSG has a byte at least.
+func (d *Device) transact(
+	ctx context.Context, waiting func(), command ctaphid.Command, message []byte,
+) (answer []byte, err error) {
+	if d.link == nil {
+		return nil, ctap.ErrInvalidCommand
 	}
+	ctx, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
+	d.link.begin(ctx, waiting)
+	answer, err = d.link.exchange(command, message)
+	if failed := d.link.end(); err != nil {
+		return nil, failed
+	}
+	return answer, nil
+}
+
+// Wink lets the key show itself, by light or sound (CTAP 2.2 §11.2.9.2.1); ctap.ErrInvalidCommand when it can't.
+func (d *Device) Wink(ctx context.Context) error {
+	return d.inTurn(ctx, func() error {
+		if d.link == nil || !d.link.client.Capabilities.Has(ctaphid.CapWink) {
+			return ctap.ErrInvalidCommand
+		}
+		_, err := d.transact(ctx, nil, ctaphid.CommandWink, nil)
+		return err
+	})
+}
+
+// status is what the first byte of an answer says.
+func status(answer []byte) error {
+	if answer[0] == byte(ctap.StatusOK) {
+		return nil
+	}
+	return fail(C.int(answer[0]))
 }
 
 // GetInfo asks what the key can do (CTAP 2.2 §6.4).

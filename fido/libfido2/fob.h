@@ -6,9 +6,13 @@
 #define FOB_H
 
 #include <fido.h>
+#include <stdint.h>
 
-// fob_open sets libfido2's per-thread flags and opens the device, waiting timeout_ms at most.
+// fob_open sets libfido2's per-thread flags and opens a device of the kernel's NFC, waiting timeout_ms at most.
 int fob_open(fido_dev_t *dev, const char *path, int timeout_ms);
+// fob_open_link is fob_open for a device that is open already: libfido2's messages go through the link of that handle,
+// to fobSend and fobReceive in Go.
+int fob_open_link(fido_dev_t *dev, uintptr_t link);
 void fob_close(fido_dev_t *dev);
 
 // fob_cancel sends CTAPHID_CANCEL. It may be called while another thread is in one of the calls below.
