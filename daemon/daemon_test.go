@@ -44,9 +44,12 @@ type fakeKey struct {
 func (k *fakeKey) GetInfo(context.Context) (*ctap.GetInfoResponse, error) {
 	return &ctap.GetInfoResponse{Options: k.options}, nil
 }
-func (k *fakeKey) PINRetries(context.Context) (uint, error) { return 8, nil }
-func (k *fakeKey) Close() error                             { close(k.closed); return nil }
-func (k *fakeKey) Select(context.Context) error             { return ctap.ErrOther }
+func (k *fakeKey) PINRetries(context.Context) (fido.PINRetries, error) {
+	return fido.PINRetries{Left: 8}, nil
+}
+func (k *fakeKey) UVRetries(context.Context) (uint, error) { return 3, nil }
+func (k *fakeKey) Close() error                            { close(k.closed); return nil }
+func (k *fakeKey) Select(context.Context) error            { return ctap.ErrOther }
 func (k *fakeKey) MakeCredential(context.Context, *fido.MakeCredentialRequest) (*ctap.MakeCredentialResponse, error) {
 	return nil, ctap.ErrOther
 }

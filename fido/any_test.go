@@ -58,7 +58,8 @@ func (k *raceKey) wait(ctx context.Context) error {
 }
 
 func (k *raceKey) GetInfo(context.Context) (*ctap.GetInfoResponse, error) { return &k.info, nil }
-func (k *raceKey) PINRetries(context.Context) (uint, error)               { return 8, nil }
+func (k *raceKey) PINRetries(context.Context) (PINRetries, error)         { return PINRetries{Left: 8}, nil }
+func (k *raceKey) UVRetries(context.Context) (uint, error)                { return 3, nil }
 func (k *raceKey) Close() error                                           { return nil }
 
 func (k *raceKey) Select(ctx context.Context) error {

@@ -83,8 +83,10 @@ type Program struct {
 // to one of the errors above.
 type Authenticator interface {
 	GetInfo(ctx context.Context) (*ctap.GetInfoResponse, error)
-	// PINRetries gives the number of PIN attempts that are left.
-	PINRetries(ctx context.Context) (uint, error)
+	// PINRetries tells how many attempts to give the PIN are left.
+	PINRetries(ctx context.Context) (PINRetries, error)
+	// UVRetries tells how many attempts at built-in user verification are left; after that, the PIN is wanted.
+	UVRetries(ctx context.Context) (uint, error)
 	// Select waits for a touch, which changes nothing: by it a person chooses one of several keys (CTAP 2.2 §6.9).
 	Select(ctx context.Context) error
 	MakeCredential(ctx context.Context, r *MakeCredentialRequest) (*ctap.MakeCredentialResponse, error)
@@ -97,6 +99,12 @@ type Authenticator interface {
 	Configure(ctx context.Context, r *ConfigRequest) error
 	// Close lets go of the key; the methods return os.ErrClosed afterwards.
 	Close() error
+}
+
+// PINRetries tells of attempts to give a PIN (CTAP 2.2 §6.5.5.2).
+type PINRetries struct {
+	Left       uint `cbor:"1,keyasint"` // until the key blocks its PIN for good
+	PowerCycle bool `cbor:"2,keyasint"` // the key takes no PIN until it is plugged in anew
 }
 
 // MakeCredentialRequest says what authenticatorMakeCredential is asked for (CTAP 2.2 §6.1).

@@ -18,6 +18,7 @@ import (
 type scriptedKey struct {
 	info       ctap.GetInfoResponse
 	retries    uint
+	powerCycle bool
 	retriesErr error
 	errs       []error
 	accounts   []string
@@ -28,9 +29,12 @@ type scriptedKey struct {
 }
 
 func (k *scriptedKey) GetInfo(context.Context) (*ctap.GetInfoResponse, error) { return &k.info, nil }
-func (k *scriptedKey) PINRetries(context.Context) (uint, error)               { return k.retries, k.retriesErr }
-func (k *scriptedKey) Select(context.Context) error                           { return errors.New("not asked for") }
-func (k *scriptedKey) Close() error                                           { return nil }
+func (k *scriptedKey) PINRetries(context.Context) (PINRetries, error) {
+	return PINRetries{k.retries, k.powerCycle}, k.retriesErr
+}
+func (k *scriptedKey) UVRetries(context.Context) (uint, error) { return 3, nil }
+func (k *scriptedKey) Select(context.Context) error            { return errors.New("not asked for") }
+func (k *scriptedKey) Close() error                            { return nil }
 
 func (k *scriptedKey) next(uv bool, pin PIN) error {
 	k.asked = append(k.asked, fmt.Sprintf("uv=%v pin=%s", uv, []byte(pin)))
@@ -387,5 +391,18 @@ func TestPINDoesNotPrint(t *testing.T) {
 	}
 	if b, err := json.Marshal(map[string]any{"pin": pin}); err == nil {
 		t.Errorf("encoded: %s", b)
+	}
+}
+
+// TestReplugFirst: no PIN is asked for that the key would refuse.
+func TestReplugFirst(t *testing.T) {
+	key := &scriptedKey{info: ctap.GetInfoResponse{Options: options("clientPin")}, retries: 5, powerCycle: true}
+	who := &person{pins: []string{"1234"}}
+	_, err := Register(t.Context(), alone(key), who, &RegisterOptions{
+		Algorithms: []ctap.Algorithm{ctap.ES256}, UserVerification: Required,
+	})
+	var pin *PINError
+	if !errors.As(err, &pin) || *pin != (PINError{ctap.ErrPINAuthBlocked, 5}) || len(who.seen)+len(key.asked) > 0 {
+		t.Errorf("%v, key asked %q, person saw %q", err, key.asked, who.seen)
 	}
 }

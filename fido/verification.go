@@ -142,14 +142,17 @@ func (c *ceremony) withPIN(ctx context.Context, wrong bool, operation func(uv bo
 	if err != nil {
 		return false, err
 	}
-	if retries == 0 {
+	if retries.Left == 0 {
 		return false, ctap.ErrPINBlocked
 	}
+	if retries.PowerCycle { // a PIN would be refused, right or wrong
+		return false, &PINError{ctap.ErrPINAuthBlocked, retries.Left}
+	}
 	pin, err := c.prompt.PIN(ctx, PINPrompt{
-		Device: c.device, Retries: retries, Wrong: wrong, Reserved: retries <= reservedAttempts})
+		Device: c.device, Retries: retries.Left, Wrong: wrong, Reserved: retries.Left <= reservedAttempts})
 	defer pin.Wipe()
 	if errors.Is(err, ErrDeclined) && wrong {
-		return false, &PINError{ctap.ErrPINInvalid, retries} // what happened before is what the person should hear of
+		return false, &PINError{ctap.ErrPINInvalid, retries.Left} // what happened before is what the person should hear of
 	}
 	if err != nil {
 		return false, err
@@ -168,7 +171,7 @@ func (c *ceremony) pinError(ctx context.Context, err error) error {
 	e := &PINError{}
 	errors.As(err, &e.Status)
 	if retries, err := c.key.PINRetries(ctx); err == nil {
-		e.Retries = retries
+		e.Retries = retries.Left
 	}
 	return e
 }

@@ -57,12 +57,19 @@ type GetInfoResponse struct {
 	MaxMinPINLengthRPIDs     uint                            `cbor:"16,keyasint,omitzero"`
 	PreferredUVAttempts      uint                            `cbor:"17,keyasint,omitzero"`
 	UVModality               uint                            `cbor:"18,keyasint,omitzero"` // FIDO Registry §3.1
+	Certifications           map[string]uint                 `cbor:"19,keyasint,omitzero"` // §7.3; the level of each
 	RemainingDiscoverable    *uint                           `cbor:"20,keyasint,omitzero"`
+	VendorConfigCommands     []uint64                        `cbor:"21,keyasint,omitzero"` // of vendorPrototype (§6.11.3)
 	AttestationFormats       []string                        `cbor:"22,keyasint,omitzero"`
 	UVCountSinceLastPINEntry *uint                           `cbor:"23,keyasint,omitzero"`
+	LongTouchForReset        bool                            `cbor:"24,keyasint,omitzero"`
 	EncIdentifier            Bytes                           `cbor:"25,keyasint,omitzero"` // see DecryptMember
+	TransportsForReset       []string                        `cbor:"26,keyasint,omitzero"`
+	PINComplexityPolicy      *bool                           `cbor:"27,keyasint,omitzero"` // true while it is enforced
+	PINComplexityPolicyURL   Bytes                           `cbor:"28,keyasint,omitzero"` // tells the person about it
 	MaxPINLength             uint                            `cbor:"29,keyasint,omitzero"` // in Unicode code points
 	EncCredStoreState        Bytes                           `cbor:"30,keyasint,omitzero"`
+	ConfigCommands           []uint                          `cbor:"31,keyasint,omitzero"` // of authenticatorConfig (2.3)
 }
 
 // ParseGetInfoResponse decodes the answer, without its status byte.

@@ -140,8 +140,12 @@ func (k key) GetInfo(ctx context.Context) (*ctap.GetInfoResponse, error) {
 	return call(ctx, k.client, request{Op: opGetInfo}, parseInfo)
 }
 
-func (k key) PINRetries(ctx context.Context) (uint, error) {
+func (k key) PINRetries(ctx context.Context) (fido.PINRetries, error) {
 	return call(ctx, k.client, request{Op: opPINRetries}, parsePINRetries)
+}
+
+func (k key) UVRetries(ctx context.Context) (uint, error) {
+	return call(ctx, k.client, request{Op: opUVRetries}, parseUVRetries)
 }
 
 func (k key) Select(ctx context.Context) error {

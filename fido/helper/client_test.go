@@ -20,7 +20,7 @@ func TestCeremonies(t *testing.T) {
 	if err != nil || info.MaxMsgSize != 1200 || !info.Options[ctap.OptionRK] || info.AAGUID != (ctap.AAGUID{1, 2, 3}) {
 		t.Fatal(info, err)
 	}
-	if n, err := k.PINRetries(ctx); n != 8 || err != nil {
+	if n, err := k.PINRetries(ctx); n.Left != 8 || err != nil {
 		t.Fatal(n, err)
 	}
 	cred, err := k.MakeCredential(ctx, makeRequest("a.example", fido.PIN("1234")))
@@ -57,7 +57,7 @@ func TestErrorsCross(t *testing.T) {
 	if !errors.Is(err, ctap.ErrOther) || len(err.Error()) != maxErrorText || strings.ContainsRune(err.Error(), 0x1b) {
 		t.Error(err)
 	}
-	if n, err := k.PINRetries(t.Context()); n != 8 || err != nil {
+	if n, err := k.PINRetries(t.Context()); n.Left != 8 || err != nil {
 		t.Error("the helper is of no use after an error:", n, err)
 	}
 }

@@ -64,7 +64,11 @@ func fakeInfo() *ctap.GetInfoResponse {
 	}
 }
 
-func (k *fakeKey) PINRetries(context.Context) (uint, error) { return 8, nil }
+func (k *fakeKey) PINRetries(context.Context) (fido.PINRetries, error) {
+	return fido.PINRetries{Left: 8}, nil
+}
+
+func (k *fakeKey) UVRetries(context.Context) (uint, error) { return 3, nil }
 
 func (k *fakeKey) Select(ctx context.Context) error {
 	k.log("select")
@@ -232,11 +236,11 @@ var behaviours = map[string]func(conn net.Conn){
 	"half":      endAfterOpen([]byte{0, 0, 1, 0, 'x'}),
 	"half-head": endAfterOpen([]byte{0, 0}),
 	"silent":    endAfterOpen(nil),
-	"wrong-id":  afterOpen(encoded(&reply{ID: 3, Body: mustCBOR(uint(8))})),
+	"wrong-id":  afterOpen(encoded(&reply{ID: 3, Body: mustCBOR(fido.PINRetries{Left: 8})})),
 	"odd-kind":  afterOpen(encoded(&reply{ID: 2, Kind: "helper-died"})),
 	"no-status": afterOpen(encoded(&reply{ID: 2, Kind: kindStatus})),
 	"no-body":   afterOpen(encoded(&reply{ID: 2})),
-	"huge":      afterOpen(encoded(&reply{ID: 2, Body: mustCBOR(uint64(1 << 40))})),
+	"huge":      afterOpen(encoded(&reply{ID: 2, Body: mustCBOR(map[int]uint64{1: 1 << 40})})),
 }
 
 // afterOpen is a helper that opens the key and answers the request after that with raw bytes.

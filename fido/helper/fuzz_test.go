@@ -88,7 +88,8 @@ func FuzzReply(f *testing.F) {
 		*failure(1, ctap.ErrPINInvalid), *failure(1, fido.ErrDeviceGone), {ID: 2},
 		{ID: 3, Body: mustBody(encodeDevices(devices))},
 		{ID: 4, Body: mustCBOR(fakeInfo())},
-		{ID: 5, Body: mustCBOR(uint(8))},
+		{ID: 5, Body: mustCBOR(fido.PINRetries{Left: 8, PowerCycle: true})},
+		{ID: 9, Body: mustCBOR(uint(8))},
 		{ID: 6, Body: mustCBOR(fakeCredential())},
 		{ID: 7, Body: mustBody(encodeAssertions(assertions))},
 		{ID: 8, Body: mustCBOR(Sandbox{Landlock: 7, Missing: []string{"no seccomp: because"}})},
@@ -110,7 +111,8 @@ func FuzzReply(f *testing.F) {
 		same(t, first.Body, parseDevices, func(v []fido.DeviceInfo) []byte { return mustBody(encodeDevices(v)) })
 		same(t, first.Body, parseInfo, func(v *ctap.GetInfoResponse) []byte { return mustCBOR(v) })
 		same(t, first.Body, parseSandbox, func(v Sandbox) []byte { return mustCBOR(v) })
-		same(t, first.Body, parsePINRetries, func(v uint) []byte { return mustCBOR(v) })
+		same(t, first.Body, parsePINRetries, func(v fido.PINRetries) []byte { return mustCBOR(v) })
+		same(t, first.Body, parseUVRetries, func(v uint) []byte { return mustCBOR(v) })
 		same(t, first.Body, parseCredential, func(v *ctap.MakeCredentialResponse) []byte { return mustCBOR(v) })
 		all := func(b []byte) ([]ctap.GetAssertionResponse, error) { return parseAssertions(b, nil) }
 		same(t, first.Body, all, func(v []ctap.GetAssertionResponse) []byte { return mustBody(encodeAssertions(v)) })

@@ -2,6 +2,7 @@ package helper
 
 import (
 	"bytes"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -40,7 +41,8 @@ const (
 	maxRetries    = 255
 	maxList       = 32 // entries of a list in authenticatorGetInfo
 	maxToken      = 64 // bytes of a version, an extension, an option
-	maxMissing    = 4  // layers of a sandbox
+	maxURL        = 1024
+	maxMissing    = 4 // layers of a sandbox
 	maxPINLength  = fido.MaxPINLength
 )
 
@@ -106,7 +108,17 @@ func parseDevices(body []byte) ([]fido.DeviceInfo, error) {
 	return infos, nil
 }
 
-func parsePINRetries(body []byte) (n uint, err error) {
+func parsePINRetries(body []byte) (r fido.PINRetries, err error) {
+	if err := ctap.Unmarshal(body, &r); err != nil {
+		return r, err
+	}
+	if r.Left > maxRetries {
+		return fido.PINRetries{}, ctap.ErrLimitExceeded
+	}
+	return r, nil
+}
+
+func parseUVRetries(body []byte) (n uint, err error) {
 	if err := ctap.Unmarshal(body, &n); err != nil {
 		return 0, err
 	}
@@ -121,15 +133,20 @@ func parseInfo(body []byte) (*ctap.GetInfoResponse, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, list := range [][]string{r.Versions, r.Extensions, r.Transports, r.AttestationFormats} {
+	for _, list := range [][]string{
+		r.Versions, r.Extensions, r.Transports, r.AttestationFormats, r.TransportsForReset,
+		slices.Collect(maps.Keys(r.Certifications)),
+	} {
 		if len(list) > maxList || !allTokens(list) {
 			return nil, ctap.ErrLimitExceeded
 		}
 	}
 	if len(r.Options) > maxList || len(r.PINUVAuthProtocols) > maxList || len(r.Algorithms) > maxList ||
-		r.MinPINLength > maxPINLength {
+		len(r.VendorConfigCommands) > maxList || len(r.ConfigCommands) > maxList || len(r.EncIdentifier) > maxToken ||
+		len(r.EncCredStoreState) > maxToken || len(r.PINComplexityPolicyURL) > maxURL || r.MinPINLength > maxPINLength {
 		return nil, ctap.ErrLimitExceeded
 	}
+	r.PINComplexityPolicyURL = []byte(clean(string(r.PINComplexityPolicyURL), maxURL))
 	for name := range r.Options {
 		if !isToken(name) {
 			return nil, ctap.ErrInvalidParameter

@@ -22,6 +22,7 @@ const (
 	opSetPIN
 	opChangePIN
 	opConfigure
+	opUVRetries
 )
 
 // request is one message to the helper. Whoever has it wipes the PINs.

@@ -197,6 +197,12 @@ func (s *session) ceremony(ctx context.Context, req *request) ([]byte, error) {
 			return nil, err
 		}
 		return sensible(parsePINRetries)(ctap.Marshal(n))
+	case opUVRetries:
+		n, err := s.key.UVRetries(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return sensible(parseUVRetries)(ctap.Marshal(n))
 	case opSelect:
 		return nil, s.key.Select(ctx)
 	case opMakeCredential:

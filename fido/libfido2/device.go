@@ -34,6 +34,8 @@ type Device struct {
 	dev  *C.fido_dev_t // nil once closed
 	link *link         // nil for a device of the kernel's NFC, which libfido2 reaches by itself
 	gone bool          // nothing more can come of it
+
+	protocol ctap.PINProtocol // for requests that need none, but have one
 }
 
 var _ fido.Authenticator = (*Device)(nil)
@@ -65,7 +67,7 @@ func Open(path string) (_ *Device, err error) {
 			d.release()
 		}
 	}()
-	if strings.HasPrefix(path, nfcDevices) {
+	if d.overNFC() {
 		err = d.openNFC()
 	} else {
 		err = d.openLink()
@@ -85,10 +87,20 @@ func (d *Device) openLink() (err error) {
 	if d.link, err = openLink(ctx, d.path); err == nil {
 		err = d.operate(ctx, nil, func() C.int { return C.fob_open_link(d.dev, C.uintptr_t(d.link.handle)) })
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("%w (no answer in %v)", fido.ErrDeviceGone, openTime)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%w (no answer in %v)", fido.ErrDeviceGone, openTime)
+	case err != nil:
+		return err
 	}
-	return err
+	d.protocol = ctap.PINProtocolOne
+	if answer := d.link.answer; len(answer) > 0 { // to authenticatorGetInfo
+		info, err := ctap.ParseGetInfoResponse(answer[1:])
+		if err == nil && len(info.PINUVAuthProtocols) > 0 {
+			d.protocol = info.PINUVAuthProtocols[0]
+		}
+	}
+	return nil
 }
 
 // Close waits for the operation in progress and closes the device.
@@ -217,29 +229,7 @@ func status(answer []byte) error {
 	return fail(C.int(answer[0]))
 }
 
-// GetInfo asks what the key can do (CTAP 2.2 §6.4).
-func (d *Device) GetInfo(ctx context.Context) (*ctap.GetInfoResponse, error) {
-	info := C.fido_cbor_info_new()
-	if info == nil {
-		return nil, fail(C.FIDO_ERR_INTERNAL)
-	}
-	defer C.fido_cbor_info_free(&info)
-	if err := d.do(ctx, func() C.int { return C.fob_get_info(d.dev, info) }); err != nil {
-		return nil, err
-	}
-	return readInfo(info), nil
-}
-
 // Select waits for a touch, by a request that can have no other effect (CTAP 2.2 §6.1.2 step 1).
 func (d *Device) Select(ctx context.Context) error {
 	return d.do(ctx, func() C.int { return C.fob_select(d.dev, C.int(budget(ctx).Milliseconds())) })
-}
-
-// PINRetries asks how many attempts to give the PIN are left (CTAP 2.2 §6.5.5.2).
-func (d *Device) PINRetries(ctx context.Context) (uint, error) {
-	var n C.int
-	if err := d.do(ctx, func() C.int { return C.fob_get_retries(d.dev, &n) }); err != nil {
-		return 0, err
-	}
-	return uint(max(n, 0)), nil
 }

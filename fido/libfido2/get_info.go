@@ -4,13 +4,52 @@ package libfido2
 import "C"
 
 import (
+	"context"
 	"math"
 	"unsafe"
 
 	"fob/fido/ctap"
 )
 
-// readInfo copies what the key said of itself. libfido2 doesn't tell attestationFormats.
+// GetInfo asks what the key can do (CTAP 2.2 §6.4). libfido2 leaves out members that it doesn't know, but takes what a
+// careless key encodes, in other forms than the canonical one: then better a part than nothing.
+func (d *Device) GetInfo(ctx context.Context) (*ctap.GetInfoResponse, error) {
+	parameters, err := d.exchange(ctx, nil, []byte{byte(ctap.CommandGetInfo)})
+	if err != nil && !d.overNFC() {
+		return nil, err
+	}
+	if info, err := ctap.ParseGetInfoResponse(parameters); err == nil {
+		return within(info), nil
+	}
+	info := C.fido_cbor_info_new()
+	if info == nil {
+		return nil, fail(C.FIDO_ERR_INTERNAL)
+	}
+	defer C.fido_cbor_info_free(&info)
+	if err := d.do(ctx, func() C.int { return C.fob_get_info(d.dev, info) }); err != nil {
+		return nil, err
+	}
+	return readInfo(info), nil
+}
+
+// within keeps numbers that a key chose in the range that all who read them can hold.
+func within(r *ctap.GetInfoResponse) *ctap.GetInfoResponse {
+	for _, n := range []*uint{
+		&r.MaxMsgSize, &r.MaxCredentialCountInList, &r.MaxCredentialIDLength, &r.MaxLargeBlobArray, &r.MinPINLength,
+		&r.FirmwareVersion, &r.MaxCredBlobLength, &r.MaxMinPINLengthRPIDs, &r.PreferredUVAttempts, &r.UVModality,
+		r.RemainingDiscoverable, r.UVCountSinceLastPINEntry, &r.MaxPINLength,
+	} {
+		if n != nil {
+			*n = min(*n, math.MaxInt32)
+		}
+	}
+	for name, level := range r.Certifications {
+		r.Certifications[name] = min(level, math.MaxInt32)
+	}
+	return r
+}
+
+// readInfo copies what the key said of itself, as far as libfido2 tells it.
 func readInfo(info *C.fido_cbor_info_t) *ctap.GetInfoResponse {
 	r := &ctap.GetInfoResponse{
 		Versions:                 goTexts(C.fido_cbor_info_versions_ptr(info), C.fido_cbor_info_versions_len(info)),

@@ -3,6 +3,7 @@ package libfido2
 import (
 	"context"
 	"errors"
+	"math"
 	"testing"
 	"time"
 
@@ -175,5 +176,63 @@ func TestWink(t *testing.T) {
 	path, _ = plug(t, newKey(t, emulator.Options{}))
 	if err := open(t, path).Wink(t.Context()); !errors.Is(err, ctap.ErrInvalidCommand) {
 		t.Error(err)
+	}
+}
+
+// TestInfoThatLibfido2Hides arrives as the key has it, within bounds.
+func TestInfoThatLibfido2Hides(t *testing.T) {
+	more := func(m map[int]any) {
+		m[14] = uint64(1) << 60
+		m[19] = map[string]int{"FIPS-CMVP-3": 2}
+		m[21] = []uint64{1 << 62}
+		m[24] = true
+		m[26] = []string{"usb"}
+		m[28] = []byte("https://example.com")
+		m[99] = "unknown"
+	}
+	path, _ := plug(t, rewrite{newKey(t, emulator.Options{}), ctap.CommandGetInfo, more})
+	info, err := open(t, path).GetInfo(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.FirmwareVersion != math.MaxInt32 || info.Certifications["FIPS-CMVP-3"] != 2 || !info.LongTouchForReset ||
+		info.VendorConfigCommands[0] != 1<<62 || info.TransportsForReset[0] != "usb" ||
+		string(info.PINComplexityPolicyURL) != "https://example.com" {
+		t.Errorf("%+v", info)
+	}
+}
+
+// TestCarelessInfo: what is not canonical CBOR is read by libfido2.
+func TestCarelessInfo(t *testing.T) {
+	path, _ := plug(t, careless{newKey(t, emulator.Options{})})
+	info, err := open(t, path).GetInfo(t.Context())
+	if err != nil || !info.Options[ctap.OptionRK] {
+		t.Error(info, err)
+	}
+}
+
+// careless encodes the first member of authenticatorGetInfo longer than needed.
+type careless struct{ ctap.Handler }
+
+func (h careless) ServeCTAP(ctx context.Context, r ctap.Request, k func(ctap.KeepaliveStatus)) ctap.Response {
+	out := h.Handler.ServeCTAP(ctx, r, k)
+	if r.Payload[0] != byte(ctap.CommandGetInfo) {
+		return out
+	}
+	return append(ctap.Response{out[0], out[1], 0x18}, out[2:]...) // key 1 in two bytes
+}
+
+func TestUVRetries(t *testing.T) {
+	profile, err := emulator.LookupProfile("fingerprint")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, _ := plug(t, newKey(t, emulator.Options{Profile: profile}))
+	if n, err := open(t, path).UVRetries(t.Context()); n == 0 || err != nil {
+		t.Error(n, err)
+	}
+	path, _ = plug(t, newKey(t, emulator.Options{}))
+	if n, err := open(t, path).UVRetries(t.Context()); err == nil {
+		t.Error(n, err)
 	}
 }

@@ -6,6 +6,7 @@ import "C"
 
 import (
 	"context"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -14,12 +15,14 @@ import (
 	"fob/fido"
 )
 
-// nfcDevices is where the kernel's NFC devices are. They have no node: libfido2 has its own way to them, and says less of
-// what goes wrong.
+// nfcDevices is where the kernel's NFC devices are. They have no node: libfido2 has its own way to them, and says less
+// of what goes wrong.
 const nfcDevices = "/sys/"
 
 // cancelEvery is as often as keepalives come (CTAP 2.2 §11.2.9.1.7).
 const cancelEvery = 100 * time.Millisecond
+
+func (d *Device) overNFC() bool { return strings.HasPrefix(d.path, nfcDevices) }
 
 func (d *Device) openNFC() error {
 	if err := unix.Access(d.path, unix.F_OK); err != nil {
