@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -465,6 +466,21 @@ func TestInterrupt(t *testing.T) {
 	for range 2 {
 		if err := <-ends; !errors.Is(err, ipc.Interrupted{Reason: "the computer goes to sleep"}) {
 			t.Error(err)
+		}
+	}
+}
+
+// TestKeysAddressIsChecked: an address that a key names is shown to people.
+func TestKeysAddressIsChecked(t *testing.T) {
+	for text, want := range map[string]string{
+		"https://example.com/pin":                         "https://example.com/pin",
+		"http://example.com/pin":                          "",
+		"https://example.com/\x1b[2J":                     "",
+		"https://example.com/ü":                           "",
+		"https://example.com/" + strings.Repeat("x", 512): "",
+	} {
+		if got := link([]byte(text)); got != want {
+			t.Errorf("%q became %q", text, got)
 		}
 	}
 }

@@ -19,6 +19,8 @@ func (d *Daemon) deviceMethods() map[string]varlink.Handler {
 	return map[string]varlink.Handler{
 		"List":                        d.list,
 		"Watch":                       d.watch,
+		"GetInfo":                     d.getInfo,
+		"Wink":                        d.wink,
 		"SetPIN":                      managed(d, whichDevice, setPIN),
 		"ChangePIN":                   managed(d, whichDevice, changePIN),
 		"ForcePINChange":              managed(d, whichDevice, forcePINChange),

@@ -92,6 +92,8 @@ type Authenticator interface {
 	MakeCredential(ctx context.Context, r *MakeCredentialRequest) (*ctap.MakeCredentialResponse, error)
 	// GetAssertion returns an assertion for every credential that matches, at least one.
 	GetAssertion(ctx context.Context, r *GetAssertionRequest) ([]ctap.GetAssertionResponse, error)
+	// Wink lets the key show itself; ctap.ErrInvalidCommand when it can't (CTAP 2.2 §11.2.9.2.1).
+	Wink(ctx context.Context) error
 	// SetPIN gives a key its first PIN (CTAP 2.2 §6.5.5.5), ChangePIN another one (§6.5.5.6).
 	SetPIN(ctx context.Context, pin PIN) error
 	ChangePIN(ctx context.Context, old, pin PIN) error

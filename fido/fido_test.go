@@ -50,6 +50,8 @@ func (k *scriptedKey) next(uv bool, pin PIN) error {
 	return err
 }
 
+func (k *scriptedKey) Wink(context.Context) error { return k.next(false, nil) }
+
 func (k *scriptedKey) SetPIN(_ context.Context, pin PIN) error {
 	err := k.next(false, pin)
 	k.asked[len(k.asked)-1] = fmt.Sprintf("set pin=%s", []byte(pin))

@@ -24,6 +24,8 @@ var (
 const (
 	MethodList                        = "fob.Device.List"
 	MethodDeviceWatch                 = "fob.Device.Watch"
+	MethodGetInfo                     = "fob.Device.GetInfo"
+	MethodWink                        = "fob.Device.Wink"
 	MethodSetPIN                      = "fob.Device.SetPIN"
 	MethodChangePIN                   = "fob.Device.ChangePIN"
 	MethodForcePINChange              = "fob.Device.ForcePINChange"

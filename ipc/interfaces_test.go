@@ -38,6 +38,8 @@ func goKind(t reflect.Type) string {
 		return "object"
 	case t.Kind() == reflect.Pointer:
 		return goKind(t.Elem())
+	case t.Kind() == reflect.Map:
+		return "[string]" + goKind(t.Elem())
 	case t.Kind() == reflect.Slice:
 		return "[]" + goKind(t.Elem())
 	case t.Kind() == reflect.Struct:
@@ -69,6 +71,8 @@ func fileKind(t *varlink.Type) string {
 	switch t.Kind {
 	case varlink.KindArray:
 		return "[]" + fileKind(t.Elem)
+	case varlink.KindDictionary:
+		return "[string]" + fileKind(t.Elem)
 	case varlink.KindReference:
 		return t.Name
 	case varlink.KindEnum:
@@ -101,10 +105,13 @@ func TestTypesMatchTheInterfaces(t *testing.T) {
 		"EmulatedKey": reflect.TypeFor[EmulatedKey](), "Question": reflect.TypeFor[Question](),
 		"NextError": reflect.TypeFor[NextError](), "KeyEvent": reflect.TypeFor[KeyEvent](),
 		"EmulatedCredential": reflect.TypeFor[EmulatedCredential](),
+		"Info":               reflect.TypeFor[Info](), "Algorithm": reflect.TypeFor[Algorithm](),
 	}
 	methods := map[string][2]reflect.Type{
 		MethodList:                        {reflect.TypeFor[struct{}](), reflect.TypeFor[ListReply]()},
 		MethodDeviceWatch:                 {reflect.TypeFor[struct{}](), reflect.TypeFor[DeviceWatchReply]()},
+		MethodGetInfo:                     {reflect.TypeFor[WhichDevice](), reflect.TypeFor[GetInfoReply]()},
+		MethodWink:                        {reflect.TypeFor[WhichDevice](), reflect.TypeFor[struct{}]()},
 		MethodSetPIN:                      {reflect.TypeFor[WhichDevice](), reflect.TypeFor[EventReply]()},
 		MethodChangePIN:                   {reflect.TypeFor[WhichDevice](), reflect.TypeFor[EventReply]()},
 		MethodForcePINChange:              {reflect.TypeFor[WhichDevice](), reflect.TypeFor[EventReply]()},

@@ -27,7 +27,7 @@ after. Where several keys are plugged in, --device says which one is meant.`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(a.keyPIN(), a.keyAlwaysUV(), a.keyEnterprise())
+	c.AddCommand(a.keyInfo(), a.keyWink(), a.keyPIN(), a.keyAlwaysUV(), a.keyEnterprise())
 	return c
 }
 
@@ -38,7 +38,7 @@ func (a *app) managing(c *cobra.Command, do managed) *cobra.Command {
 		c.Args = noArguments
 	}
 	c.RunE = func(c *cobra.Command, args []string) error { return do(c.Context(), f, args) }
-	c.Flags().StringVar(&f.device, "device", "", "`ID` of the key; needed where several are plugged in")
+	deviceFlag(c, &f.device)
 	f.person.flags(c.Flags())
 	return c
 }

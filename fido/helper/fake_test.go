@@ -77,6 +77,11 @@ func (k *fakeKey) Select(ctx context.Context) error {
 	return ctx.Err()
 }
 
+func (k *fakeKey) Wink(context.Context) error {
+	k.log("wink")
+	return nil
+}
+
 func (k *fakeKey) SetPIN(_ context.Context, pin fido.PIN) error {
 	k.keep(pin)
 	k.log("set PIN of " + fmt.Sprint(len(pin)))

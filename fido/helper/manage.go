@@ -7,6 +7,9 @@ import (
 	"fob/fido/ctap"
 )
 
+// Wink implements fido.Authenticator.
+func (k key) Wink(ctx context.Context) error { return k.change(ctx, request{Op: opWink}) }
+
 // SetPIN implements fido.Authenticator.
 func (k key) SetPIN(ctx context.Context, pin fido.PIN) error {
 	return k.change(ctx, request{Op: opSetPIN, New: pin})
@@ -35,6 +38,8 @@ func (k key) change(ctx context.Context, req request) error {
 // manage is ceremony for what changes the key.
 func (s *session) manage(ctx context.Context, req *request) ([]byte, error) {
 	switch req.Op {
+	case opWink:
+		return nil, s.key.Wink(ctx)
 	case opSetPIN:
 		return nil, s.key.SetPIN(ctx, req.New)
 	case opChangePIN:

@@ -16,6 +16,7 @@ func TestManagement(t *testing.T) {
 		event string
 		want  error
 	}{
+		{"wink", func() error { return k.Wink(t.Context()) }, "wink", nil},
 		{"set a PIN", func() error { return k.SetPIN(t.Context(), fido.PIN("123456")) }, "set PIN of 6", nil},
 		{"change it", func() error { return k.ChangePIN(t.Context(), fido.PIN("1234"), fido.PIN("567890")) }, "change PIN of 4 to 6", nil},
 		{"from a wrong one", func() error { return k.ChangePIN(t.Context(), fido.PIN("12345"), fido.PIN("567890")) },

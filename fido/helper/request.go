@@ -22,6 +22,7 @@ const (
 	opSetPIN
 	opChangePIN
 	opConfigure
+	opWink
 	opUVRetries
 )
 

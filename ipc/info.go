@@ -1,0 +1,63 @@
+package ipc
+
+import "context"
+
+// Info is fob.Device.Info, which documents each member.
+type Info struct {
+	Versions                         []string        `json:"versions"`
+	Extensions                       []string        `json:"extensions,omitempty"`
+	AAGUID                           string          `json:"aaguid"`
+	Options                          map[string]bool `json:"options,omitempty"`
+	MaxMsgSize                       int             `json:"maxMsgSize,omitempty"`
+	PINUVAuthProtocols               []int           `json:"pinUvAuthProtocols,omitempty"`
+	MaxCredentialCountInList         int             `json:"maxCredentialCountInList,omitempty"`
+	MaxCredentialIDLength            int             `json:"maxCredentialIdLength,omitempty"`
+	Transports                       []string        `json:"transports,omitempty"`
+	Algorithms                       []Algorithm     `json:"algorithms,omitempty"`
+	MaxSerializedLargeBlobArray      int             `json:"maxSerializedLargeBlobArray,omitempty"`
+	ForcePINChange                   bool            `json:"forcePINChange,omitempty"`
+	MinPINLength                     int             `json:"minPINLength,omitempty"`
+	FirmwareVersion                  int             `json:"firmwareVersion,omitempty"`
+	MaxCredBlobLength                int             `json:"maxCredBlobLength,omitempty"`
+	MaxRPIDsForSetMinPINLength       int             `json:"maxRPIDsForSetMinPINLength,omitempty"`
+	PreferredPlatformUVAttempts      int             `json:"preferredPlatformUvAttempts,omitempty"`
+	UVModality                       int             `json:"uvModality,omitempty"`
+	Certifications                   map[string]int  `json:"certifications,omitempty"`
+	RemainingDiscoverableCredentials *int            `json:"remainingDiscoverableCredentials,omitempty"`
+	AttestationFormats               []string        `json:"attestationFormats,omitempty"`
+	UVCountSinceLastPINEntry         *int            `json:"uvCountSinceLastPinEntry,omitempty"`
+	LongTouchForReset                bool            `json:"longTouchForReset,omitempty"`
+	TransportsForReset               []string        `json:"transportsForReset,omitempty"`
+	PINComplexityPolicy              *bool           `json:"pinComplexityPolicy,omitempty"`
+	PINComplexityPolicyURL           string          `json:"pinComplexityPolicyURL,omitempty"`
+	MaxPINLength                     int             `json:"maxPINLength,omitempty"`
+	PINRetries                       *int            `json:"pinRetries,omitempty"`
+	PowerCycleState                  bool            `json:"powerCycleState,omitempty"`
+	UVRetries                        *int            `json:"uvRetries,omitempty"`
+}
+
+// Algorithm is fob.Device.Algorithm.
+type Algorithm struct {
+	Type string `json:"type"`
+	Alg  int    `json:"alg"`
+}
+
+// GetInfoReply is what fob.Device.GetInfo returns.
+type GetInfoReply struct {
+	Device Device `json:"device"`
+	Info   Info   `json:"info"`
+}
+
+// GetInfo performs fob.Device.GetInfo.
+func (c *Client) GetInfo(ctx context.Context, device string) (*GetInfoReply, error) {
+	var reply GetInfoReply
+	if err := c.call(ctx, MethodGetInfo, WhichDevice{device}, &reply); err != nil {
+		return nil, err
+	}
+	return &reply, nil
+}
+
+// Wink performs fob.Device.Wink.
+func (c *Client) Wink(ctx context.Context, device string) error {
+	return c.call(ctx, MethodWink, WhichDevice{device}, nil)
+}
