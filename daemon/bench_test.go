@@ -34,8 +34,18 @@ func (nobody) Choose(context.Context, ipc.Event) (int, error)        { return 0,
 // BenchmarkSignIn signs in through fobd: socket, helper processes and the key's pseudo-terminal. The baseline is a run of
 // fido2-assert, which asks the same key for the same.
 func BenchmarkSignIn(b *testing.B) {
-	dir, key := plug(b, softkey.Options{})
-	client := &ipc.Client{Socket: filepath.Join(dir, "fob", "fob.sock")}
+	key, err := softkey.Plug(b.Context(), softkey.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer key.Close()
+	source := &helper.Source{Path: helperPath, NoDiscovery: true,
+		Extra: func() []fido.DeviceInfo { return []fido.DeviceInfo{key.Info()} }}
+	client := serve(b, source)
+	ctx, stop := context.WithCancel(b.Context())
+	ended := make(chan error)
+	go func() { ended <- source.Keep(ctx) }()
+	defer func() { stop(); <-ended }()
 	id := registered(b, client)
 	b.Run("fob", func(b *testing.B) {
 		r := ipc.CeremonyRequest{Origin: "https://example.com", Options: fmt.Appendf(nil,

@@ -22,7 +22,7 @@ import (
 var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"fob":     command(script.fob),      // fob ARG...: must succeed
 	"exits":   command(script.exits),    // exits CODE PROGRAM ARG...: must end with this exit code
-	"fobd":    command(script.fobd),     // fobd [ARG...] [&NAME]: in the background, and ready
+	"fobd":    command(script.fobd),     // fobd [ARG...] [&NAME]: in the background, and ready, with helpers on demand
 	"emulate": command(script.emulate),  // emulate NAME [ARG...]: fob emulate in the background; $NAME is its path
 	"waitfor": command(script.waitFor),  // waitfor NAME REGEXP: it says so, behind what was waited for before
 	"type":    command(script.typeLine), // type NAME [TEXT]: a line for its standard input
@@ -153,7 +153,7 @@ func (s script) end(p *process, code string) error {
 }
 
 func (s script) fobd(args []string) error {
-	c, name, err := s.parse(append([]string{"fobd", "--no-discovery"}, args...))
+	c, name, err := s.parse(append([]string{"fobd", "--no-discovery", "--on-demand"}, args...))
 	if err != nil {
 		return err
 	}

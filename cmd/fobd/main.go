@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -69,6 +71,7 @@ func exitCode(err error) int {
 type options struct {
 	socket, helper string
 	devices        []string
+	onDemand       bool
 	noDiscovery    bool
 	emulate        bool
 	emulator       program.Emulator
@@ -105,6 +108,8 @@ SIGTERM, after the ceremonies in progress were cancelled and their keys are dark
 	f.BoolVar(&o.noDiscovery, "no-discovery", false, "don't look for keys; use those of --device and --emulator alone")
 	f.BoolVar(&o.emulate, "emulator", false, "plug in an emulated key, for tests: it protects nothing; "+
 		"'fob emulate control --socket' controls it")
+	f.BoolVar(&o.onDemand, "on-demand", false, "start a helper process when a key is needed, and keep none ready: "+
+		"saves memory, costs some milliseconds a ceremony")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log more")
 	o.emulator.Flags(f, "emulator-")
 	return c
@@ -165,40 +170,38 @@ func (o *options) run(ctx context.Context) error {
 	if err != nil {
 		return listenError{err}
 	}
-	d := &daemon.Daemon{
-		Source: &helper.Source{
-			Path:         path,
-			Extra:        devices,
-			ExtraChanged: changed,
-			NoDiscovery:  o.noDiscovery,
-			Log:          log,
-		},
-		Version: program.Version,
-		Log:     log,
-		More:    more,
+	source := &helper.Source{
+		Path:         path,
+		Extra:        devices,
+		ExtraChanged: changed,
+		NoDiscovery:  o.noDiscovery,
+		Log:          log,
 	}
+	d := &daemon.Daemon{Source: source, Version: program.Version, Log: log, More: more}
 	if err := json.NewEncoder(os.Stdout).Encode(map[string]string{"socket": o.socket}); err != nil {
 		return errors.Join(err, l.Close())
 	}
-	defer followSession(ctx, d)()
-	return d.Serve(ctx, l)
+	return o.serve(ctx, d, source, l)
 }
 
-// followSession cancels ceremonies when the person turns away, until the end.
-func followSession(ctx context.Context, d *daemon.Daemon) (end func()) {
-	w := &session.Watcher{Log: d.Log, Away: func(ctx context.Context, why session.Reason) {
+// serve serves, and does beside it what goes on as long.
+func (o *options) serve(ctx context.Context, d *daemon.Daemon, source *helper.Source, l net.Listener) error {
+	ctx, stop := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	defer stop()
+	away := &session.Watcher{Log: d.Log, Away: func(ctx context.Context, why session.Reason) {
 		d.Interrupt(ctx, string(why))
 	}}
-	ctx, stop := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		w.Run(ctx)
-	}()
-	return func() {
-		stop()
-		<-ended
+	beside.Go(func() { away.Run(ctx) })
+	if !o.onDemand {
+		beside.Go(func() {
+			if err := source.Keep(ctx); ctx.Err() == nil {
+				d.Log.Warn("no helper is kept ready for keys", "error", err)
+			}
+		})
 	}
+	return d.Serve(ctx, l)
 }
 
 // plug plugs the emulated key in.

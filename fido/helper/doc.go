@@ -21,7 +21,8 @@
 // that it cancels and has no reply of its own; one that comes too late is ignored.
 //
 // The first request decides what the process is for, listing keys or one key, and the helper confines itself to that
-// before it does it. The reply to an open request says how well: {1: version of Landlock, 2: seccomp, 3: what is
+// before it does it; a confine request does nothing else, so that the helper can wait for the key to be needed. The
+// reply to it, and to an open request says how well: {1: version of Landlock, 2: seccomp, 3: what is
 // missing}.
 package helper
 

@@ -23,6 +23,7 @@ const (
 	opChangePIN
 	opConfigure
 	opWink
+	opConfine
 	opUVRetries
 )
 

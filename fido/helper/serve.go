@@ -132,9 +132,11 @@ func (s *session) do(ctx context.Context, req *request) ([]byte, error) {
 	switch {
 	case req.Op == opDevices:
 		return s.devices()
+	case req.Op == opConfine && s.key == nil:
+		return s.prepare(string(req.Body))
 	case req.Op == opOpen && s.key == nil:
 		return s.open(string(req.Body))
-	case s.key == nil || req.Op == opOpen:
+	case s.key == nil || req.Op == opOpen || req.Op == opConfine:
 		return nil, ctap.ErrNotAllowed
 	default:
 		return s.ceremony(ctx, req)
@@ -150,6 +152,17 @@ func (s *session) devices() ([]byte, error) {
 		return nil, err
 	}
 	return encodeDevices(infos)
+}
+
+// prepare confines the process to a key that it shall open later.
+func (s *session) prepare(path string) ([]byte, error) {
+	if path == "" {
+		return nil, fido.ErrNoDevice
+	}
+	if err := s.confine(path); err != nil {
+		return nil, err
+	}
+	return ctap.Marshal(s.sandbox)
 }
 
 func (s *session) open(path string) ([]byte, error) {

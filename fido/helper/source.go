@@ -43,6 +43,7 @@ type Source struct {
 	paths   map[fido.DeviceID]string // of the keys that Devices found last
 	watches map[*hidraw.Nodes]bool   // that must not take what we open for what others do
 	opens   map[string]int           // what we are opening: nodes, or "" for any
+	keep    *keep                    // nil unless Keep goes on
 }
 
 var (
@@ -56,7 +57,7 @@ func (s *Source) Devices(ctx context.Context) ([]fido.DeviceInfo, error) {
 	var infos []fido.DeviceInfo
 	var err error
 	if !s.NoDiscovery {
-		if infos, err = s.discover(ctx); err != nil {
+		if infos, err = s.found(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -145,13 +146,11 @@ func (s *Source) Open(ctx context.Context, id fido.DeviceID) (fido.Authenticator
 		return nil, err
 	}
 	defer s.opening(path)()
-	c, err := s.start(ctx)
-	if err != nil {
-		return nil, err
+	c, sandbox, err, ok := s.openReady(ctx, path)
+	if !ok {
+		c, sandbox, err = s.openNew(ctx, path)
 	}
-	sandbox, err := c.open(ctx, path)
 	if err != nil {
-		c.close()
 		return nil, err
 	}
 	s.warn(sandbox)
@@ -160,6 +159,20 @@ func (s *Source) Open(ctx context.Context, id fido.DeviceID) (fido.Authenticator
 		return nil, fido.ErrNoDevice
 	}
 	return key{c}, nil
+}
+
+// openNew opens the key at path with a helper of its own.
+func (s *Source) openNew(ctx context.Context, path string) (*client, Sandbox, error) {
+	c, err := s.start(ctx)
+	if err != nil {
+		return nil, Sandbox{}, err
+	}
+	sandbox, err := c.open(ctx, path)
+	if err != nil {
+		c.close()
+		return nil, Sandbox{}, err
+	}
+	return c, sandbox, nil
 }
 
 // warn says, once, what kept the kernel from confining a helper.
