@@ -2,6 +2,7 @@
 # make test    all checks and tests
 # make lab     the scenarios that need a real kernel, in a virtual machine; SCENARIOS="fobd rights" for some of them
 # make bench   what things cost, as ratios to a baseline measured in the same run
+# make soak    10,000 ceremonies with keys that fail at random, and nothing left of them
 # make fuzz    each fuzz target for FUZZTIME
 # make build   the three programs, in bin/
 
@@ -9,7 +10,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 FUZZTIME ?= 30s
 LDFLAGS   = -X fob/cmd/internal/program.Version=$(VERSION) -X main.version=$(VERSION)
 
-.PHONY: build demo test check race lab bench fuzz clean packages test-packages lab-packages
+.PHONY: build demo test check race lab bench soak fuzz clean packages test-packages lab-packages
 
 build: packages
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/fob ./cmd/fobd
@@ -39,6 +40,9 @@ lab: lab-packages build
 
 bench: test-packages
 	go test -run '^$$' -bench . ./... | go run ./testdata/ratios
+
+soak: test-packages
+	FOB_SOAK=10000 go test -race -count=1 -timeout 60m -run '^TestSoak$$' -v ./daemon
 
 fuzz: test-packages
 	.ci/fuzz $(FUZZTIME)
