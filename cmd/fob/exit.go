@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"fob/cmd/internal/program"
+	"fob/fido/metadata"
 	"fob/fido/relyingparty"
 	"fob/ipc"
 )
@@ -31,7 +32,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, new(*ipc.NotRunning)), errors.As(err, new(*ipc.Lost)):
 		return exitNotRunning
-	case errors.Is(err, relyingparty.ErrNotVerified), errors.Is(err, errClone):
+	case errors.Is(err, relyingparty.ErrNotVerified), errors.Is(err, errClone), errors.As(err, new(*metadata.Refused)):
 		return exitNotVerified
 	case errors.As(err, new(foundWrong)):
 		return exitWrong

@@ -9,11 +9,14 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 
 	"fob/fido/hidraw/hidrawtest"
+	"fob/fido/metadata"
+	"fob/fido/metadata/metadatatest"
 )
 
 // scriptCommands are what the scripts can say beside testscript's own commands. Programs take "<FILE" and "3<FILE" as
@@ -33,6 +36,7 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"hidden":  command(script.hidden),   // hidden SECRET: nobody has said it or shows it
 	"capture": command(script.capture),  // capture NAME FILE REGEXP: the first group in $NAME; FILE may be stdout, stderr
 	"mode":    command(script.mode),     // mode OCTAL PATH
+	"blob":    command(script.blob),     // blob FILE NUMBER NEXT [STATUS DATE]: FIDO metadata of a service whose root is root.pem
 	"system":  command(script.system),   // system FOLDER [NUMBER PORT]: plays a system for doctor, or plugs a key in there
 }
 
@@ -299,6 +303,37 @@ func (s script) mode(args []string) error {
 		return fmt.Errorf("%s has mode %s, expected %s", args[1], got, args[0])
 	}
 	return nil
+}
+
+// blob writes a BLOB about one model. All of a script are of one service.
+func (s script) blob(args []string) error {
+	args, err := words(args, 3, 5)
+	if err != nil {
+		return err
+	}
+	number, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	if s.world.metadata == nil {
+		if s.world.metadata, err = metadatatest.New(metadata.Name, "ES256", time.Now(), nil); err != nil {
+			return err
+		}
+		if err := os.WriteFile(s.MkAbs("root.pem"), s.world.metadata.RootPEM(), 0o600); err != nil {
+			return err
+		}
+	}
+	reports := []metadatatest.Report{{"status": "FIDO_CERTIFIED_L1", "effectiveDate": "2020-05-12"}}
+	if args[3] != "" {
+		reports = append(reports, metadatatest.Report{"status": args[3], "effectiveDate": args[4]})
+	}
+	b, err := s.world.metadata.Sign(metadatatest.Payload(number, args[2],
+		metadatatest.Entry("2fc0579f-8113-47ea-b116-bb5a8db9202a", "YubiKey 5 Series with NFC", reports...),
+		metadatatest.Entry("77010bd7-212a-4fc9-b236-d2ca5e9d4084", "Feitian BioPass"), map[string]any{"aaid": "4e4e#4005"}))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(s.MkAbs(args[0]), b, 0o600)
 }
 
 func (s script) system(args []string) error {

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fob/fido/metadata/metadatatest"
 )
 
 // world is one user's machine: programs in a folder of their own, so that nobody else's process can be taken for one of
@@ -24,7 +26,8 @@ type world struct {
 	bin, helper string
 	env         []string
 	running     []*process
-	said        bytes.Buffer // by all that has ended
+	said        bytes.Buffer            // by all that has ended
+	metadata    *metadatatest.Authority // nil until a script needs it
 }
 
 // newWorld furnishes dir.

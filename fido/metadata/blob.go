@@ -189,7 +189,8 @@ func (s Service) verify(t *token, now time.Time) (Signer, error) {
 	case err != nil:
 		return Signer{}, refused(ErrChain, err)
 	case !slices.Contains(leaf.DNSNames, s.Name):
-		return Signer{}, refused(ErrName, fmt.Errorf("the certificate is for %.200q, not for %q", leaf.DNSNames, s.Name))
+		return Signer{}, refused(ErrName, fmt.Errorf("the certificate is for %.200q, not for %q",
+			leaf.DNSNames, s.Name))
 	case leaf.KeyUsage != 0 && leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0:
 		return Signer{}, refused(ErrCertificate, errors.New("the signer's may not sign"))
 	}

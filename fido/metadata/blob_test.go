@@ -5,6 +5,8 @@ import (
 	"crypto/dsa" //lint:ignore SA1019 it is refused
 	"crypto/rsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
@@ -35,7 +37,8 @@ var today = time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC)
 
 // blobPayload is what most tests import.
 var blobPayload = metadatatest.Payload(277, "2026-11-01",
-	metadatatest.Entry(feitian, "Feitian \x1b[31mred", metadatatest.Report{"status": "REVOKED", "effectiveDate": "2026-01-31"}),
+	metadatatest.Entry(feitian, "Feitian \x1b[31mred",
+		metadatatest.Report{"status": "REVOKED", "effectiveDate": "2026-01-31"}),
 	metadatatest.Entry(yubikey, "YubiKey 5 Series with NFC",
 		metadatatest.Report{"status": "FIDO_CERTIFIED_L1", "effectiveDate": "2020-05-12",
 			"certificateNumber": "FIDO20020180918001", "certificationPolicyVersion": "1.1.0"}),
@@ -52,7 +55,9 @@ func must[T any](t *testing.T) func(T, error) T {
 }
 
 // newService makes a service of our own, and who signs for it.
-func newService(t *testing.T, algorithm string, now time.Time, change func(*x509.Certificate)) (*metadatatest.Authority, Service) {
+func newService(t *testing.T, algorithm string, now time.Time, change func(*x509.Certificate)) (
+	*metadatatest.Authority, Service) {
+
 	t.Helper()
 	a := must[*metadatatest.Authority](t)(metadatatest.New(Name, algorithm, now, change))
 	return a, Service{Name: Name, Roots: []*x509.Certificate{a.Root}}
@@ -79,7 +84,8 @@ func checkIndex(t *testing.T, index *Index, a *metadatatest.Authority, now time.
 	if index.Signer != want || index.Service != Name || !index.Imported.Equal(now.Truncate(time.Second)) {
 		t.Errorf("signer %+v of %q at %v", index.Signer, index.Service, index.Imported)
 	}
-	if index.Number != 277 || index.NextUpdate != "2026-11-01" || index.Others != 1 || index.Unreadable != 0 || len(index.Models) != 2 {
+	if index.Number != 277 || index.NextUpdate != "2026-11-01" || index.Others != 1 || index.Unreadable != 0 ||
+		len(index.Models) != 2 {
 		t.Errorf("%+v", index)
 	}
 	m, ok := index.Lookup(must[AAGUID](t)(ParseAAGUID(strings.ToUpper(yubikey))))
@@ -99,7 +105,8 @@ func checkIndex(t *testing.T, index *Index, a *metadatatest.Authority, now time.
 // compareWithJudge has go-webauthn check and read the BLOB.
 func compareWithJudge(t *testing.T, index *Index, a *metadatatest.Authority, blob []byte) {
 	t.Helper()
-	d := must[*judge.Decoder](t)(judge.NewDecoder(judge.WithRootCertificate(base64.StdEncoding.EncodeToString(a.Root.Raw))))
+	root := base64.StdEncoding.EncodeToString(a.Root.Raw)
+	d := must[*judge.Decoder](t)(judge.NewDecoder(judge.WithRootCertificate(root)))
 	read := must[*judge.Metadata](t)(d.Parse(must[*judge.PayloadJSON](t)(d.DecodeBytes(blob))))
 	if int64(read.Parsed.Number) != index.Number || read.Parsed.NextUpdate.Format(time.DateOnly) != index.NextUpdate ||
 		len(read.Parsed.Entries) != len(index.Models)+index.Others {
@@ -107,7 +114,8 @@ func compareWithJudge(t *testing.T, index *Index, a *metadatatest.Authority, blo
 	}
 	for _, m := range index.Models {
 		e, ok := read.ToMap()[[16]byte(m.AAGUID)]
-		if !ok || e.AaGUID.String() != m.AAGUID.String() || uint64(e.MetadataStatement.AuthenticatorVersion) != m.AuthenticatorVersion ||
+		if !ok || e.AaGUID.String() != m.AAGUID.String() ||
+			uint64(e.MetadataStatement.AuthenticatorVersion) != m.AuthenticatorVersion ||
 			e.MetadataStatement.ProtocolFamily != m.ProtocolFamily || len(e.StatusReports) != len(m.StatusReports) ||
 			string(e.StatusReports[0].Status) != string(m.StatusReports[0].Status) ||
 			e.StatusReports[0].EffectiveDate.Format(time.DateOnly) != m.StatusReports[0].EffectiveDate {
@@ -174,49 +182,50 @@ func TestRefused(t *testing.T) {
 		return string(must[[]byte](t)(a.SignWith(h, blobPayload)))
 	}
 	encode := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+	headed := func(header string) string { return encode(header) + "." + parts[1] + "." + parts[2] }
 	older := encode(strings.Replace(string(blobPayload), "REVOKED", "RETIRED", 1))
 	x5c := a.Header()["x5c"].([]string)
 	tests := map[string]struct {
 		blob    string
 		problem error
 	}{
-		"nothing":                 {"", ErrNoToken},
-		"a page":                  {"<!DOCTYPE html><title>404.</title>.", ErrNoToken},
-		"gzip":                    {"\x1f\x8b\x08.a.b", ErrNoToken},
-		"two segments":            {parts[0] + "." + parts[1], ErrNoToken},
-		"four segments":           {string(good) + ".", ErrNoToken},
-		"padding":                 {parts[0] + "=." + parts[1] + "." + parts[2], ErrNoToken},
-		"a line break":            {parts[0] + "." + parts[1] + "." + parts[2][:40] + "\n" + parts[2][40:], ErrNoToken},
-		"too large":               {strings.Repeat("a", MaxBlobSize+1), ErrTooLarge},
-		"a million dots":          {strings.Repeat(".", 1<<20), ErrNoToken},
-		"a deep header":           {encode(strings.Repeat("[", 1000)+strings.Repeat("]", 1000)) + "." + parts[1] + "." + parts[2], ErrNoToken},
-		"a large header":          {encode(`{"alg":"ES256","x":"`+strings.Repeat("a", 1<<20)+`"}`) + "." + parts[1] + "." + parts[2], ErrNoToken},
-		"alg twice":               {encode(`{"alg":"none","alg":"ES256"}`) + "." + parts[1] + "." + parts[2], ErrNoToken},
-		"no alg":                  {encode(`{}`) + "." + parts[1] + "." + parts[2], ErrNoToken},
-		"alg in capitals":         {encode(`{"ALG":"ES256"}`) + "." + parts[1] + "." + parts[2], ErrNoToken},
-		"alg none":                {with("alg", "none"), ErrAlgorithm},
-		"alg none, unsigned":      {encode(`{"alg":"none"}`) + "." + parts[1] + ".", ErrAlgorithm},
-		"alg NONE":                {with("alg", "NONE"), ErrAlgorithm},
-		"alg HS256":               {with("alg", "HS256"), ErrAlgorithm},
-		"alg of another key":      {with("alg", "RS256"), ErrSignature},
-		"alg of another hash":     {with("alg", "ES384"), ErrSignature},
-		"alg a number":            {with("alg", 7), ErrNoToken},
-		"crit":                    {with("crit", []string{"exp"}), ErrHeader},
-		"x5u":                     {with("x5u", "https://mds.fidoalliance.org/chain"), ErrHeader},
-		"no x5c":                  {with("x5c", nil), ErrCertificate},
-		"x5c empty":               {with("x5c", []string{}), ErrCertificate},
-		"x5c a text":              {with("x5c", x5c[0]), ErrCertificate},
-		"x5c of numbers":          {with("x5c", []int{1}), ErrCertificate},
-		"x5c too long":            {with("x5c", slices.Repeat(x5c, 5)), ErrCertificate},
-		"x5c no base64":           {with("x5c", []string{"-----BEGIN"}), ErrCertificate},
-		"x5c no certificate":      {with("x5c", []string{"AAAA"}), ErrCertificate},
-		"x5c a large certificate": {with("x5c", []string{base64.StdEncoding.EncodeToString(make([]byte, 10_000))}), ErrCertificate},
-		"no intermediate":         {with("x5c", x5c[:1]), ErrChain},
-		"the intermediate alone":  {with("x5c", x5c[1:]), ErrName},
-		"another order":           {with("x5c", []string{x5c[1], x5c[0]}), ErrName},
-		"another payload":         {parts[0] + "." + older + "." + parts[2], ErrSignature},
-		"no signature":            {parts[0] + "." + parts[1] + ".", ErrSignature},
-		"a cut signature":         {parts[0] + "." + parts[1] + "." + encode("short"), ErrSignature},
+		"nothing":                {"", ErrNoToken},
+		"a page":                 {"<!DOCTYPE html><title>404.</title>.", ErrNoToken},
+		"gzip":                   {"\x1f\x8b\x08.a.b", ErrNoToken},
+		"two segments":           {parts[0] + "." + parts[1], ErrNoToken},
+		"four segments":          {string(good) + ".", ErrNoToken},
+		"padding":                {parts[0] + "=." + parts[1] + "." + parts[2], ErrNoToken},
+		"a line break":           {parts[0] + "." + parts[1] + "." + parts[2][:40] + "\n" + parts[2][40:], ErrNoToken},
+		"too large":              {strings.Repeat("a", MaxBlobSize+1), ErrTooLarge},
+		"a million dots":         {strings.Repeat(".", 1<<20), ErrNoToken},
+		"a deep header":          {headed(strings.Repeat("[", 1000) + strings.Repeat("]", 1000)), ErrNoToken},
+		"a large header":         {headed(`{"alg":"ES256","x":"` + strings.Repeat("a", 1<<20) + `"}`), ErrNoToken},
+		"alg twice":              {headed(`{"alg":"none","alg":"ES256"}`), ErrNoToken},
+		"no alg":                 {headed(`{}`), ErrNoToken},
+		"alg in capitals":        {headed(`{"ALG":"ES256"}`), ErrNoToken},
+		"alg none":               {with("alg", "none"), ErrAlgorithm},
+		"alg none, unsigned":     {encode(`{"alg":"none"}`) + "." + parts[1] + ".", ErrAlgorithm},
+		"alg NONE":               {with("alg", "NONE"), ErrAlgorithm},
+		"alg HS256":              {with("alg", "HS256"), ErrAlgorithm},
+		"alg of another key":     {with("alg", "RS256"), ErrSignature},
+		"alg of another hash":    {with("alg", "ES384"), ErrSignature},
+		"alg a number":           {with("alg", 7), ErrNoToken},
+		"crit":                   {with("crit", []string{"exp"}), ErrHeader},
+		"x5u":                    {with("x5u", "https://mds.fidoalliance.org/chain"), ErrHeader},
+		"no x5c":                 {with("x5c", nil), ErrCertificate},
+		"x5c empty":              {with("x5c", []string{}), ErrCertificate},
+		"x5c a text":             {with("x5c", x5c[0]), ErrCertificate},
+		"x5c of numbers":         {with("x5c", []int{1}), ErrCertificate},
+		"x5c too long":           {with("x5c", slices.Repeat(x5c, 5)), ErrCertificate},
+		"x5c no base64":          {with("x5c", []string{"-----BEGIN"}), ErrCertificate},
+		"x5c no certificate":     {with("x5c", []string{"AAAA"}), ErrCertificate},
+		"no intermediate":        {with("x5c", x5c[:1]), ErrChain},
+		"the intermediate alone": {with("x5c", x5c[1:]), ErrName},
+		"another order":          {with("x5c", []string{x5c[1], x5c[0]}), ErrName},
+		"another payload":        {parts[0] + "." + older + "." + parts[2], ErrSignature},
+		"no signature":           {parts[0] + "." + parts[1] + ".", ErrSignature},
+		"a second spelling":      {parts[0] + "." + parts[1] + "." + respelt(parts[2]), ErrNoToken},
+		"a cut signature":        {parts[0] + "." + parts[1] + "." + encode("short"), ErrSignature},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -229,6 +238,13 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// respelt changes the bits of the last character that no byte is made of.
+func respelt(segment string) string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	last := strings.IndexByte(alphabet, segment[len(segment)-1])
+	return segment[:len(segment)-1] + alphabet[last^1:][:1]
+}
+
 // TestRefusedSigners: a good signature of somebody who may not sign.
 func TestRefusedSigners(t *testing.T) {
 	_, s := newService(t, "ES256", today, nil)
@@ -236,12 +252,15 @@ func TestRefusedSigners(t *testing.T) {
 		change  func(*x509.Certificate)
 		problem error
 	}{
-		"expired":        {func(c *x509.Certificate) { c.NotAfter = today.Add(-time.Minute) }, ErrExpired},
-		"not valid yet":  {func(c *x509.Certificate) { c.NotBefore = today.Add(time.Minute) }, ErrExpired},
-		"another name":   {func(c *x509.Certificate) { c.DNSNames = []string{"example.com"} }, ErrName},
-		"a longer name":  {func(c *x509.Certificate) { c.DNSNames = []string{Name + ".example.com"} }, ErrName},
-		"a wildcard":     {func(c *x509.Certificate) { c.DNSNames = []string{"*.fidoalliance.org"} }, ErrName},
-		"a common name":  {func(c *x509.Certificate) { c.DNSNames = nil }, ErrName},
+		"expired":       {func(c *x509.Certificate) { c.NotAfter = today.Add(-time.Minute) }, ErrExpired},
+		"not valid yet": {func(c *x509.Certificate) { c.NotBefore = today.Add(time.Minute) }, ErrExpired},
+		"another name":  {func(c *x509.Certificate) { c.DNSNames = []string{"example.com"} }, ErrName},
+		"a longer name": {func(c *x509.Certificate) { c.DNSNames = []string{Name + ".example.com"} }, ErrName},
+		"a wildcard":    {func(c *x509.Certificate) { c.DNSNames = []string{"*.fidoalliance.org"} }, ErrName},
+		"a common name": {func(c *x509.Certificate) { c.DNSNames = nil }, ErrName},
+		"a large certificate": {func(c *x509.Certificate) {
+			c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3}, Value: make([]byte, maxCertificate)}}
+		}, ErrCertificate},
 		"no signing key": {func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyAgreement }, ErrCertificate},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -289,41 +308,39 @@ func TestWeakKeys(t *testing.T) {
 	checkRefused(t, checkKey(&x509.Certificate{PublicKeyAlgorithm: x509.DSA, PublicKey: new(dsa.PublicKey)}), ErrAlgorithm)
 }
 
-// TestChains: the FIDO Alliance sends its root along, or the root as an older root vouches for it. Each will do, with either
-// root.
+// TestChains: the FIDO Alliance sends its root along, or the root as an older root vouches for it. Each will do, with
+// either root.
 func TestChains(t *testing.T) {
-	old := must[*metadatatest.Authority](t)(metadatatest.New("old", "ES256", today, nil))
 	a, s := newService(t, "ES256", today, nil)
-	// The chain of old lends its intermediate's place to the new root: crossed has its name and key.
-	oldKey := must[*metadatatest.Authority](t)(metadatatest.New("x", "ES256", today, func(c *x509.Certificate) {
+	older := must[*metadatatest.Authority](t)(metadatatest.New("older", "ES256", today, func(c *x509.Certificate) {
 		c.IsCA, c.KeyUsage, c.DNSNames, c.ExtKeyUsage = true, x509.KeyUsageCertSign, nil, nil
 	}))
-	template := *a.Root
-	crossed := must[*x509.Certificate](t)(metadatatest.Issue(&template, oldKey.Chain[0], a.Root.PublicKey, oldKey.Key))
+	root := *a.Root
+	crossed := must[*x509.Certificate](t)(metadatatest.Issue(&root, older.Chain[0], a.Root.PublicKey, older.Key))
 	plain := a.Chain
 	for name, chain := range map[string][]*x509.Certificate{
 		"without the root": plain,
 		"with the root":    append(slices.Clone(plain), a.Root),
-		"cross-signed":     append(append(slices.Clone(plain), crossed), oldKey.Chain...),
+		"cross-signed":     append(append(slices.Clone(plain), crossed), older.Chain...),
 	} {
 		a.Chain = chain
 		blob := must[[]byte](t)(a.Sign(blobPayload))
 		if _, err := s.Verify(blob, today); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		other := Service{Name: Name, Roots: []*x509.Certificate{oldKey.Root}}
-		if _, err := other.Verify(blob, today); (err == nil) != (name == "cross-signed") {
-			t.Errorf("%s, for the older root: %v", name, err)
-		}
-		both := Service{Name: Name, Roots: []*x509.Certificate{old.Root, a.Root}}
+		both := Service{Name: Name, Roots: []*x509.Certificate{older.Root, a.Root}}
 		if _, err := both.Verify(blob, today); err != nil {
-			t.Errorf("%s, among roots: %v", name, err)
+			t.Errorf("%s, with both roots: %v", name, err)
+		}
+		before := Service{Name: Name, Roots: []*x509.Certificate{older.Root}}
+		if _, err := before.Verify(blob, today); (err == nil) != (name == "cross-signed") {
+			t.Errorf("%s, with the older root: %v", name, err)
 		}
 	}
 }
 
-// TestFIDORoots: what is built in are GlobalSign's roots, as they publish their SHA-256, as go-webauthn trusts the newer one, and
-// as Debian has them.
+// TestFIDORoots: what is built in are GlobalSign's roots, as they publish their SHA-256, as go-webauthn trusts the newer
+// one, and as Debian has them.
 func TestFIDORoots(t *testing.T) {
 	s := must[Service](t)(FIDO())
 	want := []string{"4fa3126d8d3a11d1c4855a4f807cbad6cf919d3a5a88b03bea2c6372d93c40c9",
@@ -383,13 +400,16 @@ func TestPayloads(t *testing.T) {
 	list := func(element string, n int) string {
 		return "[" + strings.TrimSuffix(strings.Repeat(element+",", n), ",") + "]"
 	}
-	entry := func(members string) string {
-		return `{"no":1,"nextUpdate":"2026-11-01","entries":[{"aaguid":"` + yubikey + `",` + members + `}]}`
+	entry := func(members string) string { // beside another one, which is good
+		return `{"no":1,"nextUpdate":"2026-11-01","entries":[{"aaguid":"` + feitian + `"},{"aaguid":"` + yubikey + `",` + members + `}]}`
+	}
+	if _, err := s.Verify(must[[]byte](t)(a.Sign([]byte(entry(`"x":1`)))), today); err != nil {
+		t.Fatal(err)
 	}
 	for name, payload := range map[string]string{
 		"no JSON":              `{"no":1,`,
 		"a list":               `[]`,
-		"not UTF-8":            "{\"no\":1,\"x\":\"\xff\"}",
+		"not UTF-8":            entry("\"x\":\"\xff\""),
 		"something behind":     entry(`"x":1`) + "{}",
 		"no entries":           `{"no":1,"nextUpdate":"2026-11-01"}`,
 		"entries null":         `{"no":1,"nextUpdate":"2026-11-01","entries":null}`,
@@ -413,8 +433,8 @@ func TestPayloads(t *testing.T) {
 	}
 }
 
-// TestLeniency: entries of the real BLOB break the specification now and then; the others count all the same, and a report whose
-// date makes no sense counts as well.
+// TestLeniency: entries of the real BLOB break the specification now and then; the others count all the same, and a
+// report whose date makes no sense counts as well.
 func TestLeniency(t *testing.T) {
 	payload := `{"no":1,"unknown":{"a":[]},"entries":[{"aaguid":7},{"aaguid":"x"},{"aaguid":"00000000-0000-0000-0000-000000000000"},
 		{"aaguid":"` + yubikey + `","metadataStatement":{"description":"` + strings.Repeat("ü", 200) + `"},

@@ -175,12 +175,20 @@ func TestModels(t *testing.T) {
 		}
 	}
 	look(0, fs.ErrNotExist)
-	for n := range 3 { // files of one size
-		if err := signedIndex(t, a, s, 277+n).Save(path, false); err != nil {
+	for n := range 3 { // files of one size and time
+		if err := errors.Join(signedIndex(t, a, s, 277+n).Save(path, false), os.Chtimes(path, today, today)); err != nil {
 			t.Fatal(err)
 		}
 		look(int64(277+n), nil)
 	}
+	if err := os.Rename(path, path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	look(0, fs.ErrNotExist)
+	if err := os.Rename(path+".away", path); err != nil {
+		t.Fatal(err)
+	}
+	look(279, nil)
 	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -53,7 +53,7 @@ type Model struct {
 	AAGUID               AAGUID         `json:"aaguid"`
 	Description          string         `json:"description"`          // in English, at most 256 bytes
 	ProtocolFamily       string         `json:"protocolFamily"`       // fido2, u2f or uaf
-	AuthenticatorVersion uint64         `json:"authenticatorVersion"` // the earliest firmware that the statement is about
+	AuthenticatorVersion uint64         `json:"authenticatorVersion"` // earliest firmware that this is about
 	UPV                  []Version      `json:"upv,omitzero"`         // of the protocol family
 	StatusReports        []StatusReport `json:"statusReports,omitzero"`
 }
@@ -72,7 +72,7 @@ type StatusReport struct {
 	EffectiveDate        string `json:"effectiveDate,omitzero"`        // the first day
 	SunsetDate           string `json:"sunsetDate,omitzero"`           // the first day on which it is over
 	AuthenticatorVersion uint64 `json:"authenticatorVersion,omitzero"` // the firmware that it is about; 0 for all
-	SomeKeys             bool   `json:"someKeys,omitzero"`             // only those with a certain attestation certificate
+	SomeKeys             bool   `json:"someKeys,omitzero"`             // those with a certain certificate only
 	URL                  string `json:"url,omitzero"`
 	CertificateNumber    string `json:"certificateNumber,omitzero"`
 	FIPSRevision         uint64 `json:"fipsRevision,omitzero"` // 3 for FIPS 140-3

@@ -26,7 +26,7 @@ const (
 var (
 	errNesting = fmt.Errorf("it nests deeper than %d levels", maxNesting)
 	errLong    = errors.New("a list is too long")
-	errNoList  = errors.New("a list is missing")
+	errNoList  = errors.New("something is no list")
 )
 
 // payload is a Metadata BLOB Payload dictionary (§3.1.6): the members that we read. The others are large, and skipped.
@@ -86,8 +86,10 @@ type report struct {
 // boundedList reads a list of at most so many elements. Plain slices would take 8 million empty ones.
 func boundedList[T any](b []byte, most int) ([]T, error) {
 	d := json.NewDecoder(bytes.NewReader(b))
-	if t, err := d.Token(); err != nil || t != json.Delim('[') {
+	if t, err := d.Token(); err != nil || t != json.Delim('[') && t != nil {
 		return nil, errNoList
+	} else if t == nil { // null
+		return nil, nil
 	}
 	var list []T
 	for d.More() {
@@ -172,7 +174,8 @@ func (x *Index) add(raw json.RawMessage) error {
 		return nil
 	}
 	m := Model{AAGUID: id, Description: clean(e.Statement.Description, maxText), UPV: e.Statement.UPV,
-		ProtocolFamily: clean(e.Statement.ProtocolFamily, maxText), AuthenticatorVersion: e.Statement.AuthenticatorVersion}
+		ProtocolFamily:       clean(e.Statement.ProtocolFamily, maxText),
+		AuthenticatorVersion: e.Statement.AuthenticatorVersion}
 	for _, r := range e.StatusReports {
 		m.StatusReports = append(m.StatusReports, r.clean())
 	}

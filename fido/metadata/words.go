@@ -15,7 +15,8 @@ type Verdict struct {
 	Notes         []string `json:"notes,omitzero"`    // what else there is, such as an update
 }
 
-// warnings are the security notifications (§3.1.4), the worst first. Where gone is set, no certification counts any more.
+// warnings are the security notifications (§3.1.4), the worst first. Where gone is set, no certification counts any
+// more.
 var warnings = []struct {
 	status Status
 	words  string
@@ -33,7 +34,8 @@ var warnings = []struct {
 // that the weakness is gone from the keys that are out there.
 func (m Model) Verdict(now time.Time) Verdict {
 	today := now.UTC().Format(time.DateOnly)
-	m.StatusReports = slices.DeleteFunc(slices.Clone(m.StatusReports), func(r StatusReport) bool { return !r.holds(today) })
+	over := func(r StatusReport) bool { return !r.holds(today) }
+	m.StatusReports = slices.DeleteFunc(slices.Clone(m.StatusReports), over)
 	v := Verdict{Certification: m.certification()}
 	for _, w := range warnings {
 		for _, r := range m.StatusReports {

@@ -135,7 +135,8 @@ func Entry(aaguid, description string, reports ...Report) map[string]any {
 		"aaguid": aaguid,
 		"metadataStatement": map[string]any{
 			"legalHeader": "for tests", "aaguid": aaguid, "description": description, "authenticatorVersion": 327682,
-			"protocolFamily": "fido2", "schema": 3, "upv": []any{map[string]int{"major": 1, "minor": 0}, map[string]int{"major": 1, "minor": 1}},
+			"protocolFamily": "fido2", "schema": 3,
+			"upv":                      []any{map[string]int{"major": 1, "minor": 0}, map[string]int{"major": 1, "minor": 1}},
 			"authenticationAlgorithms": []string{"secp256r1_ecdsa_sha256_raw"}, "publicKeyAlgAndEncodings": []string{"cose"},
 			"attestationTypes": []string{"basic_full"}, "keyProtection": []string{"hardware", "secure_element"},
 			"userVerificationDetails": []any{[]any{map[string]any{"userVerificationMethod": "presence_internal"}}},
@@ -148,7 +149,8 @@ func Entry(aaguid, description string, reports ...Report) map[string]any {
 
 // Payload is what a BLOB says.
 func Payload(number int, nextUpdate string, entries ...map[string]any) []byte {
-	b, err := json.Marshal(map[string]any{"legalHeader": "for tests", "no": number, "nextUpdate": nextUpdate, "entries": entries})
+	b, err := json.Marshal(map[string]any{"legalHeader": "for tests", "no": number, "nextUpdate": nextUpdate,
+		"entries": entries})
 	if err != nil {
 		panic(err) // of maps that hold other than JSON
 	}
