@@ -57,6 +57,10 @@ func (t *turns) wait(ctx context.Context, id fido.DeviceID, ahead func(n int) er
 	done = func() { t.leave(id, mine) }
 
 	for told := 0; ; {
+		if ctx.Err() != nil { // though it may be our turn by now
+			done()
+			return nil, context.Cause(ctx)
+		}
 		n := t.position(id, mine)
 		if n == 0 {
 			return done, nil
@@ -71,8 +75,6 @@ func (t *turns) wait(ctx context.Context, id fido.DeviceID, ahead func(n int) er
 		select {
 		case <-mine.moved:
 		case <-ctx.Done():
-			done()
-			return nil, context.Cause(ctx)
 		}
 	}
 }
