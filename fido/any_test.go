@@ -67,15 +67,15 @@ func (k *raceKey) Select(ctx context.Context) error {
 	return k.wait(ctx)
 }
 
-func (k *raceKey) MakeCredential(ctx context.Context, r *MakeCredentialRequest) (*ctap.MakeCredentialResponse, error) {
+func (k *raceKey) MakeCredential(ctx context.Context, r *MakeCredentialRequest) (*MakeCredentialResponse, error) {
 	k.note("make pin=%s exclude=%s", []byte(r.PIN), join(r.ExcludeList))
 	if err := k.wait(ctx); err != nil {
 		return nil, err
 	}
-	return &ctap.MakeCredentialResponse{}, k.err
+	return &MakeCredentialResponse{}, k.err
 }
 
-func (k *raceKey) GetAssertion(ctx context.Context, r *GetAssertionRequest) ([]ctap.GetAssertionResponse, error) {
+func (k *raceKey) GetAssertion(ctx context.Context, r *GetAssertionRequest) ([]GetAssertionResponse, error) {
 	k.note("assert silent=%v pin=%s allow=%s", r.Silent, []byte(r.PIN), join(r.AllowList))
 	i := slices.IndexFunc(r.AllowList, func(id []byte) bool { return slices.Contains(k.has, string(id)) })
 	if i < 0 && len(r.AllowList) > 0 {
@@ -86,11 +86,11 @@ func (k *raceKey) GetAssertion(ctx context.Context, r *GetAssertionRequest) ([]c
 			return nil, err
 		}
 	}
-	found := ctap.GetAssertionResponse{}
+	found := GetAssertionResponse{}
 	if i >= 0 {
 		found.Credential.ID = r.AllowList[i]
 	}
-	return []ctap.GetAssertionResponse{found}, k.err
+	return []GetAssertionResponse{found}, k.err
 }
 
 func join(ids [][]byte) (s string) {

@@ -89,9 +89,9 @@ type Authenticator interface {
 	UVRetries(ctx context.Context) (uint, error)
 	// Select waits for a touch, which changes nothing: by it a person chooses one of several keys (CTAP 2.2 §6.9).
 	Select(ctx context.Context) error
-	MakeCredential(ctx context.Context, r *MakeCredentialRequest) (*ctap.MakeCredentialResponse, error)
+	MakeCredential(ctx context.Context, r *MakeCredentialRequest) (*MakeCredentialResponse, error)
 	// GetAssertion returns an assertion for every credential that matches, at least one.
-	GetAssertion(ctx context.Context, r *GetAssertionRequest) ([]ctap.GetAssertionResponse, error)
+	GetAssertion(ctx context.Context, r *GetAssertionRequest) ([]GetAssertionResponse, error)
 	// Wink lets the key show itself; ctap.ErrInvalidCommand when it can't (CTAP 2.2 §11.2.9.2.1).
 	Wink(ctx context.Context) error
 	// SetPIN gives a key its first PIN (CTAP 2.2 §6.5.5.5), ChangePIN another one (§6.5.5.6).
@@ -119,6 +119,20 @@ type MakeCredentialRequest struct {
 	RK             bool     // make a discoverable credential
 	UV             bool     // use the key's built-in user verification
 	PIN            PIN      // nil for none
+
+	Extensions ctap.MakeCredentialExtensionInputs // but HMACSecretMC, which Salts makes
+	// Salts are one or two of 32 bytes to evaluate hmac-secret with, by hmac-secret-mc; nil for none. They want a PIN or UV.
+	Salts Secret
+	// EnterpriseAttestation is ctap.VendorFacilitated or PlatformManaged, 0 for none.
+	EnterpriseAttestation uint
+}
+
+// MakeCredentialResponse is a new credential, and what extensions gave beside it. LargeBlobKey is left out: it stays with
+// who talks to the key.
+type MakeCredentialResponse struct {
+	ctap.MakeCredentialResponse
+	HMACSecret Secret // 32 bytes for each salt; nil where the key gave none
+	LargeBlob  bool   // the credential may have a large blob
 }
 
 // ConfigRequest says what authenticatorConfig is asked for (CTAP 2.2 §6.11): one change. SetMinPINLength takes one of
@@ -139,4 +153,23 @@ type GetAssertionRequest struct {
 	Silent         bool     // ask for no touch: the assertion only shows that the key has the credential
 	UV             bool     // use the key's built-in user verification
 	PIN            PIN      // nil for none
+
+	CredBlob bool   // ask for the credential's credBlob
+	Salts    Secret // one or two of 32 bytes to evaluate hmac-secret with; nil for none
+	// ReadLargeBlob asks for the large blob of each credential. WriteLargeBlob becomes that of the one credential which
+	// AllowList names; nil for none, at most MaxLargeBlob bytes. One excludes the other.
+	ReadLargeBlob  bool
+	WriteLargeBlob []byte
+}
+
+// MaxLargeBlob is the longest large blob that we read or write, in bytes. Keys have room for a few KB.
+const MaxLargeBlob = 64 << 10
+
+// GetAssertionResponse is an assertion, and what extensions gave beside it. LargeBlobKey is left out, as of a new
+// credential.
+type GetAssertionResponse struct {
+	ctap.GetAssertionResponse
+	HMACSecret       Secret // 32 bytes for each salt; nil where the credential has no hmac-secret
+	LargeBlob        []byte // nil where there is none, or none that can be read
+	LargeBlobWritten bool
 }

@@ -72,23 +72,24 @@ func (k *scriptedKey) Configure(_ context.Context, r *ConfigRequest) error {
 	return err
 }
 
-func (k *scriptedKey) MakeCredential(_ context.Context, r *MakeCredentialRequest) (*ctap.MakeCredentialResponse, error) {
+func (k *scriptedKey) MakeCredential(_ context.Context, r *MakeCredentialRequest) (*MakeCredentialResponse, error) {
 	err := k.next(r.UV, r.PIN)
 	k.asked[len(k.asked)-1] += fmt.Sprintf(" rk=%v %v", r.RK, r.Algorithm)
 	if err != nil {
 		return nil, err
 	}
-	return &ctap.MakeCredentialResponse{Format: ctap.FormatNone}, nil
+	return &MakeCredentialResponse{MakeCredentialResponse: ctap.MakeCredentialResponse{Format: ctap.FormatNone}}, nil
 }
 
-func (k *scriptedKey) GetAssertion(_ context.Context, r *GetAssertionRequest) ([]ctap.GetAssertionResponse, error) {
+func (k *scriptedKey) GetAssertion(_ context.Context, r *GetAssertionRequest) ([]GetAssertionResponse, error) {
 	k.allowed = len(r.AllowList)
 	if err := k.next(r.UV, r.PIN); err != nil {
 		return nil, err
 	}
-	var found []ctap.GetAssertionResponse
+	var found []GetAssertionResponse
 	for _, name := range k.accounts {
-		found = append(found, ctap.GetAssertionResponse{User: &ctap.PublicKeyCredentialUserEntity{ID: []byte(name), Name: name}})
+		found = append(found, GetAssertionResponse{GetAssertionResponse: ctap.GetAssertionResponse{
+			User: &ctap.PublicKeyCredentialUserEntity{ID: []byte(name), Name: name}}})
 	}
 	return found, nil
 }
@@ -367,7 +368,7 @@ func TestBatches(t *testing.T) {
 		{"none", ctap.GetInfoResponse{MaxCredentialCountInList: 2}, nil, nil},
 	} {
 		var got []int
-		for _, batch := range batches(&test.info, test.ids) {
+		for _, batch := range batches(&test.info, test.ids, 0) {
 			got = append(got, len(batch))
 		}
 		if !slices.Equal(got, test.want) {

@@ -8,18 +8,15 @@ import (
 )
 
 // batches cuts a list of credential IDs into such as the key takes in one request, and drops the IDs that it can't have
-// made, because they are too long for it. texts are the other parameters that may be long. An ID by itself is left to
-// the key, however long it is.
-func batches(info *ctap.GetInfoResponse, ids [][]byte, texts ...string) [][][]byte {
+// made, because they are too long for it. more is the size of other parameters that may be long, in bytes. An ID by itself
+// is left to the key, however long it is.
+func batches(info *ctap.GetInfoResponse, ids [][]byte, more int) [][][]byte {
 	const (
 		defaultMsgSize = 1024 // bytes, of a key that does not say (CTAP 2.2 §6.4, maxMsgSize)
 		others         = 320  // bytes for hashes, tokens, options, keys of maps and the user ID
 		perDescriptor  = 22   // bytes of CBOR around an ID
 	)
-	base := uint(others)
-	for _, t := range texts {
-		base += uint(len(t))
-	}
+	base := others + uint(more)
 	limit, count := cmp.Or(info.MaxMsgSize, defaultMsgSize), info.MaxCredentialCountInList
 	var all [][][]byte
 	size := base
@@ -38,11 +35,11 @@ func batches(info *ctap.GetInfoResponse, ids [][]byte, texts ...string) [][][]by
 }
 
 // probe asks the key, without a touch, which of the credentials it has: one of them, or nil. With a PIN it finds those that
-// are told to a verified person alone.
-func (c *ceremony) probe(ctx context.Context, rpID string, lists [][][]byte, pin PIN) ([]byte, error) {
+// are told to a verified person alone; so it does with uv, which asks for a fingerprint.
+func (c *ceremony) probe(ctx context.Context, rpID string, lists [][][]byte, uv bool, pin PIN) ([]byte, error) {
 	for _, list := range lists {
 		found, err := c.key.GetAssertion(ctx, &GetAssertionRequest{
-			RPID: rpID, ClientDataHash: make([]byte, 32), AllowList: list, Silent: true, PIN: pin})
+			RPID: rpID, ClientDataHash: make([]byte, 32), AllowList: list, Silent: true, UV: uv, PIN: pin})
 		switch {
 		case isStatus(err, ctap.ErrNoCredentials, ctap.ErrInvalidCredential):
 			continue

@@ -19,11 +19,12 @@ type RegisterOptions struct {
 	ExcludeList      [][]byte         // credential IDs; a key that holds one refuses with ctap.ErrCredentialExcluded
 	ResidentKey      Requirement
 	UserVerification Requirement
+	Extensions       RegisterExtensions
 }
 
 // Registration is a new credential.
 type Registration struct {
-	*ctap.MakeCredentialResponse
+	*MakeCredentialResponse
 	Device       DeviceInfo // the key that it is on
 	Discoverable bool
 	Transports   []string
@@ -46,8 +47,12 @@ func (c *ceremony) prepareRegister(o *RegisterOptions) (a *attempt[*Registration
 	if req.RK, err = chooseResidentKey(c.info, o.ResidentKey); err != nil {
 		return nil, err
 	}
-	lists := batches(c.info, o.ExcludeList, o.RP.ID, o.RP.Name, o.User.Name, o.User.DisplayName)
-	m, err := chooseMethod(c.info, o.UserVerification, registerNeedsUV(c.info, req.RK))
+	if err := o.Extensions.apply(c.info, &req); err != nil {
+		return nil, err
+	}
+	lists := batches(c.info, o.ExcludeList, len(o.RP.ID)+len(o.RP.Name)+len(o.User.Name)+len(o.User.DisplayName)+
+		len(req.Extensions.CredBlob)+extensionsSize)
+	m, err := chooseMethod(c.info, o.UserVerification, registerNeedsUV(c.info, req.RK) || req.Salts != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +80,7 @@ func (c *ceremony) excluded(ctx context.Context, rpID string, lists [][][]byte, 
 	case 1:
 		return lists[0], nil
 	}
-	id, err := c.probe(ctx, rpID, lists, pin)
+	id, err := c.probe(ctx, rpID, lists, false, pin)
 	if err != nil || id == nil {
 		return nil, err
 	}

@@ -12,11 +12,12 @@ type SignInOptions struct {
 	RPID             string
 	AllowList        [][]byte // credential IDs; none for any discoverable credential
 	UserVerification Requirement
+	Extensions       SignInExtensions
 }
 
 // Assertion is a signature, and the key that it is of.
 type Assertion struct {
-	*ctap.GetAssertionResponse
+	*GetAssertionResponse
 	Device DeviceInfo
 }
 
@@ -31,6 +32,11 @@ func SignIn(ctx context.Context, keys []Candidate, p Prompter, o *SignInOptions)
 		return nil, err
 	}
 	chosen, err := c.choose(ctx, found)
+	for i := range found {
+		if &found[i] != chosen {
+			found[i].HMACSecret.Wipe()
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -38,14 +44,15 @@ func SignIn(ctx context.Context, keys []Candidate, p Prompter, o *SignInOptions)
 }
 
 // assertions are one for each credential that matched.
-type assertions []ctap.GetAssertionResponse
+type assertions []GetAssertionResponse
 
 func (c *ceremony) prepareSignIn(ctx context.Context, o *SignInOptions) (*attempt[assertions], error) {
-	m, err := chooseMethod(c.info, o.UserVerification, false)
+	req := GetAssertionRequest{RPID: o.RPID, ClientDataHash: o.ClientDataHash}
+	m, err := chooseMethod(c.info, o.UserVerification, o.Extensions.apply(c.info, &req))
 	if err != nil {
 		return nil, err
 	}
-	lists := batches(c.info, o.AllowList, o.RPID)
+	lists := batches(c.info, o.AllowList, len(o.RPID)+extensionsSize)
 	if len(lists) == 0 && len(o.AllowList) > 0 { // an empty list would mean any credential
 		return nil, ctap.ErrNoCredentials
 	}
@@ -57,7 +64,9 @@ func (c *ceremony) prepareSignIn(ctx context.Context, o *SignInOptions) (*attemp
 		lists = [][][]byte{{known}}
 	}
 	perform := func(ctx context.Context, uv bool, pin PIN) (assertions, error) {
-		return c.assert(ctx, &GetAssertionRequest{RPID: o.RPID, ClientDataHash: o.ClientDataHash, UV: uv, PIN: pin}, lists)
+		r := req
+		r.UV, r.PIN = uv, pin
+		return c.assert(ctx, &r, lists, &o.Extensions)
 	}
 	return &attempt[assertions]{ceremony: c, method: m, holds: known != nil, perform: perform}, nil
 }
@@ -69,7 +78,7 @@ func (c *ceremony) holds(ctx context.Context, rpID string, lists [][][]byte) ([]
 	if len(lists) == 0 || len(lists) == 1 && !c.several {
 		return nil, nil
 	}
-	id, err := c.probe(ctx, rpID, lists, nil)
+	id, err := c.probe(ctx, rpID, lists, false, nil)
 	switch {
 	case isStatus(err, ctap.ErrInvalidOption, ctap.ErrUnsupportedOption, ctap.ErrPUATRequired, ctap.ErrUPRequired):
 		return nil, nil // it makes no assertion without a touch
@@ -81,13 +90,15 @@ func (c *ceremony) holds(ctx context.Context, rpID string, lists [][][]byte) ([]
 	return id, nil
 }
 
-// assert asks for an assertion. In lists that are too long for one request it finds the credential first.
-func (c *ceremony) assert(ctx context.Context, r *GetAssertionRequest, lists [][][]byte) (assertions, error) {
+// assert asks for an assertion. In lists that are too long for one request, or whose credentials have salts of their own,
+// it finds the credential first.
+func (c *ceremony) assert(ctx context.Context, r *GetAssertionRequest, lists [][][]byte, x *SignInExtensions) (assertions, error) {
 	if len(lists) > 0 {
 		r.AllowList = lists[0]
 	}
-	if len(lists) > 1 {
-		id, err := c.probe(ctx, r.RPID, lists, r.PIN)
+	evaluates := x.evaluates(c.info)
+	if len(lists) > 1 || evaluates && x.saltsDiffer(r.AllowList) {
+		id, err := c.find(ctx, r, lists)
 		switch {
 		case err != nil:
 			return nil, err
@@ -96,11 +107,26 @@ func (c *ceremony) assert(ctx context.Context, r *GetAssertionRequest, lists [][
 		}
 		r.AllowList = [][]byte{id}
 	}
+	if evaluates {
+		r.Salts = x.Salts
+		if len(r.AllowList) > 0 {
+			r.Salts = x.saltsOf(r.AllowList[0])
+		}
+	}
 	return c.key.GetAssertion(ctx, r)
 }
 
+// find is probe with the person verified as r says. A fingerprint is asked for only when the key doesn't tell without.
+func (c *ceremony) find(ctx context.Context, r *GetAssertionRequest, lists [][][]byte) ([]byte, error) {
+	id, err := c.probe(ctx, r.RPID, lists, false, r.PIN)
+	if r.UV && (err == nil && id == nil || isStatus(err, ctap.ErrPUATRequired, ctap.ErrUPRequired)) {
+		return c.probe(ctx, r.RPID, lists, true, nil)
+	}
+	return id, err
+}
+
 // choose lets the person pick one of several accounts.
-func (c *ceremony) choose(ctx context.Context, found []ctap.GetAssertionResponse) (*ctap.GetAssertionResponse, error) {
+func (c *ceremony) choose(ctx context.Context, found []GetAssertionResponse) (*GetAssertionResponse, error) {
 	switch len(found) {
 	case 0:
 		return nil, ErrBadAnswer

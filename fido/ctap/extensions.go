@@ -63,3 +63,34 @@ type GetAssertionExtensionOutputs struct {
 	HMACSecret        Bytes `cbor:"hmac-secret,omitzero"` // encrypted
 	ThirdPartyPayment *bool `cbor:"thirdPartyPayment,omitzero"`
 }
+
+// EncodeExtensions gives extension inputs as a request holds them, nil when there is none.
+func EncodeExtensions[T MakeCredentialExtensionInputs | GetAssertionExtensionInputs](in T) map[string]RawMessage {
+	members := must(parse[map[string]RawMessage](mustMarshal(in)))
+	if len(*members) == 0 {
+		return nil
+	}
+	return *members
+}
+
+// DecodeExtensions reads the extension inputs that we know of a request. The error is ErrCBORUnexpectedType for one that
+// has another type.
+func DecodeExtensions[T MakeCredentialExtensionInputs | GetAssertionExtensionInputs](members map[string]RawMessage) (*T, error) {
+	if len(members) == 0 {
+		return new(T), nil
+	}
+	b, err := Marshal(members)
+	if err != nil {
+		return nil, ErrInvalidCBOR
+	}
+	return parse[T](b)
+}
+
+// ExtensionOutputs reads the extension outputs that we know in authenticator data. The error is ErrCBORUnexpectedType for
+// one that has another type. Others, also such as nobody asked for, are left to the relying party (WebAuthn §7.1).
+func ExtensionOutputs[T MakeCredentialExtensionOutputs | GetAssertionExtensionOutputs](d *AuthenticatorData) (*T, error) {
+	if d.Extensions == nil {
+		return new(T), nil
+	}
+	return parse[T](d.Extensions)
+}

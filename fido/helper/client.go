@@ -154,20 +154,23 @@ func (k key) Select(ctx context.Context) error {
 	return err
 }
 
-func (k key) MakeCredential(ctx context.Context, r *fido.MakeCredentialRequest) (*ctap.MakeCredentialResponse, error) {
+func (k key) MakeCredential(ctx context.Context, r *fido.MakeCredentialRequest) (*fido.MakeCredentialResponse, error) {
 	body, err := encodeMakeCredential(r)
 	if err != nil {
 		return nil, err
 	}
-	return call(ctx, k.client, request{Op: opMakeCredential, Body: body, PIN: r.PIN}, parseCredential)
+	defer clear(body)
+	parse := func(body []byte) (*fido.MakeCredentialResponse, error) { return parseCredential(body, r.Salts) }
+	return call(ctx, k.client, request{Op: opMakeCredential, Body: body, PIN: r.PIN}, parse)
 }
 
-func (k key) GetAssertion(ctx context.Context, r *fido.GetAssertionRequest) ([]ctap.GetAssertionResponse, error) {
+func (k key) GetAssertion(ctx context.Context, r *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
 	body, err := encodeGetAssertion(r)
 	if err != nil {
 		return nil, err
 	}
-	parse := func(body []byte) ([]ctap.GetAssertionResponse, error) { return parseAssertions(body, r.AllowList) }
+	defer clear(body)
+	parse := func(body []byte) ([]fido.GetAssertionResponse, error) { return parseAssertions(body, r) }
 	return call(ctx, k.client, request{Op: opGetAssertion, Body: body, PIN: r.PIN}, parse)
 }
 

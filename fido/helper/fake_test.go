@@ -112,7 +112,7 @@ func (k *fakeKey) keep(pins ...fido.PIN) {
 
 func (k *fakeKey) MakeCredential(
 	ctx context.Context, r *fido.MakeCredentialRequest,
-) (*ctap.MakeCredentialResponse, error) {
+) (*fido.MakeCredentialResponse, error) {
 	if r.PIN != nil {
 		k.mu.Lock()
 		k.pins = append(k.pins, r.PIN)
@@ -139,30 +139,40 @@ func (k *fakeKey) MakeCredential(
 		huge.AttStmt = mustCBOR(map[string][]byte{"x": make([]byte, maxReply)})
 		return huge, nil
 	case "bad.example":
-		return &ctap.MakeCredentialResponse{Format: "none", AuthData: make([]byte, 37), AttStmt: []byte{0xa0}}, nil
+		bad := fakeCredential()
+		bad.AuthData = make([]byte, 37)
+		return bad, nil
 	}
 	return fakeCredential(), nil
 }
 
-func fakeCredential() *ctap.MakeCredentialResponse {
+func fakeCredential() *fido.MakeCredentialResponse {
 	data := ctap.AuthenticatorData{Flags: ctap.FlagUP, Attested: &ctap.AttestedCredentialData{
 		CredentialID: []byte("credential"), PublicKey: []byte{0xa1, 1, 2},
 	}}
-	return &ctap.MakeCredentialResponse{Format: ctap.FormatNone, AuthData: data.Encode(), AttStmt: []byte{0xa0}}
+	return &fido.MakeCredentialResponse{MakeCredentialResponse: ctap.MakeCredentialResponse{
+		Format: ctap.FormatNone, AuthData: data.Encode(), AttStmt: []byte{0xa0}}}
 }
 
 func (k *fakeKey) GetAssertion(
 	ctx context.Context, r *fido.GetAssertionRequest,
-) ([]ctap.GetAssertionResponse, error) {
+) ([]fido.GetAssertionResponse, error) {
 	data := ctap.AuthenticatorData{Flags: ctap.FlagUP, SignCount: 7}
-	list := make([]ctap.GetAssertionResponse, 2)
+	list := make([]fido.GetAssertionResponse, 2)
 	for i := range list {
-		list[i] = ctap.GetAssertionResponse{
+		list[i].GetAssertionResponse = ctap.GetAssertionResponse{
 			Credential: ctap.PublicKeyCredentialDescriptor{Type: ctap.TypePublicKey, ID: []byte{byte(i + 1)}},
 			AuthData:   data.Encode(),
 			Signature:  []byte("signature"),
 			User:       &ctap.PublicKeyCredentialUserEntity{ID: []byte{byte(i)}, Name: "ada\u202e"},
 		}
+		if r.Salts != nil {
+			list[i].HMACSecret = bytes.Repeat([]byte{byte(i)}, len(r.Salts))
+		}
+		if r.ReadLargeBlob {
+			list[i].LargeBlob = []byte("large")
+		}
+		list[i].LargeBlobWritten = r.WriteLargeBlob != nil
 	}
 	return list, nil
 }

@@ -12,7 +12,13 @@ import (
 )
 
 func FuzzRequest(f *testing.F) {
-	register := mustBody(encodeMakeCredential(makeRequest("a.example", nil)))
+	yes := true
+	plain := makeRequest("a.example", nil)
+	extended := makeRequest("a.example", nil)
+	extended.Extensions = ctap.MakeCredentialExtensionInputs{CredProtect: ctap.UserVerificationRequired,
+		CredBlob: []byte("blob"), HMACSecret: &yes, MinPINLength: &yes, LargeBlobKey: &yes}
+	extended.Salts, extended.EnterpriseAttestation = make(fido.Secret, 32), ctap.VendorFacilitated
+	register := mustBody(encodeMakeCredential(plain))
 	for _, r := range []request{
 		{ID: 1, Op: opDevices},
 		{ID: 2, Op: opOpen, Body: []byte("/dev/hidraw0")},
@@ -23,6 +29,14 @@ func FuzzRequest(f *testing.F) {
 		{ID: 5, Op: opChangePIN, PIN: fido.PIN("1234"), New: fido.PIN("567890")},
 		{ID: 6, Op: opConfigure, PIN: fido.PIN("1234"), Body: mustBody(encodeConfig(&fido.ConfigRequest{
 			Subcommand: ctap.SubcommandSetMinPINLength, RPIDs: []string{"a.example"}}))},
+		{ID: 5, Op: opMakeCredential, Body: mustBody(encodeMakeCredential(extended))},
+		{ID: 6, Op: opGetAssertion, Body: mustBody(encodeGetAssertion(&fido.GetAssertionRequest{
+			RPID: "a.example", ClientDataHash: make([]byte, 32), AllowList: [][]byte{{1}}, CredBlob: true,
+			Salts: make(fido.Secret, 64), WriteLargeBlob: []byte{},
+		}))},
+		{ID: 7, Op: opGetAssertion, Body: mustBody(encodeGetAssertion(&fido.GetAssertionRequest{
+			RPID: "a.example", ClientDataHash: make([]byte, 32), ReadLargeBlob: true,
+		}))},
 	} {
 		f.Add(mustBody(r.frame())[frameHead:])
 	}
@@ -83,14 +97,18 @@ func sameGet(t *testing.T, body []byte, pin fido.PIN) {
 
 func FuzzReply(f *testing.F) {
 	devices, _ := (&fakeDriver{}).Devices()
-	assertions, _ := (&fakeKey{}).GetAssertion(f.Context(), nil)
+	asked := &fido.GetAssertionRequest{Salts: make(fido.Secret, 32), ReadLargeBlob: true}
+	assertions, _ := (&fakeKey{}).GetAssertion(f.Context(), asked)
+	evaluated := fakeCredential()
+	evaluated.HMACSecret, evaluated.LargeBlob = make(fido.Secret, 32), true
 	for _, r := range []reply{
 		*failure(1, ctap.ErrPINInvalid), *failure(1, fido.ErrDeviceGone), {ID: 2},
 		{ID: 3, Body: mustBody(encodeDevices(devices))},
 		{ID: 4, Body: mustCBOR(fakeInfo())},
 		{ID: 5, Body: mustCBOR(fido.PINRetries{Left: 8, PowerCycle: true})},
 		{ID: 9, Body: mustCBOR(uint(8))},
-		{ID: 6, Body: mustCBOR(fakeCredential())},
+		{ID: 6, Body: mustBody(encodeCredential(fakeCredential()))},
+		{ID: 6, Body: mustBody(encodeCredential(evaluated))},
 		{ID: 7, Body: mustBody(encodeAssertions(assertions))},
 		{ID: 8, Body: mustCBOR(Sandbox{Landlock: 7, Missing: []string{"no seccomp: because"}})},
 	} {
@@ -113,9 +131,10 @@ func FuzzReply(f *testing.F) {
 		same(t, first.Body, parseSandbox, func(v Sandbox) []byte { return mustCBOR(v) })
 		same(t, first.Body, parsePINRetries, func(v fido.PINRetries) []byte { return mustCBOR(v) })
 		same(t, first.Body, parseUVRetries, func(v uint) []byte { return mustCBOR(v) })
-		same(t, first.Body, parseCredential, func(v *ctap.MakeCredentialResponse) []byte { return mustCBOR(v) })
-		all := func(b []byte) ([]ctap.GetAssertionResponse, error) { return parseAssertions(b, nil) }
-		same(t, first.Body, all, func(v []ctap.GetAssertionResponse) []byte { return mustBody(encodeAssertions(v)) })
+		credential := func(b []byte) (*fido.MakeCredentialResponse, error) { return parseCredential(b, asked.Salts) }
+		same(t, first.Body, credential, func(v *fido.MakeCredentialResponse) []byte { return mustBody(encodeCredential(v)) })
+		all := func(b []byte) ([]fido.GetAssertionResponse, error) { return parseAssertions(b, asked) }
+		same(t, first.Body, all, func(v []fido.GetAssertionResponse) []byte { return mustBody(encodeAssertions(v)) })
 	})
 }
 

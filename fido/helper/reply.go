@@ -160,9 +160,35 @@ func parseInfo(body []byte) (*ctap.GetInfoResponse, error) {
 	return r, nil
 }
 
-func parseCredential(body []byte) (*ctap.MakeCredentialResponse, error) {
-	r, err := ctap.ParseMakeCredentialResponse(body)
+// credentialBody is the body of a reply with a new credential.
+type credentialBody struct {
+	Response   ctap.Bytes `cbor:"1,keyasint"` // of authenticatorMakeCredential, without largeBlobKey
+	HMACSecret ctap.Bytes `cbor:"2,keyasint,omitzero"`
+	LargeBlob  bool       `cbor:"3,keyasint,omitzero"`
+}
+
+func encodeCredential(c *fido.MakeCredentialResponse) ([]byte, error) {
+	b, err := ctap.Marshal(&c.MakeCredentialResponse)
 	if err != nil {
+		return nil, err
+	}
+	return ctap.Marshal(credentialBody{b, ctap.Bytes(c.HMACSecret), c.LargeBlob})
+}
+
+// parseCredential decodes what encodeCredential encodes, the answer to a request with these salts.
+func parseCredential(body []byte, salts fido.Secret) (*fido.MakeCredentialResponse, error) {
+	var b credentialBody
+	if err := ctap.Unmarshal(body, &b); err != nil {
+		return nil, err
+	}
+	r, err := ctap.ParseMakeCredentialResponse(b.Response)
+	if err != nil {
+		return nil, err
+	}
+	if len(r.LargeBlobKey) > 0 {
+		return nil, ctap.ErrInvalidParameter
+	}
+	if err := checkSecrets(b.HMACSecret, salts); err != nil {
 		return nil, err
 	}
 	d, err := ctap.ParseAuthenticatorData(r.AuthData)
@@ -174,43 +200,77 @@ func parseCredential(body []byte) (*ctap.MakeCredentialResponse, error) {
 		len(r.AttStmt) == 0 || r.AttStmt[0]&0xe0 != emptyMap {
 		return nil, ctap.ErrInvalidParameter
 	}
-	return r, nil
+	return &fido.MakeCredentialResponse{
+		MakeCredentialResponse: *r, HMACSecret: fido.Secret(b.HMACSecret), LargeBlob: b.LargeBlob}, nil
 }
 
-func encodeAssertions(assertions []ctap.GetAssertionResponse) ([]byte, error) {
-	list := make([]ctap.Bytes, len(assertions))
+// checkSecrets checks what hmac-secret gave: nothing, or as much as was asked for.
+func checkSecrets(secrets ctap.Bytes, salts fido.Secret) error {
+	if secrets != nil && (len(secrets) == 0 || len(secrets) != len(salts)) {
+		return ctap.ErrInvalidLength
+	}
+	return nil
+}
+
+// assertionBody is one assertion in the body of a reply.
+type assertionBody struct {
+	Response         ctap.Bytes `cbor:"1,keyasint"` // of authenticatorGetAssertion, without largeBlobKey
+	HMACSecret       ctap.Bytes `cbor:"2,keyasint,omitzero"`
+	LargeBlob        ctap.Bytes `cbor:"3,keyasint,omitzero"`
+	LargeBlobWritten bool       `cbor:"4,keyasint,omitzero"`
+}
+
+func encodeAssertions(assertions []fido.GetAssertionResponse) ([]byte, error) {
+	list := make([]assertionBody, len(assertions))
 	for i := range assertions {
-		b, err := ctap.Marshal(&assertions[i])
+		a := &assertions[i]
+		b, err := ctap.Marshal(&a.GetAssertionResponse)
 		if err != nil {
 			return nil, err
 		}
-		list[i] = b
+		list[i] = assertionBody{b, ctap.Bytes(a.HMACSecret), a.LargeBlob, a.LargeBlobWritten}
 	}
 	return ctap.Marshal(list)
 }
 
-// parseAssertions decodes what encodeAssertions encodes. When allowed is not empty, nothing else may have signed.
-func parseAssertions(body []byte, allowed [][]byte) ([]ctap.GetAssertionResponse, error) {
-	var list []ctap.Bytes
+// parseAssertions decodes what encodeAssertions encodes, the answer to asked. When there is a list of credentials that are
+// allowed, nothing else may have signed.
+func parseAssertions(body []byte, asked *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
+	var list []assertionBody
 	if err := ctap.Unmarshal(body, &list); err != nil {
 		return nil, err
 	}
 	if len(list) == 0 || len(list) > maxAssertions {
 		return nil, ctap.ErrLimitExceeded
 	}
-	assertions := make([]ctap.GetAssertionResponse, len(list))
+	assertions := make([]fido.GetAssertionResponse, len(list))
 	for i, b := range list {
-		a, err := parseAssertion(b)
+		a, err := parseAssertion(b.Response)
 		if err != nil {
 			return nil, err
 		}
 		signed := func(id []byte) bool { return bytes.Equal(id, a.Credential.ID) }
-		if len(allowed) > 0 && !slices.ContainsFunc(allowed, signed) {
+		if len(asked.AllowList) > 0 && !slices.ContainsFunc(asked.AllowList, signed) {
 			return nil, ctap.ErrInvalidCredential
 		}
-		assertions[i] = *a
+		if err := checkBesides(&b, asked); err != nil {
+			return nil, err
+		}
+		assertions[i] = fido.GetAssertionResponse{GetAssertionResponse: *a, HMACSecret: fido.Secret(b.HMACSecret),
+			LargeBlob: b.LargeBlob, LargeBlobWritten: b.LargeBlobWritten}
 	}
 	return assertions, nil
+}
+
+// checkBesides checks what extensions gave beside an assertion: nothing that was not asked for.
+func checkBesides(b *assertionBody, asked *fido.GetAssertionRequest) error {
+	switch {
+	case b.LargeBlob != nil && !asked.ReadLargeBlob, b.LargeBlobWritten && asked.WriteLargeBlob == nil:
+		return ctap.ErrInvalidParameter
+	case len(b.LargeBlob) > fido.MaxLargeBlob:
+		return ctap.ErrLimitExceeded
+	}
+	return checkSecrets(b.HMACSecret, asked.Salts)
 }
 
 func parseAssertion(b []byte) (*ctap.GetAssertionResponse, error) {
@@ -222,7 +282,7 @@ func parseAssertion(b []byte) (*ctap.GetAssertionResponse, error) {
 		return nil, err
 	}
 	if n := len(a.Credential.ID); n == 0 || n > ctap.MaxCredentialIDLength || a.Credential.Type != ctap.TypePublicKey ||
-		len(a.Credential.Transports) > maxList || !allTokens(a.Credential.Transports) {
+		len(a.Credential.Transports) > maxList || !allTokens(a.Credential.Transports) || len(a.LargeBlobKey) > 0 {
 		return nil, ctap.ErrInvalidCredential
 	}
 	if n := len(a.Signature); n == 0 || n > maxSignature {

@@ -98,6 +98,7 @@ const (
 	maxRPID       = 253
 	maxText       = 1024 // names; keys cut them to 64 bytes
 	hashLength    = 32
+	saltLength    = 32
 )
 
 func checkHash(hash []byte) error {
@@ -140,10 +141,35 @@ func checkMakeCredential(r *fido.MakeCredentialRequest) error {
 			return err
 		}
 	}
+	x := &r.Extensions
+	if x.HMACSecretMC != nil || x.CredProtect > ctap.UserVerificationRequired ||
+		r.EnterpriseAttestation > ctap.PlatformManaged {
+		return ctap.ErrInvalidParameter
+	}
+	if err := checkSalts(r.Salts); err != nil {
+		return err
+	}
 	return checkRequest(r.RP.ID, r.ClientDataHash, r.ExcludeList, r.PIN)
 }
 
+// checkSalts checks the salts of hmac-secret: none, one or two.
+func checkSalts(salts fido.Secret) error {
+	if n := len(salts); salts != nil && n != saltLength && n != 2*saltLength {
+		return ctap.ErrInvalidLength
+	}
+	return nil
+}
+
 func checkGetAssertion(r *fido.GetAssertionRequest) error {
+	switch {
+	case r.WriteLargeBlob != nil && (r.ReadLargeBlob || len(r.AllowList) != 1):
+		return ctap.ErrInvalidParameter
+	case len(r.WriteLargeBlob) > fido.MaxLargeBlob:
+		return ctap.ErrInvalidLength
+	}
+	if err := checkSalts(r.Salts); err != nil {
+		return err
+	}
 	return checkRequest(r.RPID, r.ClientDataHash, r.AllowList, r.PIN)
 }
 
@@ -162,23 +188,42 @@ func checkRequest(rpID string, hash []byte, list [][]byte, pin fido.PIN) error {
 	return checkPIN(pin)
 }
 
-// encodeMakeCredential gives the body of a request: authenticatorMakeCredential without the PIN's part.
+// makeCredentialBody is the body of a request to make a credential.
+type makeCredentialBody struct {
+	Request ctap.Bytes `cbor:"1,keyasint"` // authenticatorMakeCredential without the PIN's part
+	Salts   ctap.Bytes `cbor:"2,keyasint,omitzero"`
+}
+
+// encodeMakeCredential gives a makeCredentialBody.
 func encodeMakeCredential(r *fido.MakeCredentialRequest) ([]byte, error) {
 	if err := checkMakeCredential(r); err != nil {
 		return nil, err
 	}
-	return ctap.Marshal(&ctap.MakeCredentialRequest{
+	m := &ctap.MakeCredentialRequest{
 		ClientDataHash:   r.ClientDataHash,
 		RP:               &r.RP,
 		User:             &r.User,
 		PubKeyCredParams: []ctap.PublicKeyCredentialParameters{{Type: ctap.TypePublicKey, Alg: r.Algorithm}},
 		ExcludeList:      descriptors(r.ExcludeList),
+		Extensions:       ctap.EncodeExtensions(r.Extensions),
 		Options:          ctap.Options{RK: ifTrue(r.RK), UV: ifTrue(r.UV)},
-	})
+	}
+	if r.EnterpriseAttestation != 0 {
+		m.EnterpriseAttestation = &r.EnterpriseAttestation
+	}
+	return ctap.Marshal(makeCredentialBody{m.Encode()[1:], ctap.Bytes(r.Salts)})
 }
 
 func parseMakeCredential(body []byte, pin fido.PIN) (*fido.MakeCredentialRequest, error) {
-	c, err := ctap.ParseMakeCredentialRequest(body)
+	var b makeCredentialBody
+	if err := ctap.Unmarshal(body, &b); err != nil {
+		return nil, err
+	}
+	c, err := ctap.ParseMakeCredentialRequest(b.Request)
+	if err != nil {
+		return nil, err
+	}
+	extensions, err := ctap.DecodeExtensions[ctap.MakeCredentialExtensionInputs](c.Extensions)
 	if err != nil {
 		return nil, err
 	}
@@ -194,25 +239,48 @@ func parseMakeCredential(body []byte, pin fido.PIN) (*fido.MakeCredentialRequest
 		RK:             ctap.True(c.Options.RK),
 		UV:             ctap.True(c.Options.UV),
 		PIN:            pin,
+		Extensions:     *extensions,
+		Salts:          fido.Secret(b.Salts),
+	}
+	if c.EnterpriseAttestation != nil {
+		r.EnterpriseAttestation = *c.EnterpriseAttestation
 	}
 	return r, checkMakeCredential(r)
 }
 
-// encodeGetAssertion gives the body of a request: authenticatorGetAssertion without the PIN's part.
+// getAssertionBody is the body of a request to make an assertion.
+type getAssertionBody struct {
+	Request        ctap.Bytes `cbor:"1,keyasint"` // authenticatorGetAssertion without the PIN's part
+	Salts          ctap.Bytes `cbor:"2,keyasint,omitzero"`
+	ReadLargeBlob  bool       `cbor:"3,keyasint,omitzero"`
+	WriteLargeBlob ctap.Bytes `cbor:"4,keyasint,omitzero"`
+}
+
+// encodeGetAssertion gives a getAssertionBody.
 func encodeGetAssertion(r *fido.GetAssertionRequest) ([]byte, error) {
 	if err := checkGetAssertion(r); err != nil {
 		return nil, err
 	}
-	return ctap.Marshal(&ctap.GetAssertionRequest{
+	m := &ctap.GetAssertionRequest{
 		RPID:           &r.RPID,
 		ClientDataHash: r.ClientDataHash,
 		AllowList:      descriptors(r.AllowList),
+		Extensions:     ctap.EncodeExtensions(ctap.GetAssertionExtensionInputs{CredBlob: ifTrue(r.CredBlob)}),
 		Options:        ctap.Options{UV: ifTrue(r.UV), UP: ifSilent(r.Silent)},
-	})
+	}
+	return ctap.Marshal(getAssertionBody{m.Encode()[1:], ctap.Bytes(r.Salts), r.ReadLargeBlob, r.WriteLargeBlob})
 }
 
 func parseGetAssertion(body []byte, pin fido.PIN) (*fido.GetAssertionRequest, error) {
-	c, err := ctap.ParseGetAssertionRequest(body)
+	var b getAssertionBody
+	if err := ctap.Unmarshal(body, &b); err != nil {
+		return nil, err
+	}
+	c, err := ctap.ParseGetAssertionRequest(b.Request)
+	if err != nil {
+		return nil, err
+	}
+	extensions, err := ctap.DecodeExtensions[ctap.GetAssertionExtensionInputs](c.Extensions)
 	if err != nil {
 		return nil, err
 	}
@@ -226,6 +294,10 @@ func parseGetAssertion(body []byte, pin fido.PIN) (*fido.GetAssertionRequest, er
 		Silent:         ctap.False(c.Options.UP),
 		UV:             ctap.True(c.Options.UV),
 		PIN:            pin,
+		CredBlob:       ctap.True(extensions.CredBlob),
+		Salts:          fido.Secret(b.Salts),
+		ReadLargeBlob:  b.ReadLargeBlob,
+		WriteLargeBlob: b.WriteLargeBlob,
 	}
 	return r, checkGetAssertion(r)
 }

@@ -223,21 +223,30 @@ func (s *session) ceremony(ctx context.Context, req *request) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
+		defer r.Salts.Wipe()
 		cred, err := s.key.MakeCredential(ctx, r)
 		if err != nil {
 			return nil, err
 		}
-		return sensible(parseCredential)(ctap.Marshal(cred))
+		defer cred.HMACSecret.Wipe()
+		parse := func(body []byte) (*fido.MakeCredentialResponse, error) { return parseCredential(body, r.Salts) }
+		return sensible(parse)(encodeCredential(cred))
 	case opGetAssertion:
 		r, err := parseGetAssertion(req.Body, req.PIN)
 		if err != nil {
 			return nil, err
 		}
+		defer r.Salts.Wipe()
 		assertions, err := s.key.GetAssertion(ctx, r)
 		if err != nil {
 			return nil, err
 		}
-		parse := func(body []byte) ([]ctap.GetAssertionResponse, error) { return parseAssertions(body, r.AllowList) }
+		defer func() {
+			for _, a := range assertions {
+				a.HMACSecret.Wipe()
+			}
+		}()
+		parse := func(body []byte) ([]fido.GetAssertionResponse, error) { return parseAssertions(body, r) }
 		return sensible(parse)(encodeAssertions(assertions))
 	default:
 		return s.manage(ctx, req)

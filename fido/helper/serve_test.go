@@ -226,9 +226,9 @@ func TestServeRefusesWhatItCannotDo(t *testing.T) {
 		{request{Op: opOpen, Body: []byte("/dev/other")}, ctap.ErrNotAllowed},
 		{request{Op: 99}, ctap.ErrInvalidCommand},
 		{request{Op: opMakeCredential}, ctap.ErrInvalidCBOR},
-		{request{Op: opMakeCredential, Body: []byte{0xa0}}, ctap.ErrMissingParameter},
-		{request{Op: opGetAssertion, Body: []byte{0xa0}}, ctap.ErrMissingParameter},
-		{request{Op: opGetAssertion, Body: []byte{0xa1, 1, 0x61, 'a'}}, ctap.ErrInvalidLength}, // no hash
+		{request{Op: opMakeCredential, Body: []byte{0xa1, 1, 0x41, 0xa0}}, ctap.ErrMissingParameter},
+		{request{Op: opGetAssertion, Body: []byte{0xa1, 1, 0x41, 0xa0}}, ctap.ErrMissingParameter},
+		{request{Op: opGetAssertion, Body: []byte{0xa1, 1, 0x44, 0xa1, 1, 0x61, 'a'}}, ctap.ErrInvalidLength}, // no hash
 		{request{Op: opMakeCredential, Body: makeBody(t, "huge.example")}, ctap.ErrLimitExceeded},
 	} {
 		s.send(t, c.request)

@@ -15,7 +15,7 @@ import (
 const maxAssertions = 64
 
 // GetAssertion gives an assertion for every credential that matches (CTAP 2.2 §6.2, §6.3).
-func (d *Device) GetAssertion(ctx context.Context, r *fido.GetAssertionRequest) ([]ctap.GetAssertionResponse, error) {
+func (d *Device) GetAssertion(ctx context.Context, r *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
 	assertion := C.fido_assert_new()
 	if assertion == nil {
 		return nil, fail(C.FIDO_ERR_INTERNAL)
@@ -37,11 +37,16 @@ func (d *Device) GetAssertion(ctx context.Context, r *fido.GetAssertionRequest) 
 	if n > maxAssertions {
 		return nil, ctap.ErrLimitExceeded
 	}
-	list := make([]ctap.GetAssertionResponse, n)
+	list := make([]fido.GetAssertionResponse, n)
 	for i := range list {
-		if list[i], err = readAssertion(assertion, C.size_t(i), allowed); err != nil {
+		if list[i].GetAssertionResponse, err = readAssertion(assertion, C.size_t(i), allowed); err != nil {
 			return nil, err
 		}
+		if r.Salts != nil {
+			list[i].HMACSecret = goBytes(
+				C.fido_assert_hmac_secret_ptr(assertion, C.size_t(i)), C.fido_assert_hmac_secret_len(assertion, C.size_t(i)))
+		}
+		d.largeBlob(ctx, assertion, C.size_t(i), r, pin, &list[i])
 	}
 	return list, nil
 }
@@ -69,6 +74,20 @@ func fillAssertion(assertion *C.fido_assert_t, r *fido.GetAssertionRequest, allo
 	}
 	if r.UV {
 		codes = append(codes, C.fido_assert_set_uv(assertion, C.FIDO_OPT_TRUE))
+	}
+	mask := C.int(0)
+	if r.CredBlob {
+		mask |= C.FIDO_EXT_CRED_BLOB
+	}
+	if r.ReadLargeBlob || r.WriteLargeBlob != nil {
+		mask |= C.FIDO_EXT_LARGEBLOB_KEY
+	}
+	if r.Salts != nil {
+		mask |= C.FIDO_EXT_HMAC_SECRET
+		codes = append(codes, C.fido_assert_set_hmac_salt(assertion, uchars(r.Salts), C.size_t(len(r.Salts))))
+	}
+	if mask != 0 {
+		codes = append(codes, C.fido_assert_set_extensions(assertion, mask))
 	}
 	return firstFailure(codes)
 }

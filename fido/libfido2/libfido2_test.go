@@ -116,14 +116,14 @@ func TestRegisterAndSignIn(t *testing.T) {
 		if err != nil || data.RPIDHash != sha256.Sum256([]byte("example.com")) {
 			t.Fatal(data, err)
 		}
-		checkAttestation(t, c, data)
+		checkAttestation(t, &c.MakeCredentialResponse, data)
 		other := make([]byte, 64)
 		id := data.Attested.CredentialID
 		list, err := d.GetAssertion(t.Context(), signIn(other, id, id))
 		if err != nil || len(list) != 1 || string(list[0].Credential.ID) != string(id) {
 			t.Fatal(alg, list, err)
 		}
-		verify(t, data.Attested.PublicKey, list[0])
+		verify(t, data.Attested.PublicKey, list[0].GetAssertionResponse)
 	}
 	if _, err := d.GetAssertion(t.Context(), signIn(make([]byte, 64))); err != ctap.ErrNoCredentials {
 		t.Error(err)
@@ -232,7 +232,7 @@ func TestDiscoverable(t *testing.T) {
 		if keys[user] == nil || a.User.Name != user || a.User.DisplayName != "The "+user || len(a.Credential.ID) == 0 {
 			t.Fatalf("%+v", a.User)
 		}
-		verify(t, keys[user], a)
+		verify(t, keys[user], a.GetAssertionResponse)
 		delete(keys, user)
 	}
 }

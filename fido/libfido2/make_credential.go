@@ -16,7 +16,7 @@ import (
 // MakeCredential makes a credential (CTAP 2.2 §6.1).
 func (d *Device) MakeCredential(
 	ctx context.Context, r *fido.MakeCredentialRequest,
-) (*ctap.MakeCredentialResponse, error) {
+) (*fido.MakeCredentialResponse, error) {
 	cred := C.fido_cred_new()
 	if cred == nil {
 		return nil, fail(C.FIDO_ERR_INTERNAL)
@@ -37,10 +37,13 @@ func (d *Device) MakeCredential(
 	if err != nil {
 		return nil, err
 	}
-	return &ctap.MakeCredentialResponse{
-		Format:   C.GoString(C.fido_cred_fmt(cred)),
-		AuthData: goBytes(C.fido_cred_authdata_raw_ptr(cred), C.fido_cred_authdata_raw_len(cred)),
-		AttStmt:  attStmt,
+	return &fido.MakeCredentialResponse{
+		MakeCredentialResponse: ctap.MakeCredentialResponse{
+			Format:   C.GoString(C.fido_cred_fmt(cred)),
+			AuthData: goBytes(C.fido_cred_authdata_raw_ptr(cred), C.fido_cred_authdata_raw_len(cred)),
+			AttStmt:  attStmt,
+		},
+		LargeBlob: ctap.True(r.Extensions.LargeBlobKey) && C.fido_cred_largeblob_key_len(cred) == largeBlobKeyLength,
 	}, nil
 }
 
@@ -76,7 +79,31 @@ func fillCredential(cred *C.fido_cred_t, r *fido.MakeCredentialRequest) error {
 	if r.UV {
 		codes = append(codes, C.fido_cred_set_uv(cred, C.FIDO_OPT_TRUE))
 	}
-	return firstFailure(codes)
+	return firstFailure(append(codes, fillExtensions(cred, &r.Extensions)...))
+}
+
+// fillExtensions asks for extensions. Each of the calls adds to those that were asked for before.
+func fillExtensions(cred *C.fido_cred_t, x *ctap.MakeCredentialExtensionInputs) (codes []C.int) {
+	mask := C.int(0)
+	if ctap.True(x.HMACSecret) {
+		mask |= C.FIDO_EXT_HMAC_SECRET
+	}
+	if ctap.True(x.LargeBlobKey) {
+		mask |= C.FIDO_EXT_LARGEBLOB_KEY
+	}
+	if mask != 0 {
+		codes = append(codes, C.fido_cred_set_extensions(cred, mask))
+	}
+	if x.CredProtect != 0 {
+		codes = append(codes, C.fido_cred_set_prot(cred, C.int(x.CredProtect)))
+	}
+	if len(x.CredBlob) > 0 {
+		codes = append(codes, C.fido_cred_set_blob(cred, uchars(x.CredBlob), C.size_t(len(x.CredBlob))))
+	}
+	if ctap.True(x.MinPINLength) {
+		codes = append(codes, C.fido_cred_set_pin_minlen(cred, 1)) // any length: the request just asks
+	}
+	return codes
 }
 
 // canonical gives an attestation statement in the CTAP2 canonical encoding form, which it should have had when it came
