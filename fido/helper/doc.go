@@ -27,4 +27,4 @@
 package helper
 
 // protocolVersion changes whenever the two sides would misunderstand each other.
-const protocolVersion = 3
+const protocolVersion = 4

@@ -16,6 +16,13 @@ const maxAssertions = 64
 
 // GetAssertion gives an assertion for every credential that matches (CTAP 2.2 §6.2, §6.3).
 func (d *Device) GetAssertion(ctx context.Context, r *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
+	if d.beyondAssertion(r) {
+		key, err := d.platform(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return key.GetAssertion(ctx, r)
+	}
 	assertion := C.fido_assert_new()
 	if assertion == nil {
 		return nil, fail(C.FIDO_ERR_INTERNAL)
@@ -46,7 +53,6 @@ func (d *Device) GetAssertion(ctx context.Context, r *fido.GetAssertionRequest) 
 			list[i].HMACSecret = goBytes(
 				C.fido_assert_hmac_secret_ptr(assertion, C.size_t(i)), C.fido_assert_hmac_secret_len(assertion, C.size_t(i)))
 		}
-		d.largeBlob(ctx, assertion, C.size_t(i), r, pin, &list[i])
 	}
 	return list, nil
 }
@@ -78,9 +84,6 @@ func fillAssertion(assertion *C.fido_assert_t, r *fido.GetAssertionRequest, allo
 	mask := C.int(0)
 	if r.CredBlob {
 		mask |= C.FIDO_EXT_CRED_BLOB
-	}
-	if r.ReadLargeBlob || r.WriteLargeBlob != nil {
-		mask |= C.FIDO_EXT_LARGEBLOB_KEY
 	}
 	if r.Salts != nil {
 		mask |= C.FIDO_EXT_HMAC_SECRET

@@ -11,12 +11,20 @@ import (
 
 	"fob/fido"
 	"fob/fido/ctap"
+	"fob/fido/platform"
 )
 
 // MakeCredential makes a credential (CTAP 2.2 §6.1).
 func (d *Device) MakeCredential(
 	ctx context.Context, r *fido.MakeCredentialRequest,
 ) (*fido.MakeCredentialResponse, error) {
+	if d.beyondCredential(r) {
+		key, err := d.platform(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return key.MakeCredential(ctx, r)
+	}
 	cred := C.fido_cred_new()
 	if cred == nil {
 		return nil, fail(C.FIDO_ERR_INTERNAL)
@@ -43,7 +51,7 @@ func (d *Device) MakeCredential(
 			AuthData: goBytes(C.fido_cred_authdata_raw_ptr(cred), C.fido_cred_authdata_raw_len(cred)),
 			AttStmt:  attStmt,
 		},
-		LargeBlob: ctap.True(r.Extensions.LargeBlobKey) && C.fido_cred_largeblob_key_len(cred) == largeBlobKeyLength,
+		LargeBlob: ctap.True(r.Extensions.LargeBlobKey) && C.fido_cred_largeblob_key_len(cred) == platform.LargeBlobKeyLength,
 	}, nil
 }
 

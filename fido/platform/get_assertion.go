@@ -102,11 +102,11 @@ func (k *Key) largeBlobs(ctx context.Context, s *session, r *fido.GetAssertionRe
 	case r.ReadLargeBlob:
 		array, err := k.readArray(ctx)
 		for i := range found {
-			if err == nil && len(found[i].LargeBlobKey) == largeBlobKeyLength {
+			if err == nil && len(found[i].LargeBlobKey) == LargeBlobKeyLength {
 				list[i].LargeBlob = array.find(found[i].LargeBlobKey)
 			}
 		}
-	case r.WriteLargeBlob != nil && len(found) == 1 && len(found[0].LargeBlobKey) == largeBlobKeyLength:
+	case r.WriteLargeBlob != nil && len(found) == 1 && len(found[0].LargeBlobKey) == LargeBlobKeyLength:
 		array, err := k.readArray(ctx)
 		if err == nil {
 			err = array.replace(found[0].LargeBlobKey, r.WriteLargeBlob)

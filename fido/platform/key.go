@@ -98,6 +98,9 @@ func (k *Key) token(ctx context.Context, s *session, v verification) ([]byte, er
 	r := &ctap.ClientPINRequest{PINUVAuthProtocol: s.protocol, KeyAgreement: s.ours,
 		Subcommand: ctap.SubcommandGetPINUVAuthTokenUsingUVWithPermissions}
 	if v.pin != nil {
+		if len(v.pin) == 0 || len(v.pin) > fido.MaxPINLength {
+			return nil, ctap.ErrPINPolicyViolation
+		}
 		sum := sha256.Sum256(v.pin)
 		defer clear(sum[:])
 		encrypted, err := s.secret.Encrypt(sum[:16])

@@ -8,8 +8,8 @@ import (
 	"fob/fido/ctap"
 )
 
-// largeBlobKeyLength is the length of a largeBlobKey, in bytes (§12.3).
-const largeBlobKeyLength = 32
+// LargeBlobKeyLength is the length of a largeBlobKey, in bytes (§12.3).
+const LargeBlobKeyLength = 32
 
 // MakeCredential makes a credential (§6.1).
 func (k *Key) MakeCredential(ctx context.Context, r *fido.MakeCredentialRequest) (*fido.MakeCredentialResponse, error) {
@@ -46,7 +46,7 @@ func (k *Key) MakeCredential(ctx context.Context, r *fido.MakeCredentialRequest)
 func (s *session) readCredential(got *ctap.MakeCredentialResponse, r *fido.MakeCredentialRequest) (
 	made *fido.MakeCredentialResponse, err error) {
 
-	made = &fido.MakeCredentialResponse{LargeBlob: ctap.True(r.Extensions.LargeBlobKey) && len(got.LargeBlobKey) == largeBlobKeyLength}
+	made = &fido.MakeCredentialResponse{LargeBlob: ctap.True(r.Extensions.LargeBlobKey) && len(got.LargeBlobKey) == LargeBlobKeyLength}
 	clear(got.LargeBlobKey)
 	got.LargeBlobKey = nil
 	made.MakeCredentialResponse = *got
