@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"fob/fido"
@@ -29,6 +30,9 @@ const (
 
 // Device is an open key. It implements fido.Authenticator.
 type Device struct {
+	// stranger is set by GetInfo, which ceremonies begin with: libfido2 does not know all of the key's algorithms.
+	stranger atomic.Bool
+
 	path string
 	turn chan struct{} // a semaphore: who has put a value in may use what follows
 	dev  *C.fido_dev_t // nil once closed

@@ -2,12 +2,14 @@ package libfido2
 
 import (
 	"bytes"
-	"crypto/rand"
+	"context"
 	"encoding/base64"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"fob/fido"
@@ -16,6 +18,24 @@ import (
 )
 
 var pin = fido.PIN("1234")
+
+// tool runs a program of fido2-tools, which must succeed, in a session without a terminal, so that it reads the PIN from its
+// standard input. The session's leader is a shell, which does not take the key's pseudo-terminal for its own.
+func tool(t *testing.T, program string, args ...string) string {
+	t.Helper()
+	if _, err := exec.LookPath(program); err != nil {
+		t.Fatalf("%v: install the package fido2-tools", err)
+	}
+	c := exec.CommandContext(t.Context(), "/bin/sh", append([]string{"-c", `"$@"; exit $?`, "sh", program}, args...)...)
+	c.Stdin, c.SysProcAttr = strings.NewReader(string(pin)+"\n"), &syscall.SysProcAttr{Setsid: true}
+	var said bytes.Buffer
+	c.Stderr = &said
+	out, err := c.Output()
+	if err != nil {
+		t.Fatalf("%s %q: %v\n%s", program, args, err, &said)
+	}
+	return string(out)
+}
 
 // keyWithPIN is an emulated key with a PIN, of the default profile.
 func keyWithPIN(t *testing.T) *emulator.Authenticator {
@@ -103,10 +123,6 @@ func TestHMACSecret(t *testing.T) {
 
 // TestHMACSecretOfFIDO2Assert: fido2-assert, which is not ours, evaluates to the same secret.
 func TestHMACSecretOfFIDO2Assert(t *testing.T) {
-	program, err := exec.LookPath("fido2-assert")
-	if err != nil {
-		t.Fatalf("%v: install the package fido2-tools", err)
-	}
 	path, _ := plug(t, newKey(t, emulator.Options{}))
 	d := open(t, path)
 	id := register(t, d, extended(nil)).CredentialID
@@ -121,11 +137,8 @@ func TestHMACSecretOfFIDO2Assert(t *testing.T) {
 	if err := os.WriteFile(in, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), program, "-G", "-h", "-i", in, path).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	said := strings.Fields(string(out))
+	out := tool(t, "fido2-assert", "-G", "-h", "-i", in, path)
+	said := strings.Fields(out)
 	if theirs := said[len(said)-1]; theirs != text(ours) {
 		t.Errorf("fido2-assert evaluates to another secret:\n%s", out)
 	}
@@ -147,41 +160,102 @@ func TestCredBlob(t *testing.T) {
 	}
 }
 
-func TestLargeBlob(t *testing.T) {
-	for name, p := range map[string]fido.PIN{"no PIN": nil, "PIN": pin} {
-		t.Run(name, func(t *testing.T) {
-			key := newKey(t, emulator.Options{})
-			if p != nil {
-				key = keyWithPIN(t)
-			}
-			path, _ := plug(t, key)
-			d := open(t, path)
-			id := register(t, d, extended(p)).CredentialID
-			read, write := signIn(id), signIn(id)
-			read.ReadLargeBlob, write.PIN = true, p
-			if got := assertOne(t, d, read).LargeBlob; got != nil {
-				t.Errorf("%q before any was written", got)
-			}
-			for _, blob := range []string{"a large blob", strings.Repeat("x", 3000), ""} {
-				write.WriteLargeBlob = []byte(blob)
-				if a := assertOne(t, d, write); !a.LargeBlobWritten || a.LargeBlobKey != nil {
-					t.Fatalf("%d bytes were not written, or the key came along", len(blob))
-				}
-				if got := assertOne(t, d, read).LargeBlob; got == nil || string(got) != blob {
-					t.Errorf("read %q, want %q", got, blob)
-				}
-			}
-			write.WriteLargeBlob = make([]byte, 5000)
-			rand.Read(write.WriteLargeBlob)
-			if assertOne(t, d, write).LargeBlobWritten {
-				t.Error("more was written than the key has room for")
-			}
-			if p != nil {
-				write.PIN, write.WriteLargeBlob = nil, []byte("by a stranger")
-				if assertOne(t, d, write).LargeBlobWritten {
-					t.Error("written without the PIN")
-				}
-			}
-		})
+// TestLargeBlobOfFIDO2Token: what we write, fido2-token reads, and the other way round.
+func TestLargeBlobOfFIDO2Token(t *testing.T) {
+	path, _ := plug(t, keyWithPIN(t))
+	d := open(t, path)
+	id := register(t, d, extended(pin)).CredentialID
+	file := filepath.Join(t.TempDir(), "blob")
+	name := base64.StdEncoding.EncodeToString(id)
+	write := signIn(id)
+	write.PIN = pin
+	for _, blob := range []string{"ours, long enough for libfido2 to seal", strings.Repeat("x", 3000)} {
+		write.WriteLargeBlob = []byte(blob)
+		if a := assertOne(t, d, write); !a.LargeBlobWritten || a.LargeBlobKey != nil {
+			t.Fatalf("%d bytes were not written, or the key came along", len(blob))
+		}
+		d.Close()
+		tool(t, "fido2-token", "-G", "-b", "-n", "example.com", "-i", name, file, path)
+		if got, err := os.ReadFile(file); err != nil || string(got) != blob {
+			t.Errorf("fido2-token read %q, %v", got, err)
+		}
+		os.Remove(file)
+		d = open(t, path)
+	}
+	d.Close()
+	theirs := "theirs, long enough for libfido2 to seal"
+	if err := os.WriteFile(file, []byte(theirs), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tool(t, "fido2-token", "-S", "-b", "-n", "example.com", "-i", name, file, path)
+	read := signIn(id)
+	read.ReadLargeBlob = true
+	if got := assertOne(t, open(t, path), read).LargeBlob; string(got) != theirs {
+		t.Errorf("read %q", got)
+	}
+}
+
+// TestHMACSecretAtOnce: a new credential evaluates as libfido2 finds later.
+func TestHMACSecretAtOnce(t *testing.T) {
+	path, _ := plug(t, keyWithPIN(t))
+	d := open(t, path)
+	r := extended(pin)
+	r.Salts = bytes.Repeat([]byte{3}, 64)
+	made, err := d.MakeCredential(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := ctap.ParseAuthenticatorData(made.AuthData)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkAttestation(t, &made.MakeCredentialResponse, data)
+	s := signIn(data.Attested.CredentialID)
+	s.Salts, s.PIN = r.Salts, pin
+	if got := assertOne(t, d, s).HMACSecret; len(got) != 64 || !bytes.Equal(got, made.HMACSecret) {
+		t.Errorf("%d bytes at once, %d later, or others", len(made.HMACSecret), len(got))
+	}
+	r.PIN = fido.PIN("4321")
+	if _, err := d.MakeCredential(t.Context(), r); !errors.Is(err, ctap.ErrPINInvalid) {
+		t.Error(err)
+	}
+}
+
+// TestUnknownAlgorithm: what libfido2 does not know, the key may.
+func TestUnknownAlgorithm(t *testing.T) {
+	path, _ := plug(t, newKey(t, emulator.Options{Algorithms: []ctap.Algorithm{ctap.MLDSA44}}))
+	d := open(t, path)
+	r := registration("ada")
+	r.Algorithm = ctap.MLDSA44
+	made := register(t, d, r)
+	if _, alg, err := ctap.ParseCOSEKey(made.PublicKey); alg != ctap.MLDSA44 || err != nil {
+		t.Fatal(alg, err)
+	}
+	if _, err := d.GetInfo(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if a := assertOne(t, d, signIn(made.CredentialID)); len(a.Signature) != 2420 { // FIPS 204, table 2
+		t.Errorf("a signature of %d bytes", len(a.Signature))
+	}
+}
+
+// TestCancelBeyondLibfido2: the key is dark, and of use.
+func TestCancelBeyondLibfido2(t *testing.T) {
+	f := newFinger()
+	path, _ := plug(t, newKey(t, emulator.Options{Presence: f.presence, Algorithms: []ctap.Algorithm{ctap.MLDSA44}}))
+	d := open(t, path)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-f.waiting
+		cancel()
+	}()
+	r := registration("ada")
+	r.Algorithm = ctap.MLDSA44
+	if _, err := d.MakeCredential(ctx, r); err != context.Canceled {
+		t.Error(err)
+	}
+	await(t, "dark", f.dark)
+	if _, err := d.GetInfo(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

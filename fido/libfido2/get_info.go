@@ -6,6 +6,7 @@ import "C"
 import (
 	"context"
 	"math"
+	"slices"
 	"unsafe"
 
 	"fob/fido/ctap"
@@ -19,6 +20,7 @@ func (d *Device) GetInfo(ctx context.Context) (*ctap.GetInfoResponse, error) {
 		return nil, err
 	}
 	if info, err := ctap.ParseGetInfoResponse(parameters); err == nil {
+		d.stranger.Store(slices.ContainsFunc(info.Algorithms, unknownAlgorithm))
 		return within(info), nil
 	}
 	info := C.fido_cbor_info_new()

@@ -22,15 +22,22 @@ func (d *Device) platform(ctx context.Context) (*platform.Key, error) {
 
 // beyondCredential reports whether libfido2 can't ask for such a credential.
 func (d *Device) beyondCredential(r *fido.MakeCredentialRequest) bool {
-	switch r.Algorithm {
-	case 0, ctap.ES256, ctap.EdDSA, ctap.ES384, ctap.RS256:
-		return d.link != nil && (r.Salts != nil || r.EnterpriseAttestation != 0)
+	unknown := r.Algorithm != 0 && unknownAlgorithm(ctap.PublicKeyCredentialParameters{Alg: r.Algorithm})
+	return d.link != nil && (unknown || r.Salts != nil || r.EnterpriseAttestation != 0)
+}
+
+// unknownAlgorithm reports whether libfido2 does not know an algorithm.
+func unknownAlgorithm(p ctap.PublicKeyCredentialParameters) bool {
+	switch p.Alg {
+	case ctap.ES256, ctap.EdDSA, ctap.ES384, ctap.RS256:
+		return false
 	}
-	return d.link != nil
+	return true
 }
 
 // beyondAssertion reports whether libfido2 can't do what is asked with an assertion: it takes no large blob that is short,
-// and another token than that of the assertion for it, which would want another fingerprint.
+// and another token than that of the assertion for it, which would want another fingerprint. Of answers it takes 2 KB, and a
+// signature of an algorithm that it doesn't know may be longer.
 func (d *Device) beyondAssertion(r *fido.GetAssertionRequest) bool {
-	return d.link != nil && (r.ReadLargeBlob || r.WriteLargeBlob != nil)
+	return d.link != nil && (r.ReadLargeBlob || r.WriteLargeBlob != nil || d.stranger.Load())
 }
