@@ -48,19 +48,26 @@ func (d *Daemon) register(ctx context.Context, c *varlink.Call) (any, error) {
 		ExcludeList:      webauthn.IDs(options.ExcludeCredentials),
 		ResidentKey:      requirement(string(options.AuthenticatorSelection.ResidentKey)),
 		UserVerification: requirement(string(options.AuthenticatorSelection.UserVerification)),
+		Extensions:       registerExtensions(options),
 	}
+	defer asked.Extensions.Salts.Wipe()
 	for _, p := range options.PubKeyCredParams {
 		asked.Algorithms = append(asked.Algorithms, p.Alg)
 	}
 	var response *webauthn.RegistrationResponseJSON
+	var secrets fido.Secret
 	err = d.onKeys(ctx, &ceremony{daemon: d, call: c, rpID: begun.RPID}, in.Device, timeout(options.Timeout),
 		func(ctx context.Context, keys []fido.Candidate, p fido.Prompter) error {
 			made, err := fido.Register(ctx, keys, p, asked)
-			if err == nil {
-				response, err = begun.Finish(made.MakeCredentialResponse, made.Transports, made.Discoverable)
+			if err != nil {
+				return err
 			}
+			secrets = made.HMACSecret
+			response, err = begun.Finish(&made.MakeCredentialResponse.MakeCredentialResponse, made.Transports, made.Discoverable,
+				webauthn.ExtensionOutputs{PRF: webauthn.Secret(made.HMACSecret), LargeBlobKey: made.LargeBlob})
 			return err
 		})
+	defer func() { secrets.Wipe() }()
 	return finish(response, err)
 }
 
@@ -84,16 +91,23 @@ func (d *Daemon) signIn(ctx context.Context, c *varlink.Call) (any, error) {
 		RPID:             begun.RPID,
 		AllowList:        webauthn.IDs(options.AllowCredentials),
 		UserVerification: requirement(string(options.UserVerification)),
+		Extensions:       signInExtensions(options),
 	}
+	defer wipeSalts(&asked.Extensions)
 	var response *webauthn.AuthenticationResponseJSON
+	var secrets fido.Secret
 	err = d.onKeys(ctx, &ceremony{daemon: d, call: c, rpID: begun.RPID}, in.Device, timeout(options.Timeout),
 		func(ctx context.Context, keys []fido.Candidate, p fido.Prompter) error {
 			got, err := fido.SignIn(ctx, keys, p, asked)
-			if err == nil {
-				response, err = begun.Finish(got.GetAssertionResponse)
+			if err != nil {
+				return err
 			}
+			secrets = got.HMACSecret
+			response, err = begun.Finish(&got.GetAssertionResponse.GetAssertionResponse, webauthn.ExtensionOutputs{
+				PRF: webauthn.Secret(got.HMACSecret), LargeBlob: got.LargeBlob, LargeBlobWritten: got.LargeBlobWritten})
 			return err
 		})
+	defer func() { secrets.Wipe() }()
 	return finish(response, err)
 }
 

@@ -38,7 +38,7 @@ func (s *fakeSource) Open(_ context.Context, id fido.DeviceID) (fido.Authenticat
 type fakeKey struct {
 	fido.Authenticator // nil: nothing else is asked for
 	options            map[string]bool
-	assert             func(ctx context.Context, r *fido.GetAssertionRequest) ([]ctap.GetAssertionResponse, error)
+	assert             func(ctx context.Context, r *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error)
 	closed             chan struct{}
 }
 
@@ -51,10 +51,10 @@ func (k *fakeKey) PINRetries(context.Context) (fido.PINRetries, error) {
 func (k *fakeKey) UVRetries(context.Context) (uint, error) { return 3, nil }
 func (k *fakeKey) Close() error                            { close(k.closed); return nil }
 func (k *fakeKey) Select(context.Context) error            { return ctap.ErrOther }
-func (k *fakeKey) MakeCredential(context.Context, *fido.MakeCredentialRequest) (*ctap.MakeCredentialResponse, error) {
+func (k *fakeKey) MakeCredential(context.Context, *fido.MakeCredentialRequest) (*fido.MakeCredentialResponse, error) {
 	return nil, ctap.ErrOther
 }
-func (k *fakeKey) GetAssertion(ctx context.Context, r *fido.GetAssertionRequest) ([]ctap.GetAssertionResponse, error) {
+func (k *fakeKey) GetAssertion(ctx context.Context, r *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
 	return k.assert(ctx, r)
 }
 
@@ -90,14 +90,14 @@ func signInRequest() ipc.CeremonyRequest {
 }
 
 // assertion is one that the WebAuthn client accepts; nobody verifies its signature here.
-func assertion(user string) ctap.GetAssertionResponse {
+func assertion(user string) fido.GetAssertionResponse {
 	d := ctap.AuthenticatorData{RPIDHash: sha256.Sum256([]byte("example.com")), Flags: ctap.FlagUP}
-	return ctap.GetAssertionResponse{
+	return fido.GetAssertionResponse{GetAssertionResponse: ctap.GetAssertionResponse{
 		Credential: ctap.PublicKeyCredentialDescriptor{Type: ctap.TypePublicKey, ID: []byte("credential of " + user)},
 		AuthData:   d.Encode(),
 		Signature:  []byte{1},
 		User:       &ctap.PublicKeyCredentialUserEntity{ID: []byte(user), Name: user},
-	}
+	}}
 }
 
 // oneKey is a source of one key.
@@ -145,11 +145,11 @@ func (p *person) Choose(_ context.Context, e ipc.Event) (int, error) { p.note(e)
 
 func TestChooseAccount(t *testing.T) {
 	k := &fakeKey{options: map[string]bool{"clientPin": true}}
-	k.assert = func(_ context.Context, r *fido.GetAssertionRequest) ([]ctap.GetAssertionResponse, error) {
+	k.assert = func(_ context.Context, r *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
 		if !bytes.Equal(r.PIN, []byte("1234")) {
 			t.Errorf("the PIN is %d bytes", len(r.PIN))
 		}
-		return []ctap.GetAssertionResponse{assertion("alice"), assertion("bob")}, nil
+		return []fido.GetAssertionResponse{assertion("alice"), assertion("bob")}, nil
 	}
 	p := &person{pin: "1234", choice: 1}
 	response, err := serve(t, oneKey(k)).SignIn(t.Context(), signInRequest(), p)
@@ -182,7 +182,7 @@ func TestErrorsHaveNames(t *testing.T) {
 		{ctap.ErrPINAuthBlocked, ipc.PINAuthBlocked{Retries: 8}},
 		{ctap.ErrPINBlocked, ipc.PINBlocked{}},
 	} {
-		k := &fakeKey{assert: func(context.Context, *fido.GetAssertionRequest) ([]ctap.GetAssertionResponse, error) {
+		k := &fakeKey{assert: func(context.Context, *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
 			return nil, test.from
 		}}
 		_, err := serve(t, oneKey(k)).SignIn(t.Context(), signInRequest(), &person{})
@@ -260,7 +260,7 @@ func TestBadCalls(t *testing.T) {
 // TestHangUpCancels: when the client goes away, the operation on the key is cancelled and the key closed.
 func TestHangUpCancels(t *testing.T) {
 	cancelled := make(chan struct{})
-	k := &fakeKey{assert: func(ctx context.Context, _ *fido.GetAssertionRequest) ([]ctap.GetAssertionResponse, error) {
+	k := &fakeKey{assert: func(ctx context.Context, _ *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
 		<-ctx.Done()
 		close(cancelled)
 		return nil, ctx.Err()
@@ -279,7 +279,7 @@ func TestHangUpCancels(t *testing.T) {
 }
 
 func TestTimeout(t *testing.T) {
-	k := &fakeKey{assert: func(ctx context.Context, _ *fido.GetAssertionRequest) ([]ctap.GetAssertionResponse, error) {
+	k := &fakeKey{assert: func(ctx context.Context, _ *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}}
@@ -299,11 +299,11 @@ func TestTwoClientsOnOneKey(t *testing.T) {
 	s.open = func(fido.DeviceID) (fido.Authenticator, error) {
 		opened++
 		first := opened == 1
-		return &fakeKey{closed: make(chan struct{}), assert: func(context.Context, *fido.GetAssertionRequest) ([]ctap.GetAssertionResponse, error) {
+		return &fakeKey{closed: make(chan struct{}), assert: func(context.Context, *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
 			if first {
 				<-second
 			}
-			return []ctap.GetAssertionResponse{assertion("alice")}, nil
+			return []fido.GetAssertionResponse{assertion("alice")}, nil
 		}}, nil
 	}
 	c := serve(t, s)

@@ -66,6 +66,8 @@ var translations = []struct {
 	{fido.ErrPINSet, ipc.PINSet{}},
 	{fido.ErrPINChangeRequired, ipc.PINChangeRequired{}},
 	{fido.ErrNoResidentKey, ipc.Unsupported{What: "a discoverable credential"}},
+	{fido.ErrNoCredProtect, ipc.Unsupported{What: "protection of the credential (credProtect)"}},
+	{fido.ErrNoLargeBlob, ipc.Unsupported{What: "a large blob"}},
 	{fido.ErrDeclined, ipc.Declined{}},
 	{ctap.ErrUnsupportedAlgorithm, ipc.Unsupported{What: "one of the relying party's algorithms"}},
 	{ctap.ErrCredentialExcluded, ipc.AlreadyRegistered{}},

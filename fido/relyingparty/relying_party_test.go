@@ -39,7 +39,7 @@ func answerRegistration(t *testing.T, key *softKey, options []byte, from string)
 		t.Fatal(err)
 	}
 	rk := parsed.AuthenticatorSelection.ResidentKey == webauthn.ResidentKeyRequired
-	response, err := r.Finish(key.makeCredential(r), []string{"usb"}, rk)
+	response, err := r.Finish(key.makeCredential(r), []string{"usb"}, rk, webauthn.ExtensionOutputs{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func answerSignIn(t *testing.T, key *softKey, options []byte, from string) *weba
 	if err != nil {
 		t.Fatal(err)
 	}
-	response, err := a.Finish(key.getAssertion(a))
+	response, err := a.Finish(key.getAssertion(a), webauthn.ExtensionOutputs{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,9 +25,9 @@ func BeginAuthentication(options *PublicKeyCredentialRequestOptionsJSON, origin 
 }
 
 // Finish makes the response to the relying party of one of the authenticator's assertions, after checking that it
-// answers what was asked. The signature is for the relying party to verify: it knows the public key. The error is an
-// *AuthenticatorResponseError.
-func (a *Authentication) Finish(got *ctap.GetAssertionResponse) (*AuthenticationResponseJSON, error) {
+// answers what was asked. The signature is for the relying party to verify: it knows the public key. o is what extensions
+// gave besides. The error is an *AuthenticatorResponseError.
+func (a *Authentication) Finish(got *ctap.GetAssertionResponse, o ExtensionOutputs) (*AuthenticationResponseJSON, error) {
 	data, err := parseAuthData(got.AuthData, a.RPID, a.Options.UserVerification)
 	if err != nil {
 		return nil, err
@@ -46,11 +46,16 @@ func (a *Authentication) Finish(got *ctap.GetAssertionResponse) (*Authentication
 	if err != nil {
 		return nil, err
 	}
+	results, err := a.extensionResults(data, o)
+	if err != nil {
+		return nil, err
+	}
 	return &AuthenticationResponseJSON{
 		ID:                      id,
 		RawID:                   id,
 		Type:                    ctap.TypePublicKey,
 		AuthenticatorAttachment: AttachmentCrossPlatform,
+		ClientExtensionResults:  results,
 		Response: AuthenticatorAssertionResponseJSON{
 			ClientDataJSON:    Base64URL(a.ClientDataJSON),
 			AuthenticatorData: Base64URL(got.AuthData),

@@ -67,7 +67,7 @@ func TestAuthenticationFinish(t *testing.T) {
 		if c.hide {
 			got.Credential = ctap.PublicKeyCredentialDescriptor{}
 		}
-		response, err := c.a.Finish(got)
+		response, err := c.a.Finish(got, ExtensionOutputs{})
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
@@ -137,7 +137,7 @@ func TestAuthenticationHostileAuthenticator(t *testing.T) {
 		}
 		c.spoil(data, got)
 		got.AuthData = data.Encode()
-		response, err := a.Finish(got)
+		response, err := a.Finish(got, ExtensionOutputs{})
 		checkAuthenticatorError(t, c.name, response == nil, err, c.member, c.problem)
 	}
 }

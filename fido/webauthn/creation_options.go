@@ -27,7 +27,7 @@ type PublicKeyCredentialCreationOptionsJSON struct {
 	Attestation            AttestationConveyancePreference     `json:"attestation"`
 	AttestationFormats     []string                            `json:"attestationFormats,omitempty"`
 	Extensions             map[string]json.RawMessage          `json:"extensions,omitempty"`
-	CredProps              bool                                `json:"-"` // extensions.credProps is true
+	RegistrationExtensions `json:"-"`                          // what we know of Extensions
 }
 
 // AuthenticatorSelectionCriteria says which authenticators will do and what they should make (§5.4.4).
@@ -69,7 +69,8 @@ func ParseCreationOptions(b []byte) (*PublicKeyCredentialCreationOptionsJSON, er
 			AttestationNone, AttestationIndirect, AttestationDirect, AttestationEnterprise),
 		AttestationFormats: o.texts("attestationFormats", optional),
 		Extensions:         o.object("extensions", optional).members,
-		CredProps:          o.object("extensions", optional).flag("credProps"),
+
+		RegistrationExtensions: o.object("extensions", optional).registrationExtensions(),
 	}
 	// Credentials of a type that we don't know can't be on the key, so a list that has no other excludes nothing.
 	options.ExcludeCredentials, _ = o.descriptors("excludeCredentials")

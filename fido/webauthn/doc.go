@@ -5,7 +5,7 @@
 //	options, err := webauthn.ParseCreationOptions(body)
 //	ceremony, err := webauthn.BeginRegistration(options, "https://example.com")
 //	hash := ceremony.ClientDataJSON.Hash() // and ceremony.RPID, for the key
-//	response, err := ceremony.Finish(made, transports, rk)
+//	response, err := ceremony.Finish(made, transports, rk, outputs)
 //
 // It does no I/O and knows no devices. Sections cited are those of Web Authentication Level 3 (W3C).
 package webauthn

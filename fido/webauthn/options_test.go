@@ -47,7 +47,7 @@ func TestParseCreationOptions(t *testing.T) {
 		AttestationFormats: []string{"packed", "tpm"},
 		Extensions: map[string]json.RawMessage{"credProps": json.RawMessage("true"),
 			"example": json.RawMessage(`{"a": [null]}`)},
-		CredProps: true,
+		RegistrationExtensions: RegistrationExtensions{CredProps: true},
 	}
 	for _, in := range []string{fullCreation, `{"publicKey": ` + fullCreation + `, "mediation": "optional"}`} {
 		got, err := ParseCreationOptions([]byte(in))

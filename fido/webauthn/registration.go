@@ -29,12 +29,15 @@ func BeginRegistration(options *PublicKeyCredentialCreationOptionsJSON, origin s
 // Finish makes the response to the relying party of the authenticator's answer, after checking that it answers what
 // was asked. transports are the ways to reach the authenticator; unknown ones are dropped. rk tells whether the
 // authenticator was asked for a discoverable credential; it is told to the relying party where extensions.credProps
-// is true (§10.1.3). The error is an *AuthenticatorResponseError.
-func (r *Registration) Finish(made *ctap.MakeCredentialResponse, transports []string, rk bool) (
+// is true (§10.1.3). o is what extensions gave besides. The error is an *AuthenticatorResponseError.
+func (r *Registration) Finish(made *ctap.MakeCredentialResponse, transports []string, rk bool, o ExtensionOutputs) (
 	*RegistrationResponseJSON, error) {
 	data, err := parseAuthData(made.AuthData, r.RPID, r.Options.AuthenticatorSelection.UserVerification)
 	if err != nil {
 		return nil, err
+	}
+	if made.EnterpriseAttestation && r.Options.Attestation != AttestationEnterprise {
+		return nil, &AuthenticatorResponseError{"epAtt", ErrUnexpected}
 	}
 	alg, spki, err := r.checkAttested(data.Attested)
 	if err != nil {
@@ -44,11 +47,16 @@ func (r *Registration) Finish(made *ctap.MakeCredentialResponse, transports []st
 	if err != nil {
 		return nil, err
 	}
-	response := &RegistrationResponseJSON{
+	results, err := r.extensionResults(data, rk, o)
+	if err != nil {
+		return nil, err
+	}
+	return &RegistrationResponseJSON{
 		ID:                      data.Attested.CredentialID,
 		RawID:                   data.Attested.CredentialID,
 		Type:                    ctap.TypePublicKey,
 		AuthenticatorAttachment: AttachmentCrossPlatform,
+		ClientExtensionResults:  results,
 		Response: AuthenticatorAttestationResponseJSON{
 			ClientDataJSON:     Base64URL(r.ClientDataJSON),
 			AuthenticatorData:  Base64URL(made.AuthData),
@@ -57,11 +65,7 @@ func (r *Registration) Finish(made *ctap.MakeCredentialResponse, transports []st
 			PublicKeyAlgorithm: alg,
 			AttestationObject:  object,
 		},
-	}
-	if r.Options.CredProps {
-		response.ClientExtensionResults.CredProps = &CredentialPropertiesOutput{RK: &rk}
-	}
-	return response, nil
+	}, nil
 }
 
 // checkAttested checks a new credential and gives its algorithm and SubjectPublicKeyInfo. The latter is nil for an

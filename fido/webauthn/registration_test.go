@@ -64,7 +64,7 @@ func TestRegistrationFinish(t *testing.T) {
 	r := registration(t, "attestation", `"direct"`, "extensions", `{"credProps":true}`)
 	key := newSoftKey(t, ctap.ES256)
 	made := key.makeCredential(r)
-	response, err := r.Finish(made, []string{"usb", "nfc", "telepathy", "usb"}, true)
+	response, err := r.Finish(made, []string{"usb", "nfc", "telepathy", "usb"}, true, ExtensionOutputs{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestRegistrationFinish(t *testing.T) {
 
 func TestRegistrationWithoutExtras(t *testing.T) {
 	r := registration(t)
-	response, err := r.Finish(newSoftKey(t, ctap.EdDSA).makeCredential(r), nil, true)
+	response, err := r.Finish(newSoftKey(t, ctap.EdDSA).makeCredential(r), nil, true, ExtensionOutputs{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestConveyance(t *testing.T) {
 		key.data.Attested.AAGUID = c.aaguid
 		made := key.makeCredential(r)
 		made.Format, made.AttStmt = c.format, c.statement
-		response, err := r.Finish(made, nil, false)
+		response, err := r.Finish(made, nil, false, ExtensionOutputs{})
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
@@ -172,7 +172,7 @@ func TestRegistrationUnknownAlgorithm(t *testing.T) {
 		t.Fatal(err)
 	}
 	key.data.Attested.PublicKey = rs384
-	response, err := r.Finish(key.makeCredential(r), nil, false)
+	response, err := r.Finish(key.makeCredential(r), nil, false, ExtensionOutputs{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +249,7 @@ func TestRegistrationHostileAuthenticator(t *testing.T) {
 			c.name != "trailing bytes" {
 			made.AuthData = spoilt
 		}
-		response, err := r.Finish(made, nil, false)
+		response, err := r.Finish(made, nil, false, ExtensionOutputs{})
 		checkAuthenticatorError(t, c.name, response == nil, err, c.member, c.problem)
 	}
 }
@@ -276,7 +276,7 @@ func FuzzRegistrationFinish(f *testing.F) {
 		}
 		r := registration(t, "attestation", preference)
 		made := &ctap.MakeCredentialResponse{Format: format, AuthData: append(hash[:], rest...), AttStmt: statement}
-		response, err := r.Finish(made, []string{transport}, false)
+		response, err := r.Finish(made, []string{transport}, false, ExtensionOutputs{})
 		if err != nil {
 			var e *AuthenticatorResponseError
 			if response != nil || !errors.As(err, &e) {

@@ -81,7 +81,7 @@ func register(t *testing.T, rp *server.WebAuthn, user *account, key *softKey, co
 	if err != nil {
 		t.Fatal(err)
 	}
-	response, err := r.Finish(key.makeCredential(r), []string{"usb"}, true)
+	response, err := r.Finish(key.makeCredential(r), []string{"usb"}, true, ExtensionOutputs{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func assert(t *testing.T, assertion *protocol.CredentialAssertion, key *softKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	response, err := a.Finish(key.getAssertion(a))
+	response, err := a.Finish(key.getAssertion(a), ExtensionOutputs{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,8 @@ type PublicKeyCredentialRequestOptionsJSON struct {
 	UserVerification UserVerificationRequirement         `json:"userVerification"`
 	Hints            []string                            `json:"hints,omitempty"`
 	Extensions       map[string]json.RawMessage          `json:"extensions,omitempty"`
+
+	AuthenticationExtensions `json:"-"` // what we know of Extensions
 }
 
 // ParseRequestOptions reads the options of a sign-in as parseRequestOptionsFromJSON does (§5.1.9), at most MaxJSONSize
@@ -40,6 +42,7 @@ func ParseRequestOptions(b []byte) (*PublicKeyCredentialRequestOptionsJSON, erro
 		// An empty list means "any credential", which is not what the relying party asked for (§5.8.3).
 		o.fail("allowCredentials", ErrNotPublicKey)
 	}
+	options.AuthenticationExtensions = o.object("extensions", optional).authenticationExtensions(options.AllowCredentials)
 	if *o.err != nil {
 		return nil, *o.err
 	}

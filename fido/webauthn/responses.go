@@ -47,17 +47,6 @@ type AuthenticatorAssertionResponseJSON struct {
 	UserHandle        Base64URL `json:"userHandle,omitempty"`
 }
 
-// AuthenticationExtensionsClientOutputsJSON holds the results of extensions that we know (§5.7.2).
-type AuthenticationExtensionsClientOutputsJSON struct {
-	CredProps *CredentialPropertiesOutput `json:"credProps,omitempty"`
-}
-
-// CredentialPropertiesOutput is the result of credProps (§10.1.3). RK tells whether the credential is discoverable;
-// nil when the client does not know.
-type CredentialPropertiesOutput struct {
-	RK *bool `json:"rk,omitempty"`
-}
-
 // ParseRegistrationResponse reads a registration response, at most MaxJSONSize bytes of JSON. It checks form alone:
 // what is in the attestation object is for the relying party to verify. The error is a *MemberError.
 func ParseRegistrationResponse(b []byte) (*RegistrationResponseJSON, error) {
@@ -133,19 +122,4 @@ func (o object) credentialType() string {
 
 func (o object) attachment() AuthenticatorAttachment {
 	return known(o.text("authenticatorAttachment", optional), "", AttachmentPlatform, AttachmentCrossPlatform)
-}
-
-func (o object) extensionResults() AuthenticationExtensionsClientOutputsJSON {
-	var results AuthenticationExtensionsClientOutputsJSON
-	extensions := o.object("clientExtensionResults", required)
-	if extensions.members["credProps"] == nil {
-		return results
-	}
-	properties := extensions.object("credProps", required)
-	results.CredProps = new(CredentialPropertiesOutput)
-	if properties.members["rk"] != nil {
-		rk := properties.flag("rk")
-		results.CredProps.RK = &rk
-	}
-	return results
 }
