@@ -41,12 +41,17 @@ func FuzzParseCreationOptions(f *testing.F) {
 	f.Add([]byte(fullCreation))
 	f.Add([]byte(creation()))
 	f.Add([]byte(`{"publicKey":` + creation("attestation", `"enterprise"`) + `}`))
+	f.Add([]byte(creation("extensions", `{"credentialProtectionPolicy":"userVerificationRequired","credBlob":"AA",`+
+		`"enforceCredentialProtectionPolicy":true,"minPinLength":true,"largeBlob":{"support":"required"},`+
+		`"prf":{"eval":{"first":"AA","second":""}}}`)))
 	f.Fuzz(func(t *testing.T, in []byte) { stable(t, in, ParseCreationOptions) })
 }
 
 func FuzzParseRequestOptions(f *testing.F) {
 	f.Add([]byte(request("rpId", `"example.com"`, "allowCredentials", allow([]byte{1}, []byte{2}))))
 	f.Add([]byte(`{"publicKey":` + request("extensions", `{"a":"<"}`, "hints", `["hybrid"]`) + `}`))
+	f.Add([]byte(request("allowCredentials", allow([]byte{1}), "extensions", `{"getCredBlob":true,"largeBlob":{"write":"AA"},`+
+		`"prf":{"eval":{"first":"AA"},"evalByCredential":{"AQ":{"first":"","second":"AA"}}}}`)))
 	f.Fuzz(func(t *testing.T, in []byte) { stable(t, in, ParseRequestOptions) })
 }
 
@@ -57,6 +62,9 @@ func FuzzParseResponses(f *testing.F) {
 	f.Add([]byte(`{"id":"AA","rawId":"AA","type":"public-key","clientExtensionResults":{},` +
 		`"authenticatorAttachment":"platform",` +
 		`"response":{"clientDataJSON":"AA","authenticatorData":"AA","signature":"AA","userHandle":"AA"}}`))
+	f.Add([]byte(`{"id":"AA","rawId":"AA","type":"public-key","clientExtensionResults":{"credBlob":false,"getCredBlob":"",` +
+		`"largeBlob":{"supported":true,"blob":"AA","written":false},"prf":{"enabled":true,"results":{"first":"AA"}}},` +
+		`"response":{"clientDataJSON":"AA","authenticatorData":"AA","signature":"AA"}}`))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		stable(t, in, ParseRegistrationResponse)
 		stable(t, in, ParseAuthenticationResponse)

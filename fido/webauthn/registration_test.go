@@ -274,7 +274,7 @@ func FuzzRegistrationFinish(f *testing.F) {
 		if direct {
 			preference = `"direct"`
 		}
-		r := registration(t, "attestation", preference)
+		r := registration(t, "attestation", preference, "extensions", `{"credBlob":"AA","largeBlob":{},"prf":{}}`)
 		made := &ctap.MakeCredentialResponse{Format: format, AuthData: append(hash[:], rest...), AttStmt: statement}
 		response, err := r.Finish(made, []string{transport}, false, ExtensionOutputs{})
 		if err != nil {
