@@ -24,8 +24,11 @@ type scriptedKey struct {
 	accounts   []string
 
 	asked   []string
-	allowed int   // IDs in the last allow list
-	pins    []PIN // as they were passed, so that a test sees them wiped
+	made    *MakeCredentialRequest // the last one
+	got     *GetAssertionRequest   // the last one
+	id      string                 // of its only credential, where lists matter
+	allowed int                    // IDs in the last allow list
+	pins    []PIN                  // as they were passed, so that a test sees them wiped
 }
 
 func (k *scriptedKey) GetInfo(context.Context) (*ctap.GetInfoResponse, error) { return &k.info, nil }
@@ -73,6 +76,7 @@ func (k *scriptedKey) Configure(_ context.Context, r *ConfigRequest) error {
 }
 
 func (k *scriptedKey) MakeCredential(_ context.Context, r *MakeCredentialRequest) (*MakeCredentialResponse, error) {
+	k.made = r
 	err := k.next(r.UV, r.PIN)
 	k.asked[len(k.asked)-1] += fmt.Sprintf(" rk=%v %v", r.RK, r.Algorithm)
 	if err != nil {
@@ -82,7 +86,16 @@ func (k *scriptedKey) MakeCredential(_ context.Context, r *MakeCredentialRequest
 }
 
 func (k *scriptedKey) GetAssertion(_ context.Context, r *GetAssertionRequest) ([]GetAssertionResponse, error) {
-	k.allowed = len(r.AllowList)
+	k.allowed, k.got = len(r.AllowList), r
+	if k.id != "" {
+		if !slices.ContainsFunc(r.AllowList, func(id []byte) bool { return string(id) == k.id }) {
+			return nil, ctap.ErrNoCredentials
+		}
+		k.asked = append(k.asked, fmt.Sprintf("silent=%v %s", r.Silent, join(r.AllowList)))
+		found := GetAssertionResponse{}
+		found.Credential.ID = []byte(k.id)
+		return []GetAssertionResponse{found}, nil
+	}
 	if err := k.next(r.UV, r.PIN); err != nil {
 		return nil, err
 	}
