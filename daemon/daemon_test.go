@@ -433,7 +433,7 @@ func TestOnlyOurUser(t *testing.T) {
 // TestInterrupt: when the person turns away, all ceremonies end, also those that wait their turn, and Interrupt returns
 // when the keys are closed.
 func TestInterrupt(t *testing.T) {
-	k := &fakeKey{assert: func(ctx context.Context, _ *fido.GetAssertionRequest) ([]ctap.GetAssertionResponse, error) {
+	k := &fakeKey{assert: func(ctx context.Context, _ *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}}
