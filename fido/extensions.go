@@ -82,7 +82,8 @@ type SignInExtensions struct {
 	// have their own, by credential ID. The person is verified, as hmac-secret gives others without that.
 	Salts             Secret
 	SaltsByCredential map[string]Secret
-	// ReadLargeBlob asks for the large blob. WriteLargeBlob is the new one of the only credential allowed, nil for none.
+	// ReadLargeBlob asks for the large blob. WriteLargeBlob is the new one of the only credential allowed, nil for none; one
+	// that is longer than MaxLargeBlob is not written.
 	ReadLargeBlob  bool
 	WriteLargeBlob []byte
 }
@@ -92,7 +93,10 @@ type SignInExtensions struct {
 func (x *SignInExtensions) apply(info *ctap.GetInfoResponse, r *GetAssertionRequest) (verify bool) {
 	r.CredBlob = x.CredBlob && has(info, ctap.ExtensionCredBlob)
 	if hasLargeBlobs(info) {
-		r.ReadLargeBlob, r.WriteLargeBlob = x.ReadLargeBlob, x.WriteLargeBlob
+		r.ReadLargeBlob = x.ReadLargeBlob
+		if len(x.WriteLargeBlob) <= MaxLargeBlob {
+			r.WriteLargeBlob = x.WriteLargeBlob
+		}
 	}
 	// The key takes no large blob from a stranger once it has a PIN or a fingerprint (CTAP 2.2 §6.10.2 step 5.5).
 	return x.evaluates(info) || r.WriteLargeBlob != nil && verifies(info)

@@ -163,6 +163,7 @@ func TestSignInLargeBlobs(t *testing.T) {
 		{modern("clientPin"), SignInExtensions{WriteLargeBlob: []byte{}}, true, true},
 		{modern(), SignInExtensions{WriteLargeBlob: []byte{}}, true, false},
 		{modern("clientPin"), SignInExtensions{ReadLargeBlob: true}, true, false},
+		{modern("clientPin"), SignInExtensions{WriteLargeBlob: make([]byte, MaxLargeBlob+1)}, false, false},
 		{without(modern("clientPin"), ctap.OptionLargeBlobs), SignInExtensions{WriteLargeBlob: []byte{}}, false, false},
 		{without(modern("clientPin"), ctap.ExtensionLargeBlobKey), SignInExtensions{ReadLargeBlob: true}, false, false},
 	} {
@@ -172,7 +173,7 @@ func TestSignInLargeBlobs(t *testing.T) {
 			&SignInOptions{RPID: "example.com", AllowList: [][]byte{[]byte("b")}, Extensions: test.asked})
 		if err != nil || (key.got.ReadLargeBlob || key.got.WriteLargeBlob != nil) != test.asks || test.pin != (len(who.pins) == 0) ||
 			!key.got.CredBlob {
-			t.Errorf("%+v: %v, %+v, the person saw %q", test.asked, err, key.got, who.seen)
+			t.Errorf("writes %d bytes: %v, %q, the person saw %q", len(test.asked.WriteLargeBlob), err, key.got.AllowList, who.seen)
 		}
 	}
 }

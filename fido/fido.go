@@ -162,8 +162,9 @@ type GetAssertionRequest struct {
 	WriteLargeBlob []byte
 }
 
-// MaxLargeBlob is the longest large blob that we read or write, in bytes. Keys have room for a few KB.
-const MaxLargeBlob = 64 << 10
+// MaxLargeBlob is the longest large blob that we read or write, in bytes: in base64url, it fits into 64 KiB of JSON. Keys have
+// room for a few KB, compressed.
+const MaxLargeBlob = 40 << 10
 
 // GetAssertionResponse is an assertion, and what extensions gave beside it. LargeBlobKey is left out, as of a new
 // credential.

@@ -24,7 +24,9 @@ var (
 )
 
 // newKey is an emulated key of a profile, with a PIN or without; change alters its answers.
-func newKey(t testing.TB, profile string, p fido.PIN, change func(ctap.Command, ctap.Response) ctap.Response) (*Key, *emulator.Authenticator) {
+func newKey(t testing.TB, profile string, p fido.PIN, change func(ctap.Command, ctap.Response) ctap.Response) (
+	*Key, *emulator.Authenticator) {
+
 	t.Helper()
 	known, err := emulator.LookupProfile(profile)
 	if err != nil {
@@ -297,6 +299,32 @@ func TestLargeBlob(t *testing.T) {
 		if got := assertOne(t, k, read).LargeBlob; string(got) != "b" {
 			t.Errorf("what was there is gone: %d bytes", len(got))
 		}
+	}
+}
+
+// TestOneFinger: a large blob is written by the finger that signs.
+func TestOneFinger(t *testing.T) {
+	k, a := newKey(t, "fingerprint", nil, nil)
+	if err := a.SetPIN(pin); err != nil {
+		t.Fatal(err)
+	}
+	enroll(t, k)
+	r := registration(nil)
+	r.UV = true
+	_, data := register(t, k, r)
+	fingers := 0
+	exchange := k.Exchange
+	k.Exchange = func(ctx context.Context, request []byte) ([]byte, error) {
+		if asked, err := ctap.ParseClientPINRequest(request[1:]); request[0] == byte(ctap.CommandClientPIN) && err == nil &&
+			asked.Subcommand == ctap.SubcommandGetPINUVAuthTokenUsingUVWithPermissions {
+			fingers++
+		}
+		return exchange(ctx, request)
+	}
+	s := signIn(nil, data.Attested.CredentialID)
+	s.UV, s.WriteLargeBlob = true, []byte("blob")
+	if got := assertOne(t, k, s); !got.LargeBlobWritten || fingers != 1 {
+		t.Errorf("written: %v, by %d fingers", got.LargeBlobWritten, fingers)
 	}
 }
 
