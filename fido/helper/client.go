@@ -46,6 +46,7 @@ func call[T any](ctx context.Context, c *client, req request, parse func(body []
 	if err != nil {
 		return v, err
 	}
+	defer clear(body) // there may be secrets in it
 	if v, err = parse(body); err != nil {
 		return v, c.fail(fmt.Errorf("%w: %w", fido.ErrBadReply, err))
 	}
@@ -99,6 +100,7 @@ func (c *client) receive(id uint32) (*reply, error) {
 		return nil, err
 	}
 	r, err := parseReply(frame)
+	clear(frame)
 	if err != nil {
 		return nil, err
 	}

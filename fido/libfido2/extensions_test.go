@@ -221,6 +221,59 @@ func TestHMACSecretAtOnce(t *testing.T) {
 	}
 }
 
+// TestFinger: a finger evaluates to what the PIN does, at registration and later.
+func TestFinger(t *testing.T) {
+	profile, err := emulator.LookupProfile("fingerprint")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := newKey(t, emulator.Options{Profile: profile})
+	if err := key.SetPIN(pin); err != nil {
+		t.Fatal(err)
+	}
+	path, _ := plug(t, key)
+	tool(t, "fido2-token", "-S", "-e", path)
+	d := open(t, path)
+	r := extended(nil)
+	r.UV, r.Salts = true, bytes.Repeat([]byte{4}, 32)
+	made, err := d.MakeCredential(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := ctap.ParseAuthenticatorData(made.AuthData)
+	if err != nil {
+		t.Fatal(err)
+	}
+	byFinger, byPIN := signIn(data.Attested.CredentialID), signIn(data.Attested.CredentialID)
+	byFinger.Salts, byFinger.UV = r.Salts, true
+	byPIN.Salts, byPIN.PIN = r.Salts, pin
+	one, two := assertOne(t, d, byFinger).HMACSecret, assertOne(t, d, byPIN).HMACSecret
+	if len(one) != 32 || !bytes.Equal(one, two) || !bytes.Equal(one, made.HMACSecret) {
+		t.Errorf("%d, %d and %d bytes, or others", len(made.HMACSecret), len(one), len(two))
+	}
+	byFinger.WriteLargeBlob = []byte("blob")
+	if !assertOne(t, d, byFinger).LargeBlobWritten {
+		t.Error("not written")
+	}
+}
+
+// TestAlgorithms are those of libfido2.
+func TestAlgorithms(t *testing.T) {
+	path, _ := plug(t, newKey(t, emulator.Options{}))
+	d := open(t, path)
+	for _, alg := range []ctap.Algorithm{ctap.ES256, ctap.EdDSA, ctap.ES384, ctap.RS256} {
+		r := registration("ada")
+		if r.Algorithm = alg; d.beyondCredential(r) {
+			t.Errorf("%v is not asked of libfido2", alg)
+		}
+		made := register(t, d, r)
+		if _, got, err := ctap.ParseCOSEKey(made.PublicKey); got != alg || err != nil {
+			t.Errorf("%v: %v, %v", alg, got, err)
+		}
+		assertOne(t, d, signIn(made.CredentialID))
+	}
+}
+
 // TestUnknownAlgorithm: what libfido2 does not know, the key may.
 func TestUnknownAlgorithm(t *testing.T) {
 	path, _ := plug(t, newKey(t, emulator.Options{Algorithms: []ctap.Algorithm{ctap.MLDSA44}}))
