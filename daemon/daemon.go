@@ -11,6 +11,7 @@ import (
 	"os"
 
 	"fob/fido"
+	"fob/fido/metadata"
 	"fob/ipc"
 	"fob/ipc/varlink"
 )
@@ -19,8 +20,9 @@ import (
 type Daemon struct {
 	Source  fido.Source
 	Version string
-	Log     *slog.Logger // nil for none; gets who did what with which result, never a secret
-	More    []Interface  // served beside those of package ipc that are its own
+	Log     *slog.Logger     // nil for none; gets who did what with which result, never a secret
+	More    []Interface      // served beside those of package ipc that are its own
+	Models  *metadata.Models // what is known about models of keys; nil for nothing
 
 	turns   turns
 	prompts prompts

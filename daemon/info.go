@@ -2,12 +2,13 @@ package daemon
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 	"unicode"
 
 	"fob/fido"
+	"fob/fido/ctap"
+	"fob/fido/metadata"
 	"fob/ipc"
 	"fob/ipc/varlink"
 )
@@ -21,11 +22,24 @@ func (d *Daemon) getInfo(ctx context.Context, c *varlink.Call) (any, error) {
 	err := d.look(ctx, c, func(ctx context.Context, key fido.Candidate) error {
 		info, err := fido.GetInfo(ctx, key.Key)
 		if err == nil {
-			reply = ipc.GetInfoReply{Device: device(key.Info), Info: describeInfo(info)}
+			reply = ipc.GetInfoReply{Device: device(key.Info), Info: describeInfo(info), Model: d.model(info.AAGUID)}
 		}
 		return err
 	})
 	return reply, err
+}
+
+// model tells what is known about a model of keys; nil for nothing.
+func (d *Daemon) model(id ctap.AAGUID) *ipc.Model {
+	if d.Models == nil {
+		return nil
+	}
+	m, ok := d.Models.Lookup(id)
+	if !ok {
+		return nil
+	}
+	v := m.Verdict(time.Now())
+	return &ipc.Model{Description: m.Description, Certification: v.Certification, Warnings: v.Warnings, Notes: v.Notes}
 }
 
 // wink implements fob.Device.Wink.
@@ -44,11 +58,10 @@ func (d *Daemon) look(ctx context.Context, c *varlink.Call, do func(context.Cont
 }
 
 func describeInfo(i *fido.Info) ipc.Info {
-	id := i.AAGUID
 	info := ipc.Info{
 		Versions:                    i.Versions,
 		Extensions:                  i.Extensions,
-		AAGUID:                      fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:]),
+		AAGUID:                      metadata.AAGUID(i.AAGUID).String(),
 		Options:                     i.Options,
 		MaxMsgSize:                  int(i.MaxMsgSize),
 		MaxCredentialCountInList:    int(i.MaxCredentialCountInList),

@@ -46,6 +46,15 @@ type Algorithm struct {
 type GetInfoReply struct {
 	Device Device `json:"device"`
 	Info   Info   `json:"info"`
+	Model  *Model `json:"model,omitempty"`
+}
+
+// Model is fob.Device.Model.
+type Model struct {
+	Description   string   `json:"description"`
+	Certification string   `json:"certification,omitempty"`
+	Warnings      []string `json:"warnings,omitempty"`
+	Notes         []string `json:"notes,omitempty"`
 }
 
 // GetInfo performs fob.Device.GetInfo.

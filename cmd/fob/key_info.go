@@ -58,7 +58,7 @@ func deviceFlag(c *cobra.Command, device *string) {
 // printInfo says in words what a key is like: first what it is, then how it is set up, then what it can.
 func (a *app) printInfo(r *ipc.GetInfoReply) error {
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	for _, line := range slices.Concat(identity(r), howSetUp(&r.Info), abilities(&r.Info)) {
+	for _, line := range slices.Concat(identity(r), verdict(r.Model), howSetUp(&r.Info), abilities(&r.Info)) {
 		if line[1] != "" {
 			fmt.Fprintf(w, "%s\t%s\n", line[0], line[1])
 		}
@@ -70,12 +70,29 @@ func identity(r *ipc.GetInfoReply) [][2]string {
 	i := &r.Info
 	return [][2]string{
 		{"key", shown(name(r.Device)) + "  " + r.Device.ID + "  " + shown(r.Device.Path)},
-		{"model", i.AAGUID},
+		{"model", modelName(r)},
+		{"aaguid", i.AAGUID},
+		{"certified", certified(r)},
 		{"firmware", firmware(r)},
 		{"speaks", versions(i.Versions)},
 		{"reached by", strings.Join(i.Transports, ", ")},
 		{"says it is certified", certifications(i.Certifications)},
 	}
+}
+
+func modelName(r *ipc.GetInfoReply) string {
+	if r.Model == nil {
+		return "unknown; 'fob key models import' takes the FIDO Alliance's list"
+	}
+	return shown(r.Model.Description)
+}
+
+// certified is the FIDO Alliance's word, as far as it has been imported.
+func certified(r *ipc.GetInfoReply) string {
+	if r.Model == nil {
+		return ""
+	}
+	return r.Model.Certification
 }
 
 // firmware is a number that each maker composes as it likes; Yubico of bytes.
@@ -113,6 +130,20 @@ func certifications(levels map[string]int) string {
 		said = append(said, fmt.Sprintf("%s level %d", program, levels[program]))
 	}
 	return strings.Join(said, ", ")
+}
+
+// verdict warns of what is wrong with a model.
+func verdict(m *ipc.Model) (lines [][2]string) {
+	if m == nil {
+		return nil
+	}
+	for _, text := range m.Warnings {
+		lines = append(lines, [2]string{"WARNING", text})
+	}
+	for _, text := range m.Notes {
+		lines = append(lines, [2]string{"note", text})
+	}
+	return lines
 }
 
 func howSetUp(i *ipc.Info) [][2]string {

@@ -329,7 +329,7 @@ func (s script) blob(args []string) error {
 	}
 	b, err := s.world.metadata.Sign(metadatatest.Payload(number, args[2],
 		metadatatest.Entry("2fc0579f-8113-47ea-b116-bb5a8db9202a", "YubiKey 5 Series with NFC", reports...),
-		metadatatest.Entry("77010bd7-212a-4fc9-b236-d2ca5e9d4084", "Feitian BioPass"), map[string]any{"aaid": "4e4e#4005"}))
+		metadatatest.Entry("d396e033-7ac2-eae2-b28c-aca9555fbca0", "An emulated key"), map[string]any{"aaid": "4e4e#4005"}))
 	if err != nil {
 		return err
 	}

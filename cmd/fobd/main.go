@@ -24,6 +24,7 @@ import (
 	"fob/daemon/workbench"
 	"fob/fido"
 	"fob/fido/helper"
+	"fob/fido/metadata"
 	"fob/ipc"
 )
 
@@ -178,6 +179,9 @@ func (o *options) run(ctx context.Context) error {
 		Log:          log,
 	}
 	d := &daemon.Daemon{Source: source, Version: program.Version, Log: log, More: more}
+	if path, err := metadata.DefaultPath(); err == nil {
+		d.Models = metadata.Open(path)
+	}
 	if err := json.NewEncoder(os.Stdout).Encode(map[string]string{"socket": o.socket}); err != nil {
 		return errors.Join(err, l.Close())
 	}
