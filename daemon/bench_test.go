@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"fob/fido"
+	"fob/fido/emulator"
 	"fob/fido/helper"
 	"fob/fido/softkey"
 	"fob/fido/webauthn"
@@ -31,30 +33,44 @@ func (nobody) PIN(context.Context, ipc.Event) (ipc.Secret, error)    { return ni
 func (nobody) NewPIN(context.Context, ipc.Event) (ipc.Secret, error) { return nil, ipc.ErrDeclined }
 func (nobody) Choose(context.Context, ipc.Event) (int, error)        { return 0, ipc.ErrDeclined }
 
-// BenchmarkSignIn signs in through fobd: socket, helper processes and the key's pseudo-terminal. The baseline is a run of
-// fido2-assert, which asks the same key for the same.
+// BenchmarkSignIn signs in through fobd: socket, helper process and the key's pseudo-terminal. A touch takes 20 ms. The
+// baseline is a bare program in C that asks the same key for the same by libfido2; what fob adds is the rest.
 func BenchmarkSignIn(b *testing.B) {
-	key, err := softkey.Plug(b.Context(), softkey.Options{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer key.Close()
-	source := &helper.Source{Path: helperPath, NoDiscovery: true,
-		Extra: func() []fido.DeviceInfo { return []fido.DeviceInfo{key.Info()} }}
-	client := serve(b, source)
-	ctx, stop := context.WithCancel(b.Context())
-	ended := make(chan error)
-	go func() { ended <- source.Keep(ctx) }()
-	defer func() { stop(); <-ended }()
+	client, key := benchKey(b, softkey.Options{Presence: emulator.After(20 * time.Millisecond)})
 	id := registered(b, client)
+	r := ipc.CeremonyRequest{Origin: "https://example.com", Options: fmt.Appendf(nil,
+		`{"challenge":"AAAAAAAAAAAAAAAAAAAAAA","rpId":"example.com","userVerification":"discouraged",
+		"allowCredentials":[{"type":"public-key","id":%q}]}`, base64.RawURLEncoding.EncodeToString(id))}
 	b.Run("fob", func(b *testing.B) {
-		r := ipc.CeremonyRequest{Origin: "https://example.com", Options: fmt.Appendf(nil,
-			`{"challenge":"AAAAAAAAAAAAAAAAAAAAAA","rpId":"example.com","userVerification":"discouraged",
-			"allowCredentials":[{"type":"public-key","id":%q}]}`, base64.RawURLEncoding.EncodeToString(id))}
 		for b.Loop() {
 			if _, err := client.SignIn(b.Context(), r, nobody{}); err != nil {
 				b.Fatal(err)
 			}
+			pause(b)
+		}
+	})
+	b.Run("baseline", func(b *testing.B) {
+		signIn := bareProgram(b, key.Path(), "example.com", hex.EncodeToString(id))
+		for b.Loop() {
+			signIn()
+			pause(b)
+		}
+	})
+}
+
+// BenchmarkSignInProcess is BenchmarkSignIn with a touch that takes no time, against a run of fido2-assert each.
+func BenchmarkSignInProcess(b *testing.B) {
+	client, key := benchKey(b, softkey.Options{})
+	id := registered(b, client)
+	r := ipc.CeremonyRequest{Origin: "https://example.com", Options: fmt.Appendf(nil,
+		`{"challenge":"AAAAAAAAAAAAAAAAAAAAAA","rpId":"example.com","userVerification":"discouraged",
+		"allowCredentials":[{"type":"public-key","id":%q}]}`, base64.RawURLEncoding.EncodeToString(id))}
+	b.Run("fob", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := client.SignIn(b.Context(), r, nobody{}); err != nil {
+				b.Fatal(err)
+			}
+			pause(b)
 		}
 	})
 	b.Run("baseline", func(b *testing.B) {
@@ -69,8 +85,72 @@ func BenchmarkSignIn(b *testing.B) {
 			if err != nil {
 				b.Fatalf("%v (fido2-assert is in the package fido2-tools)\n%s", err, out)
 			}
+			pause(b)
 		}
 	})
+}
+
+// pause is the time between two ceremonies, in which fobd prepares for the next; it does not count.
+func pause(b *testing.B) {
+	b.StopTimer()
+	time.Sleep(30 * time.Millisecond)
+	b.StartTimer()
+}
+
+// benchKey plugs in a key and serves it, with helpers kept ready as fobd has them.
+func benchKey(b *testing.B, o softkey.Options) (*ipc.Client, *softkey.Key) {
+	b.Helper()
+	key, err := softkey.Plug(b.Context(), o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	source := &helper.Source{Path: helperPath, NoDiscovery: true,
+		Extra: func() []fido.DeviceInfo { return []fido.DeviceInfo{key.Info()} }}
+	client := serve(b, source)
+	ctx, stop := context.WithCancel(b.Context())
+	ended := make(chan error)
+	go func() { ended <- source.Keep(ctx) }()
+	b.Cleanup(func() {
+		stop()
+		<-ended
+		key.Close()
+	})
+	return client, key
+}
+
+// bareProgram builds testdata/bare.c and starts it; the function that it gives has it sign in once.
+func bareProgram(b *testing.B, args ...string) (signIn func()) {
+	b.Helper()
+	path := filepath.Join(b.TempDir(), "bare")
+	build := exec.Command("sh", "-c", `cc -O2 -o "$1" testdata/bare.c $(pkg-config --cflags --libs libfido2)`, "sh", path)
+	if out, err := build.CombinedOutput(); err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
+	program := exec.Command(path, args...)
+	program.Stderr = os.Stderr
+	in, err := program.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	out, err := program.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := program.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		in.Close()
+		program.Wait()
+	})
+	return func() {
+		if _, err := in.Write([]byte{0}); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := out.Read(make([]byte, 1)); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 // registered gives the ID of a new credential of example.com.
