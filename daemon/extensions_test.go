@@ -154,7 +154,8 @@ func TestExtensionsAtARelyingParty(t *testing.T) {
 	}
 }
 
-// TestPRFByCredential: each credential has its own input; the key tells which of them it has before it is asked to evaluate.
+// TestPRFByCredential: each credential has its own input; the key tells which of them it has before it is asked to
+// evaluate.
 func TestPRFByCredential(t *testing.T) {
 	s := newSite(t, softkey.Options{PIN: fido.PIN("1234")})
 	enabled := webauthn.WithExtensions(webauthn.WithExtensionPRFSupport())
@@ -228,7 +229,8 @@ func TestEnterpriseAttestationAtARelyingParty(t *testing.T) {
 	}
 }
 
-// TestKeysThatCannot: what is required of a key that lacks it is refused before anybody touches it; what is not, is left out.
+// TestKeysThatCannot: what is required of a key that lacks it is refused before anybody touches it; what is not, is
+// left out.
 func TestKeysThatCannot(t *testing.T) {
 	profile, err := emulator.LookupProfile("no-pin")
 	if err != nil {

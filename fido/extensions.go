@@ -13,8 +13,8 @@ var (
 	ErrNoLargeBlob   = errors.New("the key cannot keep large blobs")
 )
 
-// RegisterExtensions are what a relying party asks of a new credential besides (CTAP 2.2 §12). A key that lacks one of them
-// serves without it, but where it is required.
+// RegisterExtensions are what a relying party asks of a new credential besides (CTAP 2.2 §12). A key that lacks one of
+// them serves without it, but where it is required.
 type RegisterExtensions struct {
 	CredProtect        ctap.CredProtect // 0: what the key does by itself
 	EnforceCredProtect bool             // a key that can't do more than ctap.UserVerificationOptional won't do
@@ -22,7 +22,8 @@ type RegisterExtensions struct {
 	MinPINLength       bool             // tell how long PINs must be; keys tell relying parties on their list alone
 	LargeBlob          Requirement      // that the credential may have a large blob, which must be a discoverable one
 	HMACSecret         bool             // a credential that can evaluate hmac-secret
-	// Salts are one or two of 32 bytes to evaluate hmac-secret with, where the key can at once and the person be verified.
+	// Salts are one or two of 32 bytes to evaluate hmac-secret with, where the key can at once and the person be
+	// verified.
 	Salts Secret
 	// EnterpriseAttestation is asked of keys that have it enabled: ctap.VendorFacilitated, PlatformManaged, or 0.
 	EnterpriseAttestation uint
@@ -78,18 +79,18 @@ func (x *RegisterExtensions) applyLargeBlob(info *ctap.GetInfoResponse, r *MakeC
 // SignInExtensions are what a relying party asks of a credential besides its signature.
 type SignInExtensions struct {
 	CredBlob bool
-	// Salts are one or two of 32 bytes to evaluate hmac-secret with, or nil. SaltsByCredential has those of credentials that
-	// have their own, by credential ID. The person is verified, as hmac-secret gives others without that.
+	// Salts are one or two of 32 bytes to evaluate hmac-secret with, or nil. SaltsByCredential has those of credentials
+	// that have their own, by credential ID. The person is verified, as hmac-secret gives others without that.
 	Salts             Secret
 	SaltsByCredential map[string]Secret
-	// ReadLargeBlob asks for the large blob. WriteLargeBlob is the new one of the only credential allowed, nil for none; one
-	// that is longer than MaxLargeBlob is not written.
+	// ReadLargeBlob asks for the large blob. WriteLargeBlob is the new one of the only credential allowed, nil for
+	// none; one that is longer than MaxLargeBlob is not written.
 	ReadLargeBlob  bool
 	WriteLargeBlob []byte
 }
 
-// apply asks for the extensions that the key has; salts are for when it is known which credential signs. verify says that
-// they need the person verified, whatever the relying party wants.
+// apply asks for the extensions that the key has; salts are for when it is known which credential signs. verify says
+// that they need the person verified, whatever the relying party wants.
 func (x *SignInExtensions) apply(info *ctap.GetInfoResponse, r *GetAssertionRequest) (verify bool) {
 	r.CredBlob = x.CredBlob && has(info, ctap.ExtensionCredBlob)
 	if hasLargeBlobs(info) {

@@ -70,7 +70,8 @@ func TestRegisterExtensions(t *testing.T) {
 			MinPINLength: true, LargeBlob: Preferred, HMACSecret: true, Salts: salts, EnterpriseAttestation: 1}, "", nil},
 		{"protection enforced", without(modern(), ctap.ExtensionCredProtect), Discouraged, enforced, "", ErrNoCredProtect},
 		{"no protection enforced", without(modern(), ctap.ExtensionCredProtect), Discouraged, optional, "", nil},
-		{"blob of the longest", modern(), Discouraged, RegisterExtensions{CredBlob: make([]byte, 32)}, "blob=" + strings.Repeat("\x00", 32), nil},
+		{"blob of the longest", modern(), Discouraged, RegisterExtensions{CredBlob: []byte(strings.Repeat("b", 32))},
+			"blob=" + strings.Repeat("b", 32), nil},
 		{"blob too long", modern(), Discouraged, RegisterExtensions{CredBlob: make([]byte, 33)}, "", nil},
 		{"blob of nothing", modern(), Discouraged, RegisterExtensions{CredBlob: []byte{}}, "", nil},
 		{"large blob preferred, not discoverable", modern(), Discouraged, RegisterExtensions{LargeBlob: Preferred}, "", nil},
@@ -103,7 +104,7 @@ func TestRegisterExtensions(t *testing.T) {
 			continue
 		}
 		pin := strings.HasSuffix(test.want, "pin")
-		if got := asksFor(key.made); got != test.want || slices.Contains(who.seen, "touch") != true || len(who.pins) == 0 != pin {
+		if got := asksFor(key.made); got != test.want || !slices.Contains(who.seen, "touch") || len(who.pins) == 0 != pin {
 			t.Errorf("%s: asked for %q, want %q; the person saw %q", test.name, got, test.want, who.seen)
 		}
 	}

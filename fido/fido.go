@@ -121,14 +121,15 @@ type MakeCredentialRequest struct {
 	PIN            PIN      // nil for none
 
 	Extensions ctap.MakeCredentialExtensionInputs // but HMACSecretMC, which Salts makes
-	// Salts are one or two of 32 bytes to evaluate hmac-secret with, by hmac-secret-mc; nil for none. They want a PIN or UV.
+	// Salts are one or two of 32 bytes to evaluate hmac-secret with, by hmac-secret-mc; nil for none. They want a PIN or
+	// UV.
 	Salts Secret
 	// EnterpriseAttestation is ctap.VendorFacilitated or PlatformManaged, 0 for none.
 	EnterpriseAttestation uint
 }
 
-// MakeCredentialResponse is a new credential, and what extensions gave beside it. LargeBlobKey is left out: it stays with
-// who talks to the key.
+// MakeCredentialResponse is a new credential, and what extensions gave beside it. LargeBlobKey is left out: it stays
+// with who talks to the key.
 type MakeCredentialResponse struct {
 	ctap.MakeCredentialResponse
 	HMACSecret Secret // 32 bytes for each salt; nil where the key gave none
@@ -162,8 +163,8 @@ type GetAssertionRequest struct {
 	WriteLargeBlob []byte
 }
 
-// MaxLargeBlob is the longest large blob that we read or write, in bytes: in base64url, it fits into 64 KiB of JSON. Keys have
-// room for a few KB, compressed.
+// MaxLargeBlob is the longest large blob that we read or write, in bytes: in base64url, it fits into 64 KiB of JSON.
+// Keys have room for a few KB, compressed.
 const MaxLargeBlob = 40 << 10
 
 // GetAssertionResponse is an assertion, and what extensions gave beside it. LargeBlobKey is left out, as of a new

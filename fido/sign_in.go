@@ -92,7 +92,9 @@ func (c *ceremony) holds(ctx context.Context, rpID string, lists [][][]byte) ([]
 
 // assert asks for an assertion. In lists that are too long for one request, or whose credentials have salts of their own,
 // it finds the credential first.
-func (c *ceremony) assert(ctx context.Context, r *GetAssertionRequest, lists [][][]byte, x *SignInExtensions) (assertions, error) {
+func (c *ceremony) assert(ctx context.Context, r *GetAssertionRequest, lists [][][]byte, x *SignInExtensions) (
+	assertions, error) {
+
 	if len(lists) > 0 {
 		r.AllowList = lists[0]
 	}

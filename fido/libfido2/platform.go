@@ -8,8 +8,8 @@ import (
 	"fob/fido/platform"
 )
 
-// platform is our own half of CTAP2, for what libfido2 has no word for. There is none for the kernel's NFC devices, which
-// are asked for less.
+// platform is our own half of CTAP2, for what libfido2 has no word for. There is none for the kernel's NFC devices,
+// which are asked for less.
 func (d *Device) platform(ctx context.Context) (*platform.Key, error) {
 	info, err := d.GetInfo(ctx)
 	if err != nil {
@@ -35,9 +35,9 @@ func unknownAlgorithm(p ctap.PublicKeyCredentialParameters) bool {
 	return true
 }
 
-// beyondAssertion reports whether libfido2 can't do what is asked with an assertion: it takes no large blob that is short,
-// and another token than that of the assertion for it, which would want another fingerprint. Of answers it takes 2 KB, and a
-// signature of an algorithm that it doesn't know may be longer.
+// beyondAssertion reports whether libfido2 can't do what is asked with an assertion: it takes no large blob that is
+// short, and another token than that of the assertion for it, which would want another fingerprint. Of answers it takes
+// 2 KB, and a signature of an algorithm that it doesn't know may be longer.
 func (d *Device) beyondAssertion(r *fido.GetAssertionRequest) bool {
 	return d.link != nil && (r.ReadLargeBlob || r.WriteLargeBlob != nil || d.stranger.Load())
 }

@@ -37,7 +37,9 @@ func (k *Key) GetAssertion(ctx context.Context, r *fido.GetAssertionRequest) ([]
 }
 
 // assertions asks for the first assertion and the others.
-func (k *Key) assertions(ctx context.Context, s *session, r *fido.GetAssertionRequest) ([]ctap.GetAssertionResponse, error) {
+func (k *Key) assertions(ctx context.Context, s *session, r *fido.GetAssertionRequest) (
+	[]ctap.GetAssertionResponse, error) {
+
 	extensions := ctap.GetAssertionExtensionInputs{}
 	yes := true
 	if r.CredBlob {
@@ -76,8 +78,8 @@ func (k *Key) assertions(ctx context.Context, s *session, r *fido.GetAssertionRe
 	return list, nil
 }
 
-// readAssertion takes from an answer what is for us. A key may leave the credential out when just one was allowed (§6.2.2
-// step 13).
+// readAssertion takes from an answer what is for us. A key may leave the credential out when just one was allowed
+// (§6.2.2 step 13).
 func (s *session) readAssertion(got ctap.GetAssertionResponse, r *fido.GetAssertionRequest) (
 	a fido.GetAssertionResponse, err error) {
 

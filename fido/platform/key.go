@@ -16,8 +16,8 @@ import (
 type Key struct {
 	// Info is what the key says of itself.
 	Info *ctap.GetInfoResponse
-	// Exchange sends a request, a command byte and its parameters, and gives the parameters of the answer. A status other
-	// than success is its error.
+	// Exchange sends a request, a command byte and its parameters, and gives the parameters of the answer. A status
+	// other than success is its error.
 	Exchange func(ctx context.Context, request []byte) (parameters []byte, err error)
 }
 
@@ -93,7 +93,8 @@ func (k *Key) agree(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
-// token gets a pinUvAuthToken (§6.5.5.7). A key that knows no permissions gives one for makeCredential and getAssertion.
+// token gets a pinUvAuthToken (§6.5.5.7). A key that knows no permissions gives one for makeCredential and
+// getAssertion.
 func (k *Key) token(ctx context.Context, s *session, v verification) ([]byte, error) {
 	r := &ctap.ClientPINRequest{PINUVAuthProtocol: s.protocol, KeyAgreement: s.ours,
 		Subcommand: ctap.SubcommandGetPINUVAuthTokenUsingUVWithPermissions}

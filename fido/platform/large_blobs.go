@@ -76,8 +76,8 @@ func (a *blobArray) replace(key, blob []byte) error {
 	return nil
 }
 
-// openEntry decrypts an entry. The error means that it is not of the key. Of one that is, and makes no sense, or is too large
-// for us, the blob is nil.
+// openEntry decrypts an entry. The error means that it is not of the key. Of one that is, and makes no sense, or is too
+// large for us, the blob is nil.
 func openEntry(key []byte, entry ctap.RawMessage) ([]byte, error) {
 	var e blobEntry
 	if err := ctap.Unmarshal(entry, &e); err != nil {
@@ -172,7 +172,8 @@ func (k *Key) readArray(ctx context.Context) (blobArray, error) {
 	}
 }
 
-// writeArray writes the large-blob array, fragment by fragment; the key keeps the old one until it has the last (§6.10.2).
+// writeArray writes the large-blob array, fragment by fragment; the key keeps the old one until it has the last
+// (§6.10.2).
 func (k *Key) writeArray(ctx context.Context, s *session, a blobArray) error {
 	b, err := a.serialize()
 	if err != nil {

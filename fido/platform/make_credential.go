@@ -46,7 +46,8 @@ func (k *Key) MakeCredential(ctx context.Context, r *fido.MakeCredentialRequest)
 func (s *session) readCredential(got *ctap.MakeCredentialResponse, r *fido.MakeCredentialRequest) (
 	made *fido.MakeCredentialResponse, err error) {
 
-	made = &fido.MakeCredentialResponse{LargeBlob: ctap.True(r.Extensions.LargeBlobKey) && len(got.LargeBlobKey) == LargeBlobKeyLength}
+	made = &fido.MakeCredentialResponse{}
+	made.LargeBlob = ctap.True(r.Extensions.LargeBlobKey) && len(got.LargeBlobKey) == LargeBlobKeyLength
 	clear(got.LargeBlobKey)
 	got.LargeBlobKey = nil
 	made.MakeCredentialResponse = *got

@@ -78,7 +78,9 @@ func signIn(p fido.PIN, allow ...[]byte) *fido.GetAssertionRequest {
 	return &fido.GetAssertionRequest{RPID: "example.com", ClientDataHash: clientDataHash[:], AllowList: allow, PIN: p}
 }
 
-func register(t *testing.T, k *Key, r *fido.MakeCredentialRequest) (*fido.MakeCredentialResponse, *ctap.AuthenticatorData) {
+func register(t *testing.T, k *Key, r *fido.MakeCredentialRequest) (
+	*fido.MakeCredentialResponse, *ctap.AuthenticatorData) {
+
 	t.Helper()
 	made, err := k.MakeCredential(t.Context(), r)
 	if err != nil {
@@ -349,12 +351,14 @@ func TestLyingKeys(t *testing.T) {
 		return (&ctap.AuthenticatorData{Flags: ctap.FlagUP, Extensions: ctap.RawMessage(extensions)}).Encode()
 	}
 	made := func(extensions string) ctap.Response {
-		return (&ctap.MakeCredentialResponse{Format: "none", AuthData: authData(extensions), AttStmt: ctap.RawMessage{0xa0}}).Encode()
+		return (&ctap.MakeCredentialResponse{
+			Format: "none", AuthData: authData(extensions), AttStmt: ctap.RawMessage{0xa0}}).Encode()
 	}
+	long := made("\xa1\x6ehmac-secret-mc\x58\x20" + strings.Repeat("x", 32))
 	for name, change := range map[string]func(ctap.Command, ctap.Response) ctap.Response{
 		"a status alone":       answers(ctap.CommandMakeCredential, ctap.Response{0}),
 		"no authData":          answers(ctap.CommandMakeCredential, ctap.Response("\x00\xa3\x01\x64none\x02\x40\x03\xa0")),
-		"hmac-secret too long": answers(ctap.CommandMakeCredential, made("\xa1\x6ehmac-secret-mc\x58\x20"+strings.Repeat("x", 32))),
+		"hmac-secret too long": answers(ctap.CommandMakeCredential, long),
 		"hmac-secret of text":  answers(ctap.CommandMakeCredential, made("\xa1\x6ehmac-secret-mc\x61x")),
 		"no key agreement":     answers(ctap.CommandClientPIN, (&ctap.ClientPINResponse{}).Encode()),
 		"no token":             answers(ctap.CommandClientPIN, (&ctap.ClientPINResponse{PINUVAuthToken: []byte{1}}).Encode()),
@@ -366,7 +370,8 @@ func TestLyingKeys(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	endless := (&ctap.GetAssertionResponse{AuthData: authData("\xa0"), Signature: []byte{1}, NumberOfCredentials: 1000}).Encode()
+	endless := (&ctap.GetAssertionResponse{
+		AuthData: authData("\xa0"), Signature: []byte{1}, NumberOfCredentials: 1000}).Encode()
 	k, _ := newKey(t, "fido2.1", nil, answers(ctap.CommandGetAssertion, endless))
 	if _, err := k.GetAssertion(t.Context(), signIn(nil)); err != ctap.ErrLimitExceeded {
 		t.Error(err)

@@ -25,8 +25,8 @@ func BeginAuthentication(options *PublicKeyCredentialRequestOptionsJSON, origin 
 }
 
 // Finish makes the response to the relying party of one of the authenticator's assertions, after checking that it
-// answers what was asked. The signature is for the relying party to verify: it knows the public key. o is what extensions
-// gave besides. The error is an *AuthenticatorResponseError.
+// answers what was asked. The signature is for the relying party to verify: it knows the public key. o is what
+// extensions gave besides. The error is an *AuthenticatorResponseError.
 func (a *Authentication) Finish(got *ctap.GetAssertionResponse, o ExtensionOutputs) (*AuthenticationResponseJSON, error) {
 	data, err := parseAuthData(got.AuthData, a.RPID, a.Options.UserVerification)
 	if err != nil {

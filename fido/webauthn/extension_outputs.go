@@ -12,8 +12,8 @@ type ExtensionOutputs struct {
 	LargeBlobWritten bool
 }
 
-// AuthenticationExtensionsClientOutputsJSON holds the results of extensions that we know (§5.7.2); nil for those that were
-// not asked for.
+// AuthenticationExtensionsClientOutputsJSON holds the results of extensions that we know (§5.7.2); nil for those that
+// were not asked for.
 type AuthenticationExtensionsClientOutputsJSON struct {
 	CredProps   *CredentialPropertiesOutput `json:"credProps,omitempty"`
 	CredBlob    *bool                       `json:"credBlob,omitempty"`   // at registration: whether it was stored
@@ -28,8 +28,8 @@ type CredentialPropertiesOutput struct {
 	RK *bool `json:"rk,omitempty"`
 }
 
-// LargeBlobOutputs is the result of largeBlob (§10.1.5). Supported is for registration, Written for sign-in where there was
-// something to write; Blob is nil where none was read.
+// LargeBlobOutputs is the result of largeBlob (§10.1.5). Supported is for registration, Written for sign-in where there
+// was something to write; Blob is nil where none was read.
 type LargeBlobOutputs struct {
 	Supported *bool     `json:"supported,omitempty"`
 	Blob      Base64URL `json:"blob,omitzero"`
@@ -101,8 +101,8 @@ func (a *Authentication) extensionResults(data *ctap.AuthenticatorData, o Extens
 	return results, err
 }
 
-// prfResults gives the results of prf. Authenticators have another function for those whom they have not verified, which is
-// not to be seen (§10.1.4).
+// prfResults gives the results of prf. Authenticators have another function for those whom they have not verified,
+// which is not to be seen (§10.1.4).
 func prfResults(data *ctap.AuthenticatorData, outputs Secret) (*PRFValues, error) {
 	const length = 32
 	switch {

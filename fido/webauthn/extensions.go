@@ -52,8 +52,8 @@ type PRFInputs struct {
 	EvalByCredential map[string]PRFValues // by credential ID, its bytes; at sign-in alone
 }
 
-// PRFValues are inputs or outputs of a pseudo-random function (§10.1.4, AuthenticationExtensionsPRFValues). Second is nil
-// when absent.
+// PRFValues are inputs or outputs of a pseudo-random function (§10.1.4, AuthenticationExtensionsPRFValues). Second is
+// nil when absent.
 type PRFValues struct {
 	First  Secret `json:"first"`
 	Second Secret `json:"second,omitzero"`
