@@ -221,6 +221,57 @@ func TestHMACSecretAtOnce(t *testing.T) {
 	}
 }
 
+// TestHMACSecretOfAccounts: each account has its own.
+func TestHMACSecretOfAccounts(t *testing.T) {
+	path, _ := plug(t, keyWithPIN(t))
+	d := open(t, path)
+	want := map[string]fido.Secret{}
+	for _, user := range []string{"ada", "bob"} {
+		r := extended(pin)
+		r.User.ID, r.Salts = []byte(user), bytes.Repeat([]byte{5}, 32)
+		made, err := d.MakeCredential(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want[user] = made.HMACSecret
+	}
+	s := signIn()
+	s.PIN, s.Salts = pin, bytes.Repeat([]byte{5}, 32)
+	list, err := d.GetAssertion(t.Context(), s)
+	if err != nil || len(list) != 2 || bytes.Equal(list[0].HMACSecret, list[1].HMACSecret) {
+		t.Fatal(list, err)
+	}
+	for _, a := range list {
+		if user := string(a.User.ID); !bytes.Equal(a.HMACSecret, want[user]) {
+			t.Errorf("%s has %d bytes, or others", user, len(a.HMACSecret))
+		}
+	}
+}
+
+// TestLyingHMACSecret: what can't be one is no secret.
+func TestLyingHMACSecret(t *testing.T) {
+	for name, output := range map[string]any{
+		"short": []byte("short"), "text": "text", "of one": make([]byte, 48), "of three": make([]byte, 112)} {
+		lie := func(m map[int]any) {
+			data, err := ctap.ParseAuthenticatorData(m[2].([]byte))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			data.Extensions, _ = ctap.Marshal(map[string]any{"hmac-secret": output})
+			m[2] = data.Encode()
+		}
+		path, _ := plug(t, rewrite{newKey(t, emulator.Options{}), ctap.CommandGetAssertion, lie})
+		d := open(t, path)
+		s := signIn(register(t, d, extended(nil)).CredentialID)
+		s.Salts = bytes.Repeat([]byte{6}, 64)
+		list, err := d.GetAssertion(t.Context(), s)
+		if !errors.Is(err, fido.ErrBadAnswer) {
+			t.Errorf("%s: %v, %v", name, list, err)
+		}
+	}
+}
+
 // TestFinger: a finger evaluates to what the PIN does, at registration and later.
 func TestFinger(t *testing.T) {
 	profile, err := emulator.LookupProfile("fingerprint")

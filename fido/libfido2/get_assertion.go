@@ -6,6 +6,7 @@ import "C"
 
 import (
 	"context"
+	"fmt"
 
 	"fob/fido"
 	"fob/fido/ctap"
@@ -52,6 +53,9 @@ func (d *Device) GetAssertion(ctx context.Context, r *fido.GetAssertionRequest) 
 		if r.Salts != nil {
 			list[i].HMACSecret = goBytes(
 				C.fido_assert_hmac_secret_ptr(assertion, C.size_t(i)), C.fido_assert_hmac_secret_len(assertion, C.size_t(i)))
+			if n := len(list[i].HMACSecret); n != 0 && n != len(r.Salts) { // libfido2 does not compare
+				return nil, fmt.Errorf("%w: hmac-secret of %d bytes", fido.ErrBadAnswer, n)
+			}
 		}
 	}
 	return list, nil

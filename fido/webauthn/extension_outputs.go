@@ -71,7 +71,9 @@ func (r *Registration) extensionResults(data *ctap.AuthenticatorData, rk bool, o
 	if x.PRF != nil {
 		enabled := ctap.True(out.HMACSecret)
 		results.PRF = &PRFOutputs{Enabled: &enabled}
-		results.PRF.Results, err = prfResults(data, o.PRF)
+		if enabled {
+			results.PRF.Results, err = prfResults(data, o.PRF)
+		}
 	}
 	return results, err
 }

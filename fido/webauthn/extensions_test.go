@@ -161,6 +161,7 @@ func TestRegistrationResults(t *testing.T) {
 		{`{"largeBlob":{"support":"required"}}`, nil, ExtensionOutputs{LargeBlobKey: true}, `{"largeBlob":{"supported":true}}`},
 		{`{"prf":{}}`, nil, ExtensionOutputs{}, `{"prf":{"enabled":false}}`},
 		{`{"prf":{}}`, map[string]any{"hmac-secret": true}, ExtensionOutputs{}, `{"prf":{"enabled":true}}`},
+		{`{"prf":{"eval":{"first":""}}}`, nil, ExtensionOutputs{PRF: prf[:32]}, `{"prf":{"enabled":false}}`},
 		{`{"prf":{"eval":{"first":""}}}`, map[string]any{"hmac-secret": true}, ExtensionOutputs{PRF: prf[:32]},
 			`{"prf":{"enabled":true,"results":{"first":"` + zeros + `"}}}`},
 		{`{"prf":{"eval":{"first":"","second":""}}}`, map[string]any{"hmac-secret": true}, ExtensionOutputs{PRF: prf},
@@ -212,8 +213,8 @@ func TestLyingAuthenticators(t *testing.T) {
 			ctap.ErrCBORUnexpectedType},
 		"text for a number": {`{}`, "authData.extensions", map[string]any{"minPinLength": "4"}, ExtensionOutputs{}, ctap.FlagUV,
 			ctap.ErrCBORUnexpectedType},
-		"PRF of anybody": {`{"prf":{}}`, "authData.flags", nil, ExtensionOutputs{PRF: make(Secret, 32)}, 0, ErrNoUserVerification},
-		"half a PRF":     {`{"prf":{}}`, "hmac-secret", nil, ExtensionOutputs{PRF: make(Secret, 48)}, ctap.FlagUV, ErrLength},
+		"PRF of anybody": {`{"prf":{}}`, "authData.flags", map[string]any{"hmac-secret": true}, ExtensionOutputs{PRF: make(Secret, 32)}, 0, ErrNoUserVerification},
+		"half a PRF":     {`{"prf":{}}`, "hmac-secret", map[string]any{"hmac-secret": true}, ExtensionOutputs{PRF: make(Secret, 48)}, ctap.FlagUV, ErrLength},
 	} {
 		r := registration(t, "extensions", c.asked)
 		key := newSoftKey(t, ctap.ES256)
