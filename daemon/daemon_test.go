@@ -55,6 +55,7 @@ func (k *fakeKey) MakeCredential(context.Context, *fido.MakeCredentialRequest) (
 	return nil, ctap.ErrOther
 }
 func (k *fakeKey) GetAssertion(ctx context.Context, r *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
+	fido.Waiting(ctx)
 	return k.assert(ctx, r)
 }
 

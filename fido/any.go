@@ -29,7 +29,7 @@ type preparation[T any] func(context.Context, *ceremony) (*attempt[T], error)
 
 // whole performs the attempt from the first prompt to the result.
 func (a *attempt[T]) whole(ctx context.Context) (v T, err error) {
-	err = a.verified(ctx, a.method, func(uv bool, pin PIN) (err error) {
+	err = a.verified(ctx, a.method, func(ctx context.Context, uv bool, pin PIN) (err error) {
 		v, err = a.perform(ctx, uv, pin)
 		return err
 	})
@@ -146,20 +146,22 @@ func decide[T any](ctx context.Context, left int, p *sharedPrompter, results <-c
 
 // untilTouched performs the ceremony as far as a touch takes it. Where a PIN is needed, the touch only chooses the key: a
 // PIN is asked for when it is known which.
-func (a *attempt[T]) untilTouched(ctx context.Context) outcome[T] {
-	if err := a.prompt.Touch(ctx, a.device); err != nil {
-		return outcome[T]{attempt: a, err: err}
-	}
+func (a *attempt[T]) untilTouched(ctx context.Context) (o outcome[T]) {
+	o.attempt = a
 	if a.method >= byPIN {
-		err := a.key.Select(ctx)
-		return outcome[T]{attempt: a, err: err, touched: err == nil}
+		o.err = a.prompting(ctx, a.key.Select)
+		o.touched = o.err == nil
+		return o
 	}
-	v, err := a.perform(ctx, a.method == builtIn, nil)
-	if a.info.Options[ctap.OptionClientPIN] && isStatus(err, ctap.ErrPUATRequired, ctap.ErrUVBlocked, ctap.ErrUVInvalid) {
+	o.err = a.prompting(ctx, func(ctx context.Context) (err error) {
+		o.value, err = a.perform(ctx, a.method == builtIn, nil)
+		return err
+	})
+	if a.info.Options[ctap.OptionClientPIN] && isStatus(o.err, ctap.ErrPUATRequired, ctap.ErrUVBlocked, ctap.ErrUVInvalid) {
 		a.method = pinMethod(a.info) // the sensor did not do
 		return outcome[T]{attempt: a, touched: true}
 	}
-	return outcome[T]{attempt: a, value: v, err: err}
+	return o
 }
 
 // passable reports whether another key may serve though this one has failed: the person has not given up.

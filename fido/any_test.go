@@ -44,6 +44,7 @@ func (k *raceKey) wait(ctx context.Context) error {
 	k.lit = true
 	k.openly++
 	k.mu.Unlock()
+	Waiting(ctx)
 	defer func() {
 		k.mu.Lock()
 		k.lit = false

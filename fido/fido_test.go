@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"testing"
+	"testing/synctest"
 
 	"fob/fido/ctap"
 )
@@ -39,14 +40,18 @@ func (k *scriptedKey) UVRetries(context.Context) (uint, error) { return 3, nil }
 func (k *scriptedKey) Select(context.Context) error            { return errors.New("not asked for") }
 func (k *scriptedKey) Close() error                            { return nil }
 
-func (k *scriptedKey) next(uv bool, pin PIN) error {
+func (k *scriptedKey) next(ctx context.Context, uv bool, pin PIN) error {
 	k.asked = append(k.asked, fmt.Sprintf("uv=%v pin=%s", uv, []byte(pin)))
 	k.pins = append(k.pins, pin)
 	if len(k.errs) == 0 {
+		Waiting(ctx)
 		return nil
 	}
 	err := k.errs[0]
 	k.errs = k.errs[1:]
+	if !isStatus(err, ctap.ErrPINInvalid, ctap.ErrPINAuthBlocked, ctap.ErrPUATRequired) { // which need no touch
+		Waiting(ctx)
+	}
 	if errors.Is(err, ctap.ErrPINInvalid) || errors.Is(err, ctap.ErrPINAuthBlocked) {
 		k.retries--
 	}
@@ -56,28 +61,28 @@ func (k *scriptedKey) next(uv bool, pin PIN) error {
 func (k *scriptedKey) Wink(context.Context) error { return k.next(false, nil) }
 
 func (k *scriptedKey) SetPIN(_ context.Context, pin PIN) error {
-	err := k.next(false, pin)
+	err := k.next(context.Background(), false, pin)
 	k.asked[len(k.asked)-1] = fmt.Sprintf("set pin=%s", []byte(pin))
 	return err
 }
 
 func (k *scriptedKey) ChangePIN(_ context.Context, old, pin PIN) error {
-	err := k.next(false, pin)
+	err := k.next(context.Background(), false, pin)
 	k.pins = append(k.pins, old)
 	k.asked[len(k.asked)-1] = fmt.Sprintf("change pin=%s to %s", []byte(old), []byte(pin))
 	return err
 }
 
 func (k *scriptedKey) Configure(_ context.Context, r *ConfigRequest) error {
-	err := k.next(false, r.PIN)
+	err := k.next(context.Background(), false, r.PIN)
 	k.asked[len(k.asked)-1] = fmt.Sprintf("configure %d pin=%s min=%d rp=%v force=%v",
 		r.Subcommand, []byte(r.PIN), r.MinPINLength, r.RPIDs, r.ForceChange)
 	return err
 }
 
-func (k *scriptedKey) MakeCredential(_ context.Context, r *MakeCredentialRequest) (*MakeCredentialResponse, error) {
+func (k *scriptedKey) MakeCredential(ctx context.Context, r *MakeCredentialRequest) (*MakeCredentialResponse, error) {
 	k.made = r
-	err := k.next(r.UV, r.PIN)
+	err := k.next(ctx, r.UV, r.PIN)
 	k.asked[len(k.asked)-1] += fmt.Sprintf(" rk=%v %v", r.RK, r.Algorithm)
 	if err != nil {
 		return nil, err
@@ -85,7 +90,7 @@ func (k *scriptedKey) MakeCredential(_ context.Context, r *MakeCredentialRequest
 	return &MakeCredentialResponse{MakeCredentialResponse: ctap.MakeCredentialResponse{Format: ctap.FormatNone}}, nil
 }
 
-func (k *scriptedKey) GetAssertion(_ context.Context, r *GetAssertionRequest) ([]GetAssertionResponse, error) {
+func (k *scriptedKey) GetAssertion(ctx context.Context, r *GetAssertionRequest) ([]GetAssertionResponse, error) {
 	k.allowed, k.got = len(r.AllowList), r
 	if k.id != "" {
 		if !slices.ContainsFunc(r.AllowList, func(id []byte) bool { return string(id) == k.id }) {
@@ -96,7 +101,7 @@ func (k *scriptedKey) GetAssertion(_ context.Context, r *GetAssertionRequest) ([
 		found.Credential.ID = []byte(k.id)
 		return []GetAssertionResponse{found}, nil
 	}
-	if err := k.next(r.UV, r.PIN); err != nil {
+	if err := k.next(ctx, r.UV, r.PIN); err != nil {
 		return nil, err
 	}
 	var found []GetAssertionResponse
@@ -224,26 +229,26 @@ func TestRegister(t *testing.T) {
 			name:    "the key wants a PIN after all",
 			options: options("clientPin", "makeCredUvNotRqd"), errs: []error{ctap.ErrPUATRequired}, pins: []string{"1234"},
 			asked: []string{"uv=false pin= rk=false ES256", "uv=false pin=1234 rk=false ES256"},
-			seen:  []string{"touch", "pin retries=8 wrong=false", "touch"},
+			seen:  []string{"pin retries=8 wrong=false", "touch"},
 		},
 		{
 			name:    "wrong PIN, then the right one",
 			options: options("clientPin"), uv: Required, errs: []error{ctap.ErrPINInvalid}, pins: []string{"0000", "1234"},
 			asked: []string{"uv=false pin=0000 rk=false ES256", "uv=false pin=1234 rk=false ES256"},
-			seen:  []string{"pin retries=8 wrong=false", "touch", "pin retries=7 wrong=true", "touch"},
+			seen:  []string{"pin retries=8 wrong=false", "pin retries=7 wrong=true", "touch"},
 		},
 		{
 			name:    "wrong PIN, and no other",
 			options: options("clientPin"), uv: Required, errs: []error{ctap.ErrPINInvalid}, pins: []string{"0000"},
 			asked: []string{"uv=false pin=0000 rk=false ES256"},
-			seen:  []string{"pin retries=8 wrong=false", "touch", "pin retries=7 wrong=true"},
+			seen:  []string{"pin retries=8 wrong=false", "pin retries=7 wrong=true"},
 			want:  &PINError{ctap.ErrPINInvalid, 7},
 		},
 		{
 			name:    "blocked until replugged",
 			options: options("clientPin"), uv: Required, errs: []error{ctap.ErrPINAuthBlocked}, pins: []string{"0000", "1234"},
 			asked: []string{"uv=false pin=0000 rk=false ES256"},
-			seen:  []string{"pin retries=8 wrong=false", "touch"},
+			seen:  []string{"pin retries=8 wrong=false"},
 			want:  &PINError{ctap.ErrPINAuthBlocked, 7},
 		},
 		{
@@ -306,7 +311,7 @@ func TestReservedAttempts(t *testing.T) {
 	if _, err := SignIn(t.Context(), alone(key), who, &SignInOptions{UserVerification: Required}); !errors.Is(err, ErrBadAnswer) {
 		t.Error(err) // a key without accounts
 	}
-	if want := []string{"pin retries=3 wrong=false", "touch", "pin retries=2 wrong=true", "reserved", "touch"}; !slices.Equal(who.seen, want) {
+	if want := []string{"pin retries=3 wrong=false", "pin retries=2 wrong=true", "reserved", "touch"}; !slices.Equal(who.seen, want) {
 		t.Errorf("the person saw %q, want %q", who.seen, want)
 	}
 }
@@ -420,5 +425,35 @@ func TestReplugFirst(t *testing.T) {
 	var pin *PINError
 	if !errors.As(err, &pin) || *pin != (PINError{ctap.ErrPINAuthBlocked, 5}) || len(who.seen)+len(key.asked) > 0 {
 		t.Errorf("%v, key asked %q, person saw %q", err, key.asked, who.seen)
+	}
+}
+
+// lostPerson can't be told to touch a key.
+type lostPerson struct{ person }
+
+func (*lostPerson) Touch(context.Context, DeviceInfo) error { return errLost }
+
+var errLost = errors.New("nobody there")
+
+// TestPersonIsLost: a key that the person can't be told of does not stay lit.
+func TestPersonIsLost(t *testing.T) {
+	for _, n := range []int{1, 2} {
+		synctest.Test(t, func(t *testing.T) {
+			var keys []Candidate
+			var lit []*raceKey
+			for i := range n {
+				k := newRaceKey(fmt.Sprint(i))
+				lit, keys = append(lit, k), append(keys, k.candidate())
+			}
+			o := &RegisterOptions{Algorithms: []ctap.Algorithm{ctap.ES256}}
+			if _, err := Register(t.Context(), keys, new(lostPerson), o); err != errLost {
+				t.Errorf("%d keys: %v", n, err)
+			}
+			for _, k := range lit {
+				if k.lit {
+					t.Errorf("%d keys: %s is lit", n, k.id)
+				}
+			}
+		})
 	}
 }

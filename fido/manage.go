@@ -22,7 +22,7 @@ func (c *ceremony) manage(ctx context.Context, needs ctap.Permission, do Action)
 	if err != nil {
 		return err
 	}
-	return c.verified(ctx, m, func(uv bool, pin PIN) error { return do(ctx, uv, pin) })
+	return c.verified(ctx, m, do)
 }
 
 // managementMethod decides how the person is verified for what needs a permission. A finger is not enough for every

@@ -45,10 +45,10 @@ func ChangePIN(ctx context.Context, key Candidate, p Prompter) error {
 	return err
 }
 
-// withNewPIN has the person choose a PIN, by choose, and performs operation with it. What the person hears who chooses
+// withNewPIN has the person choose a PIN, by choose, and does with it what is to be done. What the person hears who chooses
 // none is declined.
 func (c *ceremony) withNewPIN(
-	ctx context.Context, choose func(context.Context) (PIN, error), declined error, operation func(uv bool, pin PIN) error,
+	ctx context.Context, choose func(context.Context) (PIN, error), declined error, do Action,
 ) error {
 	pin, err := choose(ctx)
 	defer pin.Wipe()
@@ -58,10 +58,7 @@ func (c *ceremony) withNewPIN(
 	if err != nil {
 		return err
 	}
-	if err := c.prompt.Touch(ctx, c.device); err != nil {
-		return err
-	}
-	return operation(false, pin)
+	return c.carryOut(ctx, do, false, pin)
 }
 
 // setPIN gives the key its first PIN. The caller wipes it.
@@ -73,7 +70,7 @@ func (c *ceremony) setPIN(ctx context.Context) (pin PIN, err error) {
 // changePIN gives the key another PIN. The caller wipes it. The one that was chosen is not asked for again when the old
 // one was wrong.
 func (c *ceremony) changePIN(ctx context.Context) (pin PIN, err error) {
-	err = c.verified(ctx, byPIN, func(_ bool, old PIN) error {
+	err = c.verified(ctx, byPIN, func(ctx context.Context, _ bool, old PIN) error {
 		return c.choosePIN(ctx, &pin, func() error { return c.key.ChangePIN(ctx, old, pin) })
 	})
 	return pin, err

@@ -14,7 +14,7 @@ type Prompter interface {
 	// NewPIN asks for the PIN that a key shall have from now on. The caller wipes what it gets. ErrDeclined when the person
 	// gives none.
 	NewPIN(ctx context.Context, p NewPINPrompt) (PIN, error)
-	// Touch says that the key waits to be touched, or for a fingerprint.
+	// Touch says that the key waits to be touched, or for a fingerprint. It is called when the key begins to.
 	Touch(ctx context.Context, d DeviceInfo) error
 	// Passed says that a key can't serve, and why, while others may.
 	Passed(ctx context.Context, d DeviceInfo, why error) error

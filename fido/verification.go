@@ -100,23 +100,21 @@ func begin(ctx context.Context, key Authenticator, d DeviceInfo, p Prompter, sev
 }
 
 // verified performs operation with the person verified by m: it asks for PINs until one is right, and falls back from
-// the fingerprint to the PIN. operation gets whether to use built-in verification, and the PIN or nil.
-func (c *ceremony) verified(ctx context.Context, m method, operation func(uv bool, pin PIN) error) error {
+// the fingerprint to the PIN.
+func (c *ceremony) verified(ctx context.Context, m method, do Action) error {
 	wrong := false
 	for {
 		var err error
 		tried := false
 		switch m {
 		case byPIN:
-			tried, err = c.withPIN(ctx, wrong, operation)
+			tried, err = c.withPIN(ctx, wrong, do)
 		case byNewPIN:
-			err = c.withNewPIN(ctx, c.setPIN, ErrNoUserVerification, operation)
+			err = c.withNewPIN(ctx, c.setPIN, ErrNoUserVerification, do)
 		case byChangedPIN:
-			err = c.withNewPIN(ctx, c.changePIN, ErrPINChangeRequired, operation)
+			err = c.withNewPIN(ctx, c.changePIN, ErrPINChangeRequired, do)
 		default:
-			if err = c.prompt.Touch(ctx, c.device); err == nil {
-				err = operation(m == builtIn, nil)
-			}
+			err = c.carryOut(ctx, do, m == builtIn, nil)
 		}
 		var final *PINError
 		switch fallback := c.info.Options[ctap.OptionClientPIN] && m < byPIN; {
@@ -132,9 +130,14 @@ func (c *ceremony) verified(ctx context.Context, m method, operation func(uv boo
 	}
 }
 
-// withPIN asks for the PIN, performs operation with it and wipes it. tried is true when operation was performed: an
-// error that speaks of the PIN before is not about what the person typed.
-func (c *ceremony) withPIN(ctx context.Context, wrong bool, operation func(uv bool, pin PIN) error) (tried bool, err error) {
+// carryOut does what the key allows to a person who is, or will be, verified like this.
+func (c *ceremony) carryOut(ctx context.Context, do Action, uv bool, pin PIN) error {
+	return c.prompting(ctx, func(ctx context.Context) error { return do(ctx, uv, pin) })
+}
+
+// withPIN asks for the PIN, does with it what is to be done, and wipes it. tried is true when it got so far: an error that
+// speaks of the PIN before is not about what the person typed.
+func (c *ceremony) withPIN(ctx context.Context, wrong bool, do Action) (tried bool, err error) {
 	retries, err := c.key.PINRetries(ctx)
 	if isStatus(err, ctap.ErrPINInvalid, ctap.ErrPINAuthBlocked, ctap.ErrPINBlocked) { // nobody gave a PIN
 		return false, fmt.Errorf("%w: %v", ErrBadAnswer, err)
@@ -157,10 +160,7 @@ func (c *ceremony) withPIN(ctx context.Context, wrong bool, operation func(uv bo
 	if err != nil {
 		return false, err
 	}
-	if err := c.prompt.Touch(ctx, c.device); err != nil {
-		return false, err
-	}
-	return true, operation(false, pin)
+	return true, c.carryOut(ctx, do, false, pin)
 }
 
 // pinError adds the attempts that are left to a status that speaks of the PIN.

@@ -64,7 +64,7 @@ func (c *client) exchange(ctx context.Context, req *request) ([]byte, error) {
 		return nil, c.died()
 	}
 	stop := deadlineOn(ctx, c.process.conn, darkTime, func() { c.sendCancel(req.ID) })
-	r, err := c.receive(req.ID)
+	r, err := c.receive(ctx, req.ID)
 	stop()
 	switch {
 	case errors.Is(err, ErrFrame):
@@ -94,7 +94,24 @@ func (c *client) sendCancel(id uint32) {
 	}
 }
 
-func (c *client) receive(id uint32) (*reply, error) {
+// receive reads the reply, and before it perhaps that the key waits for the person. A helper that says so again and again
+// does not keep us.
+func (c *client) receive(ctx context.Context, id uint32) (*reply, error) {
+	for told := false; ; told = true {
+		r, err := c.next(id)
+		switch {
+		case err != nil:
+			return nil, err
+		case r.Kind != kindWaiting:
+			return r, nil
+		case told || r.Status != ctap.StatusOK || r.Text != "" || r.Body != nil:
+			return nil, ErrFrame
+		}
+		fido.Waiting(ctx)
+	}
+}
+
+func (c *client) next(id uint32) (*reply, error) {
 	frame, err := readFrame(c.process.conn, maxReply)
 	if err != nil {
 		return nil, err

@@ -43,6 +43,26 @@ func TestCeremonies(t *testing.T) {
 	l.want(t, "close")
 }
 
+// TestWaitingCrosses: the daemon hears that the key waits before it hears of the result, and only where it waits.
+func TestWaitingCrosses(t *testing.T) {
+	k, _ := openKey(t, "good")
+	for rpID, want := range map[string]int{"touch.example": 1, "other.example": 0} {
+		told := 0
+		ctx := fido.OnWaiting(t.Context(), func() { told++ })
+		if _, err := k.MakeCredential(ctx, makeRequest(rpID, nil)); err != nil || told != want {
+			t.Errorf("%s: told %d times, %v", rpID, told, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	if _, err := k.MakeCredential(fido.OnWaiting(ctx, cancel), makeRequest("touch.example", nil)); err != nil &&
+		err != context.Canceled {
+		t.Error(err)
+	}
+	if _, err := k.PINRetries(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestErrorsCross(t *testing.T) {
 	k, _ := openKey(t, "good")
 	_, err := k.MakeCredential(t.Context(), makeRequest("a.example", fido.PIN("0000")))
@@ -181,7 +201,7 @@ func TestCloseInMidOperation(t *testing.T) {
 
 func TestBadReplies(t *testing.T) {
 	for _, behaviour := range []string{
-		"garbage", "oversize", "empty", "wrong-id", "odd-kind", "no-status", "no-body", "huge",
+		"garbage", "oversize", "empty", "wrong-id", "odd-kind", "told-more", "told-ever", "no-status", "no-body", "huge",
 	} {
 		t.Run(behaviour, func(t *testing.T) {
 			k, _ := rawKey(t, behaviour)

@@ -20,6 +20,9 @@
 // CTAP's own messages where there is one, so that they nest as deep as CTAP allows. A cancel request names the request
 // that it cancels and has no reply of its own; one that comes too late is ignored.
 //
+// Before its reply, a request has an event when the key begins to wait for the person, once at most: {1: id, 2:
+// "waiting"}.
+//
 // The first request decides what the process is for, listing keys or one key, and the helper confines itself to that
 // before it does it; a confine request does nothing else, so that the helper can wait for the key to be needed. The
 // reply to it, and to an open request says how well: {1: version of Landlock, 2: seccomp, 3: what is

@@ -17,6 +17,9 @@ const (
 	kindInternal = "internal" // anything else
 )
 
+// kindWaiting is an event, and no reply yet: the key waits for the person.
+const kindWaiting = "waiting"
+
 // kinds names the errors that cross the connection as themselves.
 var kinds = map[string]error{
 	"no-device":   fido.ErrNoDevice,

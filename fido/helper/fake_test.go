@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -126,6 +127,8 @@ func (k *fakeKey) MakeCredential(
 		return nil, fmt.Errorf("%w (FIDO_ERR_RX)", fido.ErrDeviceGone)
 	case "odd.example":
 		return nil, fmt.Errorf("odd\x1b[2J %s", strings.Repeat("x", 1000))
+	case "touch.example":
+		fido.Waiting(ctx)
 	case "wait.example":
 		k.log("touch")
 		<-ctx.Done()
@@ -253,6 +256,9 @@ var behaviours = map[string]func(conn net.Conn){
 	"silent":    endAfterOpen(nil),
 	"wrong-id":  afterOpen(encoded(&reply{ID: 3, Body: mustCBOR(fido.PINRetries{Left: 8})})),
 	"odd-kind":  afterOpen(encoded(&reply{ID: 2, Kind: "helper-died"})),
+	"told-more": afterOpen(encoded(&reply{ID: 2, Kind: kindWaiting, Body: mustCBOR(1)})),
+	"told-ever": afterOpen(slices.Concat(
+		encoded(&reply{ID: 2, Kind: kindWaiting}), encoded(&reply{ID: 2, Kind: kindWaiting}))),
 	"no-status": afterOpen(encoded(&reply{ID: 2, Kind: kindStatus})),
 	"no-body":   afterOpen(encoded(&reply{ID: 2})),
 	"huge":      afterOpen(encoded(&reply{ID: 2, Body: mustCBOR(map[int]uint64{1: 1 << 40})})),

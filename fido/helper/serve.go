@@ -105,6 +105,7 @@ func (s *session) start(ctx context.Context, req *request) error {
 		<-s.current.done
 	}
 	ctx, cancel := context.WithCancel(ctx)
+	ctx = fido.OnWaiting(ctx, func() { s.sendOrEnd(&reply{ID: req.ID, Kind: kindWaiting}) })
 	j := &job{id: req.ID, cancel: cancel, done: make(chan struct{})}
 	s.current = j
 	go func() {
@@ -113,11 +114,16 @@ func (s *session) start(ctx context.Context, req *request) error {
 		r := s.answer(ctx, req)
 		req.wipe()
 		j.answered.Store(true)
-		if s.send(r) != nil {
-			s.conn.Close()
-		}
+		s.sendOrEnd(r)
 	}()
 	return nil
+}
+
+// sendOrEnd ends the connection when the daemon doesn't read.
+func (s *session) sendOrEnd(r *reply) {
+	if s.send(r) != nil {
+		s.conn.Close()
+	}
 }
 
 func (s *session) answer(ctx context.Context, req *request) *reply {

@@ -89,7 +89,7 @@ func (d *Device) openLink() (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), openTime)
 	defer cancel()
 	if d.link, err = openLink(ctx, d.path); err == nil {
-		err = d.operate(ctx, nil, func() C.int { return C.fob_open_link(d.dev, C.uintptr_t(d.link.handle)) })
+		err = d.operate(ctx, func() C.int { return C.fob_open_link(d.dev, C.uintptr_t(d.link.handle)) })
 	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
@@ -126,19 +126,15 @@ func (d *Device) release() {
 	d.dev, d.link = nil, nil
 }
 
-// do runs call, which waits for the device, and cancels it when ctx ends.
-func (d *Device) do(ctx context.Context, call func() C.int) error { return d.await(ctx, nil, call) }
-
-// await is do for what waits for the person. waiting, which may be nil, is called when the key begins to wait, while
-// call runs: at most once.
-func (d *Device) await(ctx context.Context, waiting func(), call func() C.int) error {
+// do runs call, which waits for the device, and cancels it when ctx ends. It tells fido.Waiting.
+func (d *Device) do(ctx context.Context, call func() C.int) error {
 	return d.inTurn(ctx, func() error {
 		if d.link == nil {
 			return d.operateNFC(ctx, call)
 		}
 		limited, cancel := context.WithTimeout(ctx, longest)
 		defer cancel()
-		return d.operate(limited, waiting, call)
+		return d.operate(limited, call)
 	})
 }
 
@@ -170,8 +166,8 @@ func (d *Device) inTurn(ctx context.Context, operation func() error) error {
 }
 
 // operate runs call over the link.
-func (d *Device) operate(ctx context.Context, waiting func(), call func() C.int) error {
-	d.link.begin(ctx, waiting)
+func (d *Device) operate(ctx context.Context, call func() C.int) error {
+	d.link.begin(ctx)
 	r := call()
 	err := d.link.end()
 	switch {
@@ -185,9 +181,9 @@ func (d *Device) operate(ctx context.Context, waiting func(), call func() C.int)
 
 // exchange sends a CTAP2 request, a command byte and its parameters, and gives the parameters of the answer. It knows
 // requests that libfido2 has not, and gives all that is in an answer. The error is that of do, or the status.
-func (d *Device) exchange(ctx context.Context, waiting func(), request []byte) (parameters []byte, err error) {
+func (d *Device) exchange(ctx context.Context, request []byte) (parameters []byte, err error) {
 	err = d.inTurn(ctx, func() error {
-		answer, err := d.transact(ctx, waiting, ctaphid.CommandCBOR, request)
+		answer, err := d.transact(ctx, ctaphid.CommandCBOR, request)
 		if err != nil {
 			return err
 		}
@@ -198,15 +194,13 @@ func (d *Device) exchange(ctx context.Context, waiting func(), request []byte) (
 }
 
 // transact sends one message and gives the answer; that to CTAPHID_CBOR and CTAPHID_MSG has a byte at least.
-func (d *Device) transact(
-	ctx context.Context, waiting func(), command ctaphid.Command, message []byte,
-) (answer []byte, err error) {
+func (d *Device) transact(ctx context.Context, command ctaphid.Command, message []byte) (answer []byte, err error) {
 	if d.link == nil {
 		return nil, ctap.ErrInvalidCommand
 	}
 	ctx, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
-	d.link.begin(ctx, waiting)
+	d.link.begin(ctx)
 	answer, err = d.link.exchange(command, message)
 	if failed := d.link.end(); err != nil {
 		return nil, failed
@@ -220,7 +214,7 @@ func (d *Device) Wink(ctx context.Context) error {
 		if d.link == nil || !d.link.client.Capabilities.Has(ctaphid.CapWink) {
 			return ctap.ErrInvalidCommand
 		}
-		_, err := d.transact(ctx, nil, ctaphid.CommandWink, nil)
+		_, err := d.transact(ctx, ctaphid.CommandWink, nil)
 		return err
 	})
 }

@@ -60,16 +60,16 @@ func (l *link) close() {
 	l.node.close()
 }
 
-// begin prepares for an operation, which ctx ends. waiting, which may be nil, is called when the key begins to wait for
-// the person, once.
-func (l *link) begin(ctx context.Context, waiting func()) {
+// begin prepares for an operation, which ctx ends. Through ctx it is told, once, that the key waits for the person.
+func (l *link) begin(ctx context.Context) {
 	l.node.discard()
 	l.err, l.request, l.answer = nil, nil, nil
+	told := false
 	wait := func() {
-		if waiting != nil {
-			waiting()
+		if !told {
+			told = true
+			fido.Waiting(ctx)
 		}
-		waiting = nil
 	}
 	l.transact = func(command ctaphid.Command, request []byte) ([]byte, error) {
 		switch {

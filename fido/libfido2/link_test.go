@@ -118,14 +118,14 @@ func (h noted) ServeCTAP(ctx context.Context, r ctap.Request, k func(ctap.Keepal
 func TestExchange(t *testing.T) {
 	path, _ := plug(t, newKey(t, emulator.Options{}))
 	d := open(t, path)
-	body, err := d.exchange(t.Context(), nil, []byte{byte(ctap.CommandGetInfo)})
+	body, err := d.exchange(t.Context(), []byte{byte(ctap.CommandGetInfo)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if info, err := ctap.ParseGetInfoResponse(body); err != nil || !info.Options[ctap.OptionRK] {
 		t.Error(info, err)
 	}
-	if _, err := d.exchange(t.Context(), nil, []byte{0x3f}); !errors.Is(err, ctap.ErrInvalidCommand) {
+	if _, err := d.exchange(t.Context(), []byte{0x3f}); !errors.Is(err, ctap.ErrInvalidCommand) {
 		t.Error(err)
 	}
 	if _, err := d.MakeCredential(t.Context(), registration("ada")); err != nil { // on the same channel
@@ -138,15 +138,15 @@ func TestExchangeIsCancelled(t *testing.T) {
 	path, unplug := plug(t, newKey(t, emulator.Options{Presence: f.presence}))
 	d := open(t, path)
 	ctx, cancel := context.WithCancel(t.Context())
-	if _, err := d.exchange(ctx, cancel, makeCredential()); err != context.Canceled {
+	if _, err := d.exchange(fido.OnWaiting(ctx, cancel), makeCredential()); err != context.Canceled {
 		t.Error(err)
 	}
 	await(t, "dark", f.dark)
-	if _, err := d.exchange(t.Context(), nil, []byte{byte(ctap.CommandGetInfo)}); err != nil {
+	if _, err := d.exchange(t.Context(), []byte{byte(ctap.CommandGetInfo)}); err != nil {
 		t.Error(err)
 	}
 	unplug()
-	if _, err := d.exchange(t.Context(), nil, []byte{byte(ctap.CommandGetInfo)}); !errors.Is(err, fido.ErrDeviceGone) {
+	if _, err := d.exchange(t.Context(), []byte{byte(ctap.CommandGetInfo)}); !errors.Is(err, fido.ErrDeviceGone) {
 		t.Error(err)
 	}
 }
@@ -234,5 +234,48 @@ func TestUVRetries(t *testing.T) {
 	path, _ = plug(t, newKey(t, emulator.Options{}))
 	if n, err := open(t, path).UVRetries(t.Context()); err == nil {
 		t.Error(n, err)
+	}
+}
+
+// TestWaiting: told is what the key says, when it says it.
+func TestWaiting(t *testing.T) {
+	f := newFinger()
+	key := newKey(t, emulator.Options{Presence: f.presence})
+	if err := key.SetPIN([]byte("1234")); err != nil {
+		t.Fatal(err)
+	}
+	path, _ := plug(t, key)
+	d := open(t, path)
+	told := 0
+	ctx := fido.OnWaiting(t.Context(), func() {
+		told++
+		<-f.waiting
+		f.touch <- struct{}{}
+	})
+	r := registration("ada")
+	r.PIN = fido.PIN("4321")
+	if _, err := d.MakeCredential(ctx, r); err != ctap.ErrPINInvalid || told != 0 {
+		t.Errorf("wrong PIN: %v, told %d times", err, told)
+	}
+	r.PIN = fido.PIN("1234")
+	made, err := d.MakeCredential(ctx, r)
+	if err != nil || told != 1 {
+		t.Fatalf("right PIN: %v, told %d times", err, told)
+	}
+	data, err := ctap.ParseAuthenticatorData(made.AuthData)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := signIn(data.Attested.CredentialID)
+	a.Silent = true
+	if _, err := d.GetAssertion(ctx, a); err != nil || told != 1 {
+		t.Errorf("silent: %v, told %d times", err, told)
+	}
+	a.Silent = false
+	if _, err := d.GetAssertion(ctx, a); err != nil || told != 2 {
+		t.Errorf("assertion: %v, told %d times", err, told)
+	}
+	if err := d.Select(ctx); err != nil || told != 3 {
+		t.Errorf("selection: %v, told %d times", err, told)
 	}
 }

@@ -15,15 +15,13 @@ func (d *Device) platform(ctx context.Context) (*platform.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &platform.Key{Info: info, Exchange: func(ctx context.Context, request []byte) ([]byte, error) {
-		return d.exchange(ctx, nil, request)
-	}}, nil
+	return &platform.Key{Info: info, Exchange: d.exchange}, nil
 }
 
 // beyondCredential reports whether libfido2 can't ask for such a credential.
 func (d *Device) beyondCredential(r *fido.MakeCredentialRequest) bool {
 	unknown := r.Algorithm != 0 && unknownAlgorithm(ctap.PublicKeyCredentialParameters{Alg: r.Algorithm})
-	return d.link != nil && (unknown || r.Salts != nil || r.EnterpriseAttestation != 0)
+	return !d.overNFC() && (unknown || r.Salts != nil || r.EnterpriseAttestation != 0)
 }
 
 // unknownAlgorithm reports whether libfido2 does not know an algorithm.
@@ -39,5 +37,5 @@ func unknownAlgorithm(p ctap.PublicKeyCredentialParameters) bool {
 // short, and another token than that of the assertion for it, which would want another fingerprint. Of answers it takes
 // 2 KB, and a signature of an algorithm that it doesn't know may be longer.
 func (d *Device) beyondAssertion(r *fido.GetAssertionRequest) bool {
-	return d.link != nil && (r.ReadLargeBlob || r.WriteLargeBlob != nil || d.stranger.Load())
+	return !d.overNFC() && (r.ReadLargeBlob || r.WriteLargeBlob != nil || d.stranger.Load())
 }

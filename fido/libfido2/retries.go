@@ -41,7 +41,7 @@ func (d *Device) UVRetries(ctx context.Context) (uint, error) {
 // askClientPIN asks for what anybody may know. CTAP 2.0 has the protocol in every request.
 func (d *Device) askClientPIN(ctx context.Context, s ctap.Subcommand) (*ctap.ClientPINResponse, error) {
 	request := ctap.ClientPINRequest{PINUVAuthProtocol: d.protocol, Subcommand: s}
-	parameters, err := d.exchange(ctx, nil, request.Encode())
+	parameters, err := d.exchange(ctx, request.Encode())
 	if err != nil {
 		return nil, err
 	}

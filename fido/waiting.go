@@ -1,0 +1,35 @@
+package fido
+
+import "context"
+
+type waitingKey struct{}
+
+// OnWaiting gives a context for operations of authenticators. Each of them calls told, once at most and in its own
+// goroutine, when the key begins to wait for the person: to touch it, or to lay a finger on it. A key that has no need of
+// the person, or refuses before, does not.
+func OnWaiting(ctx context.Context, told func()) context.Context {
+	return context.WithValue(ctx, waitingKey{}, told)
+}
+
+// Waiting is how an authenticator tells that its key begins to wait for the person.
+func Waiting(ctx context.Context) {
+	if told, ok := ctx.Value(waitingKey{}).(func()); ok && ctx.Err() == nil {
+		told()
+	}
+}
+
+// prompting performs do, and says to the person when to touch the key. If that can't be said, the key goes dark.
+func (c *ceremony) prompting(ctx context.Context, do func(ctx context.Context) error) error {
+	var lost error
+	cancellable, cancel := context.WithCancel(ctx)
+	defer cancel()
+	err := do(OnWaiting(cancellable, func() {
+		if lost = c.prompt.Touch(ctx, c.device); lost != nil {
+			cancel()
+		}
+	}))
+	if err != nil && lost != nil {
+		return lost
+	}
+	return err
+}
