@@ -58,7 +58,7 @@ func (k *scriptedKey) next(ctx context.Context, uv bool, pin PIN) error {
 	return err
 }
 
-func (k *scriptedKey) Wink(context.Context) error { return k.next(false, nil) }
+func (k *scriptedKey) Wink(context.Context) error { return k.next(context.Background(), false, nil) }
 
 func (k *scriptedKey) SetPIN(_ context.Context, pin PIN) error {
 	err := k.next(context.Background(), false, pin)
