@@ -302,8 +302,8 @@ func (c *ceremony) NewPIN(ctx context.Context, p fido.NewPINPrompt) (fido.PIN, e
 }
 
 // Touch implements fido.Prompter.
-func (c *ceremony) Touch(_ context.Context, dev fido.DeviceInfo) error {
-	return c.send(dev, ipc.Event{Kind: ipc.EventTouch})
+func (c *ceremony) Touch(_ context.Context, p fido.TouchPrompt) error {
+	return c.send(p.Device, ipc.Event{Kind: ipc.EventTouch, Finger: p.Finger, Retries: int(p.Retries), Wrong: p.Wrong})
 }
 
 // Passed implements fido.Prompter.

@@ -75,6 +75,8 @@ var translations = []struct {
 	{ctap.ErrInvalidCredential, ipc.NotRegistered{}},
 	{ctap.ErrKeyStoreFull, ipc.KeyFull{}},
 	{ctap.ErrPINNotSet, ipc.VerificationNotSetUp{}},
+	{ctap.ErrUVInvalid, ipc.FingerUnknown{}},
+	{ctap.ErrUVBlocked, ipc.FingersBlocked{}},
 	{ctap.ErrOperationDenied, ipc.Declined{}},
 	{ctap.ErrUserActionTimeout, ipc.TimedOut{}},
 	{ctap.ErrActionTimeout, ipc.TimedOut{}},

@@ -149,16 +149,24 @@ func decide[T any](ctx context.Context, left int, p *sharedPrompter, results <-c
 func (a *attempt[T]) untilTouched(ctx context.Context) (o outcome[T]) {
 	o.attempt = a
 	if a.method >= byPIN {
-		o.err = a.prompting(ctx, a.key.Select)
+		o.err = a.prompting(ctx, TouchPrompt{}, a.key.Select)
 		o.touched = o.err == nil
 		return o
 	}
-	o.err = a.prompting(ctx, func(ctx context.Context) (err error) {
-		o.value, err = a.perform(ctx, a.method == builtIn, nil)
+	do := func(ctx context.Context, uv bool, pin PIN) (err error) {
+		o.value, err = a.perform(ctx, uv, pin)
 		return err
-	})
-	if a.info.Options[ctap.OptionClientPIN] && isStatus(o.err, ctap.ErrPUATRequired, ctap.ErrUVBlocked, ctap.ErrUVInvalid) {
-		a.method = pinMethod(a.info) // the sensor did not do
+	}
+	if a.method == builtIn {
+		o.err = a.withFinger(ctx, do)
+	} else {
+		o.err = a.carryOut(ctx, do, TouchPrompt{}, nil)
+	}
+	switch {
+	case isStatus(o.err, ctap.ErrUVInvalid): // the person's finger: it was this key that was chosen
+		return outcome[T]{attempt: a, touched: true}
+	case a.info.Options[ctap.OptionClientPIN] && isStatus(o.err, ctap.ErrPUATRequired, ctap.ErrUVBlocked):
+		a.method = pinMethod(a.info)
 		return outcome[T]{attempt: a, touched: true}
 	}
 	return o
@@ -179,8 +187,8 @@ type sharedPrompter struct {
 }
 
 // Touch implements Prompter.
-func (s *sharedPrompter) Touch(ctx context.Context, d DeviceInfo) error {
-	return s.tell(func() error { return s.Prompter.Touch(ctx, d) })
+func (s *sharedPrompter) Touch(ctx context.Context, p TouchPrompt) error {
+	return s.tell(func() error { return s.Prompter.Touch(ctx, p) })
 }
 
 // Passed implements Prompter.

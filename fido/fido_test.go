@@ -17,12 +17,14 @@ import (
 // scriptedKey answers each operation with the next of its errors, and well when none is left. It notes what it was
 // asked.
 type scriptedKey struct {
-	info       ctap.GetInfoResponse
-	retries    uint
-	powerCycle bool
-	retriesErr error
-	errs       []error
-	accounts   []string
+	info          ctap.GetInfoResponse
+	retries       uint
+	powerCycle    bool
+	retriesErr    error
+	fingers       uint // that it may fail to know
+	fingersUntold bool
+	errs          []error
+	accounts      []string
 
 	asked   []string
 	made    *MakeCredentialRequest // the last one
@@ -36,9 +38,14 @@ func (k *scriptedKey) GetInfo(context.Context) (*ctap.GetInfoResponse, error) { 
 func (k *scriptedKey) PINRetries(context.Context) (PINRetries, error) {
 	return PINRetries{k.retries, k.powerCycle}, k.retriesErr
 }
-func (k *scriptedKey) UVRetries(context.Context) (uint, error) { return 3, nil }
-func (k *scriptedKey) Select(context.Context) error            { return errors.New("not asked for") }
-func (k *scriptedKey) Close() error                            { return nil }
+func (k *scriptedKey) UVRetries(context.Context) (uint, error) {
+	if k.fingersUntold {
+		return 0, ctap.ErrInvalidSubcommand
+	}
+	return k.fingers, nil
+}
+func (k *scriptedKey) Select(context.Context) error { return errors.New("not asked for") }
+func (k *scriptedKey) Close() error                 { return nil }
 
 func (k *scriptedKey) next(ctx context.Context, uv bool, pin PIN) error {
 	k.asked = append(k.asked, fmt.Sprintf("uv=%v pin=%s", uv, []byte(pin)))
@@ -51,6 +58,9 @@ func (k *scriptedKey) next(ctx context.Context, uv bool, pin PIN) error {
 	k.errs = k.errs[1:]
 	if !isStatus(err, ctap.ErrPINInvalid, ctap.ErrPINAuthBlocked, ctap.ErrPUATRequired) { // which need no touch
 		Waiting(ctx)
+	}
+	if errors.Is(err, ctap.ErrUVInvalid) {
+		k.fingers--
 	}
 	if errors.Is(err, ctap.ErrPINInvalid) || errors.Is(err, ctap.ErrPINAuthBlocked) {
 		k.retries--
@@ -146,8 +156,12 @@ func (p *person) NewPIN(_ context.Context, prompt NewPINPrompt) (PIN, error) {
 	return pin, nil
 }
 
-func (p *person) Touch(context.Context, DeviceInfo) error {
-	p.seen = append(p.seen, "touch")
+func (p *person) Touch(_ context.Context, prompt TouchPrompt) error {
+	what := "touch"
+	if prompt.Finger {
+		what = fmt.Sprintf("finger retries=%d wrong=%v", prompt.Retries, prompt.Wrong)
+	}
+	p.seen = append(p.seen, what)
 	return nil
 }
 
@@ -260,13 +274,13 @@ func TestRegister(t *testing.T) {
 		{
 			name:    "fingerprint",
 			options: options("uv", "clientPin"), uv: Required,
-			asked: []string{"uv=true pin= rk=false ES256"}, seen: []string{"touch"},
+			asked: []string{"uv=true pin= rk=false ES256"}, seen: []string{"finger retries=3 wrong=false"},
 		},
 		{
 			name:    "fingerprint fails, PIN instead",
 			options: options("uv", "clientPin"), uv: Required, errs: []error{ctap.ErrUVBlocked}, pins: []string{"1234"},
 			asked: []string{"uv=true pin= rk=false ES256", "uv=false pin=1234 rk=false ES256"},
-			seen:  []string{"touch", "pin retries=8 wrong=false", "touch"},
+			seen:  []string{"finger retries=3 wrong=false", "pin retries=8 wrong=false", "touch"},
 		},
 		{
 			name:    "already registered",
@@ -276,7 +290,7 @@ func TestRegister(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			key := &scriptedKey{info: ctap.GetInfoResponse{Options: test.options}, retries: 8, errs: test.errs}
+			key := &scriptedKey{info: ctap.GetInfoResponse{Options: test.options}, retries: 8, fingers: 3, errs: test.errs}
 			who := &person{pins: test.pins}
 			r, err := Register(t.Context(), alone(key), who, &RegisterOptions{
 				Algorithms: []ctap.Algorithm{ctap.EdDSA, ctap.ES256}, ResidentKey: test.rk, UserVerification: test.uv,
@@ -431,7 +445,7 @@ func TestReplugFirst(t *testing.T) {
 // lostPerson can't be told to touch a key.
 type lostPerson struct{ person }
 
-func (*lostPerson) Touch(context.Context, DeviceInfo) error { return errLost }
+func (*lostPerson) Touch(context.Context, TouchPrompt) error { return errLost }
 
 var errLost = errors.New("nobody there")
 

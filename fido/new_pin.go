@@ -58,7 +58,7 @@ func (c *ceremony) withNewPIN(
 	if err != nil {
 		return err
 	}
-	return c.carryOut(ctx, do, false, pin)
+	return c.carryOut(ctx, do, TouchPrompt{}, pin)
 }
 
 // setPIN gives the key its first PIN. The caller wipes it.

@@ -15,13 +15,21 @@ type Prompter interface {
 	// gives none.
 	NewPIN(ctx context.Context, p NewPINPrompt) (PIN, error)
 	// Touch says that the key waits to be touched, or for a fingerprint. It is called when the key begins to.
-	Touch(ctx context.Context, d DeviceInfo) error
+	Touch(ctx context.Context, p TouchPrompt) error
 	// Passed says that a key can't serve, and why, while others may.
 	Passed(ctx context.Context, d DeviceInfo, why error) error
 	// Chosen says that the person has touched one of several keys, and that the others are dark.
 	Chosen(ctx context.Context, d DeviceInfo) error
 	// Choose asks which of several accounts to sign in with and gives its index.
 	Choose(ctx context.Context, d DeviceInfo, accounts []ctap.PublicKeyCredentialUserEntity) (int, error)
+}
+
+// TouchPrompt is what the person should know before touching a key.
+type TouchPrompt struct {
+	Device  DeviceInfo
+	Finger  bool // the key wants a finger that it knows
+	Retries uint // of Finger: attempts left before the key wants its PIN; 0 where it doesn't tell
+	Wrong   bool // of Finger: the key did not know the one before
 }
 
 // PINPrompt is what the person should know before typing a PIN.

@@ -1,6 +1,7 @@
 package fido
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -88,6 +89,7 @@ type ceremony struct {
 	info    *ctap.GetInfoResponse
 	prompt  Prompter
 	several bool // there are other keys that may serve
+	misses  uint // fingers that the key did not know
 }
 
 // begin reads what the key can do.
@@ -96,7 +98,7 @@ func begin(ctx context.Context, key Authenticator, d DeviceInfo, p Prompter, sev
 	if err != nil {
 		return nil, err
 	}
-	return &ceremony{key, d, info, p, several}, nil
+	return &ceremony{key: key, device: d, info: info, prompt: p, several: several}, nil
 }
 
 // verified performs operation with the person verified by m: it asks for PINs until one is right, and falls back from
@@ -113,8 +115,10 @@ func (c *ceremony) verified(ctx context.Context, m method, do Action) error {
 			err = c.withNewPIN(ctx, c.setPIN, ErrNoUserVerification, do)
 		case byChangedPIN:
 			err = c.withNewPIN(ctx, c.changePIN, ErrPINChangeRequired, do)
+		case builtIn:
+			err = c.withFinger(ctx, do)
 		default:
-			err = c.carryOut(ctx, do, m == builtIn, nil)
+			err = c.carryOut(ctx, do, TouchPrompt{}, nil)
 		}
 		var final *PINError
 		switch fallback := c.info.Options[ctap.OptionClientPIN] && m < byPIN; {
@@ -122,6 +126,7 @@ func (c *ceremony) verified(ctx context.Context, m method, do Action) error {
 			return err
 		case tried && isStatus(err, ctap.ErrPINInvalid):
 			wrong = true
+		case isStatus(err, ctap.ErrUVInvalid) && c.misses < c.fingers():
 		case fallback && isStatus(err, ctap.ErrPUATRequired, ctap.ErrUVBlocked, ctap.ErrUVInvalid):
 			m = pinMethod(c.info)
 		default:
@@ -130,9 +135,39 @@ func (c *ceremony) verified(ctx context.Context, m method, do Action) error {
 	}
 }
 
-// carryOut does what the key allows to a person who is, or will be, verified like this.
-func (c *ceremony) carryOut(ctx context.Context, do Action, uv bool, pin PIN) error {
-	return c.prompting(ctx, func(ctx context.Context) error { return do(ctx, uv, pin) })
+// carryOut does what the key allows to a person who was verified by pin, or will be by a finger.
+func (c *ceremony) carryOut(ctx context.Context, do Action, p TouchPrompt, pin PIN) error {
+	return c.prompting(ctx, p, func(ctx context.Context) error { return do(ctx, p.Finger, pin) })
+}
+
+// withFinger does what is to be done with a person whom the key verifies itself, and counts the fingers that it did not
+// know. A key that takes no more fingers is not lit up.
+func (c *ceremony) withFinger(ctx context.Context, do Action) error {
+	p := TouchPrompt{Finger: true, Wrong: c.misses > 0}
+	left, err := c.key.UVRetries(ctx)
+	var status ctap.StatusCode
+	switch {
+	case err == nil && left == 0:
+		return ctap.ErrUVBlocked
+	case err == nil:
+		p.Retries = left
+	case !errors.As(err, &status): // a key of CTAP 2.0 doesn't tell
+		return err
+	}
+	err = c.carryOut(ctx, do, p, nil)
+	if isStatus(err, ctap.ErrUVInvalid) {
+		c.misses++
+	}
+	return err
+}
+
+// fingers is how often a finger is tried before the PIN, or at all where there is none.
+func (c *ceremony) fingers() uint {
+	const most, beforePIN = 25, 3 // as many attempts as a key may give (CTAP 2.2 §6.5.2.1)
+	if !c.info.Options[ctap.OptionClientPIN] {
+		return most
+	}
+	return min(cmp.Or(c.info.PreferredUVAttempts, beforePIN), most)
 }
 
 // withPIN asks for the PIN, does with it what is to be done, and wipes it. tried is true when it got so far: an error that
@@ -160,7 +195,7 @@ func (c *ceremony) withPIN(ctx context.Context, wrong bool, do Action) (tried bo
 	if err != nil {
 		return false, err
 	}
-	return true, c.carryOut(ctx, do, false, pin)
+	return true, c.carryOut(ctx, do, TouchPrompt{}, pin)
 }
 
 // pinError adds the attempts that are left to a status that speaks of the PIN.

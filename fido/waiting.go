@@ -19,12 +19,13 @@ func Waiting(ctx context.Context) {
 }
 
 // prompting performs do, and says to the person when to touch the key. If that can't be said, the key goes dark.
-func (c *ceremony) prompting(ctx context.Context, do func(ctx context.Context) error) error {
+func (c *ceremony) prompting(ctx context.Context, p TouchPrompt, do func(ctx context.Context) error) error {
+	p.Device = c.device
 	var lost error
 	cancellable, cancel := context.WithCancel(ctx)
 	defer cancel()
 	err := do(OnWaiting(cancellable, func() {
-		if lost = c.prompt.Touch(ctx, c.device); lost != nil {
+		if lost = c.prompt.Touch(ctx, p); lost != nil {
 			cancel()
 		}
 	}))

@@ -61,6 +61,8 @@ type (
 	}
 	PINBlocked           struct{}
 	PINChangeRequired    struct{}
+	FingerUnknown        struct{}
+	FingersBlocked       struct{}
 	VerificationNotSetUp struct{}
 	AlreadyRegistered    struct{}
 	NotRegistered        struct{}
@@ -105,6 +107,8 @@ func (PINInvalid) VarlinkError() string           { return "fob.Ceremony.PINInva
 func (PINAuthBlocked) VarlinkError() string       { return "fob.Ceremony.PINAuthBlocked" }
 func (PINBlocked) VarlinkError() string           { return "fob.Ceremony.PINBlocked" }
 func (PINChangeRequired) VarlinkError() string    { return "fob.Ceremony.PINChangeRequired" }
+func (FingerUnknown) VarlinkError() string        { return "fob.Ceremony.FingerUnknown" }
+func (FingersBlocked) VarlinkError() string       { return "fob.Ceremony.FingersBlocked" }
 func (VerificationNotSetUp) VarlinkError() string { return "fob.Ceremony.VerificationNotSetUp" }
 func (AlreadyRegistered) VarlinkError() string    { return "fob.Ceremony.AlreadyRegistered" }
 func (NotRegistered) VarlinkError() string        { return "fob.Ceremony.NotRegistered" }
@@ -143,6 +147,10 @@ func (e PINAuthBlocked) Error() string {
 }
 func (PINBlocked) Error() string        { return "the key's PIN is blocked for good" }
 func (PINChangeRequired) Error() string { return "the key wants its PIN to be changed first" }
+func (FingerUnknown) Error() string     { return "the key does not know this finger" }
+func (FingersBlocked) Error() string {
+	return "the key takes no fingers any more, after too many that it did not know"
+}
 func (VerificationNotSetUp) Error() string {
 	return "the key has neither a PIN nor a fingerprint set up"
 }
@@ -193,6 +201,12 @@ func (Interrupted) Hint() string  { return "repeat" }
 func (Failed) Hint() string       { return "" }
 func (UnknownToken) Hint() string { return "" }
 func (WrongAnswer) Hint() string  { return "" }
+func (FingerUnknown) Hint() string {
+	return "repeat with a finger that is enrolled; 'fob key fingerprint list' names them"
+}
+func (FingersBlocked) Hint() string {
+	return "give its PIN once, such as with 'fob key fingerprint list'; without a PIN, only a reset helps"
+}
 func (VerificationNotSetUp) Hint() string {
 	return "set a PIN with 'fob key pin set', or use another key"
 }
@@ -246,6 +260,6 @@ func typed(err error) error {
 var known = append([]Error{
 	NoDevice{}, UnknownDevice{}, DeviceGone{}, DeviceBusy{}, DeviceDenied{}, NotFIDO2{},
 	HelperFailed{}, WatchEnded{}, SeveralDevices{}, PINSet{}, MinPINLengthGrows{}, OptionsInvalid{}, OriginRefused{}, PINInvalid{}, PINAuthBlocked{}, PINBlocked{},
-	PINChangeRequired{}, VerificationNotSetUp{}, AlreadyRegistered{}, NotRegistered{}, KeyFull{}, Unsupported{},
+	PINChangeRequired{}, FingerUnknown{}, FingersBlocked{}, VerificationNotSetUp{}, AlreadyRegistered{}, NotRegistered{}, KeyFull{}, Unsupported{},
 	Declined{}, TimedOut{}, Cancelled{}, Interrupted{}, Failed{}, UnknownToken{}, WrongAnswer{},
 }, emulatorErrors...)

@@ -107,6 +107,7 @@ type Event struct {
 	Token     string    `json:"token,omitempty"`
 	Retries   int       `json:"retries,omitempty"`
 	Wrong     bool      `json:"wrong,omitempty"`
+	Finger    bool      `json:"finger,omitempty"`
 	Reserved  bool      `json:"reserved,omitempty"`
 	MinLength int       `json:"minLength,omitempty"`
 	Replaces  bool      `json:"replaces,omitempty"`

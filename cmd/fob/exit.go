@@ -51,7 +51,7 @@ func exitCode(err error) int {
 		ipc.NotFIDO2, ipc.HelperFailed, ipc.NoKey, ipc.UnknownKey, ipc.SeveralKeys, ipc.KeyLost, ipc.PlugFailed,
 		ipc.KeyFailed, ipc.Ended:
 		return exitDevice
-	case ipc.PINInvalid, ipc.PINAuthBlocked, ipc.PINBlocked, ipc.PINChangeRequired, ipc.VerificationNotSetUp,
+	case ipc.PINInvalid, ipc.PINAuthBlocked, ipc.PINBlocked, ipc.PINChangeRequired, ipc.VerificationNotSetUp, ipc.FingerUnknown, ipc.FingersBlocked,
 		ipc.PINSet, ipc.MinPINLengthGrows:
 		return exitPIN
 	case ipc.AlreadyRegistered, ipc.NotRegistered, ipc.KeyFull, ipc.Unsupported, ipc.NotWaiting, ipc.WrongSample,

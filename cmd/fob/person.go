@@ -64,7 +64,18 @@ func (p *person) Touch(e ipc.Event) {
 		p.printEvent(e)
 		return
 	}
-	fmt.Fprintf(p.out, "touch %s\n", describe(e))
+	if !e.Finger {
+		fmt.Fprintf(p.out, "touch %s\n", describe(e))
+		return
+	}
+	if e.Wrong {
+		fmt.Fprintln(p.out, "the key does not know this finger")
+	}
+	left := ""
+	if e.Retries > 0 {
+		left = ", " + plural(e.Retries, "attempt", "attempts") + " left"
+	}
+	fmt.Fprintf(p.out, "lay a finger on %s%s\n", describe(e), left)
 }
 
 // Passed implements ipc.Prompter.
