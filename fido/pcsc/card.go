@@ -113,8 +113,8 @@ func (k *Card) Begin(ctx context.Context) error {
 	return err
 }
 
-// beginTime is how long one attempt to begin a transaction may go on after the caller has given up. To break it off, and
-// the connection with it, might have pcscd reset the card; it answers each attempt soon.
+// beginTime is how long one attempt to begin a transaction may go on after the caller has given up. To break it off,
+// and the connection with it, might have pcscd reset the card; it answers each attempt soon.
 const beginTime = time.Second
 
 func (k *Card) begin(ctx context.Context) error {

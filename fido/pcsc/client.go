@@ -29,8 +29,8 @@ var ErrRefused = errors.New("pcscd refuses this program: polkit's action org.deb
 // Client is a connection to pcscd. Its methods, and those of its cards, may be called at the same time; each waits for
 // its turn.
 //
-// When the context of a call ends before pcscd has answered, the Client is closed, since the answer may come later. Then
-// its methods return os.ErrClosed.
+// When the context of a call ends before pcscd has answered, the Client is closed, since the answer may come later.
+// Then its methods return os.ErrClosed.
 type Client struct {
 	conn    net.Conn
 	turn    chan struct{} // has a token in it during a call

@@ -386,7 +386,8 @@ func FuzzReplies(f *testing.F) {
 // FuzzReaderStates reads two places of the table of readers. Written down again, what was read of them reads the same.
 func FuzzReaderStates(f *testing.F) {
 	f.Add(appendMsg(nil, []stateMsg{
-		state("a", ReaderState{Events: 1, State: CardPresent, ATR: []byte{0x3b, 0}}), state("é\x00x", ReaderState{Sharing: -1}),
+		state("a", ReaderState{Events: 1, State: CardPresent, ATR: []byte{0x3b, 0}}),
+		state("é\x00x", ReaderState{Sharing: SharedExclusively}),
 	}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		places := make([]stateMsg, 2)

@@ -17,9 +17,9 @@ import (
 	"fob/fido/pcsc"
 )
 
-// Start has pcscd running until the test ends: the one of the system, or one that the test starts, and that it may start
-// anew by the function that it gets, which is nil for that of the system. There is one pcscd, and one virtual reader, on
-// a machine: tests of other processes that need them wait for this one.
+// Start has pcscd running until the test ends: the one of the system, or one that the test starts, and that it may
+// start anew by the function that it gets, which is nil for that of the system. There is one pcscd on a machine, with
+// its virtual readers: tests of other processes that need them wait for this one.
 func Start(t testing.TB) (restart func()) {
 	t.Helper()
 	lock, err := os.OpenFile(filepath.Join(os.TempDir(), "fob-test-pcscd.lock"), os.O_RDWR|os.O_CREATE, 0o666)
