@@ -73,8 +73,8 @@ func (y *stay) serve(ctx context.Context, pty *endpoint.PTY, key *Key) error {
 	return key.Err()
 }
 
-// because prefers the reason why the stay was ended over what that has led to. A card that has left is lost if a request
-// was interrupted.
+// because prefers the reason why the stay was ended over what that has led to. A card that has left is lost if a
+// request was interrupted.
 func (y *stay) because(ctx context.Context, err error) error {
 	cause := context.Cause(ctx)
 	switch {

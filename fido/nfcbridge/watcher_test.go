@@ -125,8 +125,8 @@ func awaitEmpty(t *testing.T) {
 	}
 }
 
-// hold has python-pyscard connect to the card in the first reader, in a mode, and begin a transaction if it is asked to,
-// until the function that it returns.
+// hold has python-pyscard connect to the card in the first reader, in a mode, and begin a transaction if it is asked
+// to, until the function that it returns.
 func hold(t *testing.T, mode, transaction string) (release func()) {
 	t.Helper()
 	const script = `
