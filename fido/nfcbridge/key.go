@@ -25,8 +25,8 @@ type Options struct {
 }
 
 // Key is a FIDO card in a reader as a ctap.Handler. From a request on until Options.Idle after the last one it holds
-// the card in a transaction. The next one selects the application again: a pinUvAuthToken and what was enumerated may be
-// gone then.
+// the card in a transaction. The next one selects the application again: a pinUvAuthToken and what was enumerated may
+// be gone then.
 //
 // A card that another program holds answers CTAP1_ERR_CHANNEL_BUSY, after three seconds. One that is lost answers
 // nothing, as befits a key that is pulled out: ServeCTAP lasts until its context ends, which is for whoever serves the
