@@ -24,8 +24,20 @@ type DeviceInfo struct {
 	ProductID    uint16 // USB
 	Manufacturer string
 	Product      string
-	Emulated     bool // a software authenticator: no hardware guards its keys
+	Emulated     bool      // a software authenticator: no hardware guards its keys
+	Transport    Transport // empty for TransportUSB
+	Reader       string    // that the key is held to, as pcscd names it; empty for a key without
 }
+
+// Transport is how a key is reached, by the names of WebAuthn (§5.8.4, AuthenticatorTransport).
+type Transport string
+
+// The transports.
+const (
+	TransportUSB       Transport = "usb"
+	TransportNFC       Transport = "nfc"
+	TransportSmartCard Transport = "smart-card" // a card with contacts
+)
 
 // Errors of sources and authenticators that are not a ctap.StatusCode.
 var (

@@ -24,6 +24,8 @@ type Options struct {
 	Idle time.Duration
 }
 
+func (o Options) log() *slog.Logger { return cmp.Or(o.Log, slog.New(slog.DiscardHandler)) }
+
 // Key is a FIDO card in a reader as a ctap.Handler. From a request on until Options.Idle after the last one it holds
 // the card in a transaction. The next one selects the application again: a pinUvAuthToken and what was enumerated may
 // be gone then.
@@ -48,9 +50,6 @@ type Key struct {
 // Open looks at the card in a reader, and lets go of it again. It fails with ErrNoFIDO, ErrCardLost, fido.ErrDeviceBusy
 // when another program holds the card, and an error of pcsc. The caller closes the Key.
 func Open(ctx context.Context, reader string, o Options) (*Key, error) {
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
 	k := &Key{reader: reader, options: o, lost: make(chan struct{})}
 	k.idle = time.AfterFunc(k.idleTime(), k.release)
 	k.idle.Stop()
@@ -162,7 +161,7 @@ func (k *Key) fail(ctx context.Context, r ctap.Request, err error) ctap.Response
 	case errors.Is(err, fido.ErrDeviceBusy):
 		status, sw = ctap.ErrChannelBusy, ctapnfc.SWCommandNotAllowed
 	}
-	k.options.Log.Debug("card did not answer", "reader", k.reader, "err", err)
+	k.options.log().Debug("card did not answer", "reader", k.reader, "err", err)
 	if r.U2F {
 		return ctapnfc.Response{SW: sw}.Bytes()
 	}

@@ -20,7 +20,18 @@ type Device struct {
 
 // Info describes the device to a fido.Source; the ID is for the source to give.
 func (d Device) Info() fido.DeviceInfo {
-	return fido.DeviceInfo{Path: d.Path, Manufacturer: "NFC", Product: "key at " + d.Reader}
+	info := fido.DeviceInfo{
+		Path: d.Path, Product: "key at " + d.Reader, Transport: fido.TransportSmartCard, Reader: d.Reader}
+	if contactless(d.ATR) {
+		info.Transport = fido.TransportNFC
+	}
+	return info
+}
+
+// contactless tells whether a card has no contacts: its reader makes the answer to reset then, which says that the card
+// speaks T=0 and T=1, and nothing more of its interface (PC/SC part 3, §3.1.3.2.3).
+func contactless(atr []byte) bool {
+	return len(atr) >= 4 && atr[0] == 0x3b && atr[1]>>4 == 8 && atr[2] == 0x80 && atr[3] == 0x01
 }
 
 // stay is the time that a card spends at a reader, or a look at one that is no key.

@@ -5,20 +5,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"fob/fido"
 	"fob/fido/pcsc"
 )
 
 // EventKind says what has happened at a reader.
-type EventKind int
+type EventKind string
 
 const (
-	Added   EventKind = iota + 1 // a key was held to the reader, and plugged in
-	Removed                      // it is not plugged in any more; Err says why, nil for a card that left while idle
-	Refused                      // there is a card that can't be used; Err says why
+	Added   EventKind = "added"   // a key was held to the reader, and plugged in
+	Removed EventKind = "removed" // it is not plugged in any more; Err says why, nil for a card that left while idle
+	Refused EventKind = "refused" // there is a card that can't be used; Err says why
 )
 
 // Event is news of a card at a reader.
@@ -37,6 +39,65 @@ type Watcher struct {
 
 	mu      sync.Mutex
 	devices map[string]Device // by reader
+	held    map[string]bool   // readers whose cards other programs have for themselves
+	changed map[*func()]bool
+}
+
+// Changed has f called, which does not wait, each time that Devices gives others, until stop. It suits
+// helper.Source.ExtraChanged.
+func (w *Watcher) Changed(f func()) (stop func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.changed == nil {
+		w.changed = make(map[*func()]bool)
+	}
+	w.changed[&f] = true
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.changed, &f)
+	}
+}
+
+// set notes what is plugged in at a reader now, nil for nothing.
+func (w *Watcher) set(reader string, d *Device) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.devices == nil {
+		w.devices = make(map[string]Device)
+	}
+	if d == nil {
+		delete(w.devices, reader)
+	} else {
+		w.devices[reader] = *d
+	}
+	for f := range w.changed {
+		(*f)()
+	}
+}
+
+// Held lists the readers with a card that other programs have for themselves, so that nobody can tell whether it is a
+// key. One that is plugged in is not among them: its requests fail, as Key says.
+func (w *Watcher) Held() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Sorted(maps.Keys(w.held))
+}
+
+// hold notes whether others have the card in a reader, and tells whether they had it before.
+func (w *Watcher) hold(reader string, held bool) (before bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before = w.held[reader]
+	switch {
+	case !held:
+		delete(w.held, reader)
+	case w.held == nil:
+		w.held = map[string]bool{reader: true}
+	default:
+		w.held[reader] = true
+	}
+	return before
 }
 
 // Devices lists the keys that are plugged in, ordered by reader. It suits helper.Source.Extra.
@@ -58,7 +119,8 @@ func (w *Watcher) Devices() []fido.DeviceInfo {
 // Run watches the readers until ctx is done, and returns its error, or until pcscd ends, and returns pcsc.ErrNoService.
 // Before it returns it unplugs all keys. It calls event, one call at a time, which should return soon.
 //
-// A card that another program has for itself is not plugged in, or unplugged, until that program lets go of it.
+// A card that another program has for itself is not plugged in until that program lets go of it. One that is plugged in
+// stays so meanwhile, and is busy.
 func (w *Watcher) Run(ctx context.Context, event func(Event)) error {
 	client, err := pcsc.Dial(ctx, w.Socket)
 	if err != nil {
@@ -69,6 +131,7 @@ func (w *Watcher) Run(ctx context.Context, event func(Event)) error {
 	v := vigil{
 		Watcher: w, event: event, slots: make(map[string]*slot),
 		states: make(chan []pcsc.ReaderState), opened: make(chan opening), ended: make(chan ending),
+		later: make(chan *refusal),
 	}
 	defer v.forget()
 	defer v.tasks.Wait()
@@ -86,6 +149,7 @@ type vigil struct {
 	states chan []pcsc.ReaderState
 	opened chan opening
 	ended  chan ending
+	later  chan *refusal
 	slots  map[string]*slot // by reader
 }
 
@@ -95,12 +159,20 @@ type slot struct {
 	stay    *stay            // in progress, or nil
 	refused *refusal         // of the card in the reader, or nil
 	lost    bool             // the card was lost, though pcscd has not told so yet
+	pause   time.Duration    // before the last look at a busy card
 }
 
 type refusal struct {
 	card pcsc.ReaderState
 	busy bool
 }
+
+// Pauses between looks at a card that another program keeps busy: pcscd does not tell of transactions that end, and tells
+// of the programs that use a card when something else changes too.
+const (
+	firstLook = 500 * time.Millisecond // doubled each time
+	lastLook  = 64 * time.Second       // all together take two minutes
+)
 
 type ending struct {
 	stay *stay
@@ -126,6 +198,8 @@ func (v *vigil) run(ctx context.Context, over <-chan error) error {
 			v.open(o)
 		case e := <-v.ended:
 			v.end(ctx, e)
+		case r := <-v.later:
+			v.lookAgain(ctx, r)
 		}
 	}
 }
@@ -152,14 +226,13 @@ func (v *vigil) consider(ctx context.Context, s *slot) {
 	switch {
 	case s.stay != nil && !sameCard(s.stay.card, s.state):
 		s.stay.cancel(ErrCardLost)
-	case s.stay != nil && exclusive:
-		s.stay.cancel(fido.ErrDeviceBusy)
 	case s.stay != nil:
 	case !s.state.HasCard():
 		delete(v.slots, s.state.Name) // what was refused or lost is forgotten
+		v.hold(s.state.Name, false)
 	case s.refused != nil && s.refused.stands(s.state):
 	case exclusive:
-		v.refuse(s, s.state, fmt.Errorf("%w: %w", fido.ErrDeviceBusy, pcsc.ErrSharingViolation))
+		v.refuse(ctx, s, s.state, fmt.Errorf("%w: %w", fido.ErrDeviceBusy, pcsc.ErrSharingViolation))
 	default:
 		v.start(ctx, s)
 	}
@@ -189,12 +262,8 @@ func (v *vigil) start(ctx context.Context, s *slot) {
 
 func (v *vigil) open(o opening) {
 	o.stay.device = &o.device
-	v.mu.Lock()
-	if v.devices == nil {
-		v.devices = make(map[string]Device)
-	}
-	v.devices[o.device.Reader] = o.device
-	v.mu.Unlock()
+	v.hold(o.device.Reader, false)
+	v.set(o.device.Reader, &o.device)
 	v.event(Event{Kind: Added, Reader: o.device.Reader, Device: o.device})
 }
 
@@ -210,25 +279,58 @@ func (v *vigil) end(ctx context.Context, e ending) {
 	case e.stay.again && lost: // as was told before
 		s.refused = &refusal{card: e.stay.card}
 	case e.err != nil:
-		v.refuse(s, e.stay.card, e.err)
+		v.refuse(ctx, s, e.stay.card, e.err)
 	}
 	v.consider(ctx, s)
 }
 
 func (v *vigil) unplug(d Device, err error) {
-	v.mu.Lock()
-	delete(v.devices, d.Reader)
-	v.mu.Unlock()
+	v.set(d.Reader, nil)
 	v.event(Event{Kind: Removed, Reader: d.Reader, Device: d, Err: err})
 }
 
-func (v *vigil) refuse(s *slot, card pcsc.ReaderState, err error) {
+func (v *vigil) refuse(ctx context.Context, s *slot, card pcsc.ReaderState, err error) {
 	s.refused = &refusal{card: card, busy: errors.Is(err, fido.ErrDeviceBusy)}
-	v.event(Event{Kind: Refused, Reader: card.Name, Err: err})
+	if before := v.hold(card.Name, s.refused.busy); !before || !s.refused.busy {
+		s.pause = 0
+		v.event(Event{Kind: Refused, Reader: card.Name, Err: err})
+	}
+	if s.refused.busy {
+		v.lookLater(ctx, s)
+	}
+}
+
+func (v *vigil) lookLater(ctx context.Context, s *slot) {
+	if s.pause = max(2*s.pause, firstLook); s.pause > lastLook {
+		return
+	}
+	r, timer := s.refused, time.NewTimer(s.pause)
+	v.tasks.Go(func() {
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case v.later <- r:
+		case <-ctx.Done():
+		}
+	})
+}
+
+// lookAgain looks at a card that was busy, unless something has happened since, and whatever pcscd told last.
+func (v *vigil) lookAgain(ctx context.Context, r *refusal) {
+	if s := v.slots[r.card.Name]; s != nil && s.refused == r {
+		v.start(ctx, s)
+	}
 }
 
 func (v *vigil) forget() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.devices = nil
+	v.devices, v.held = nil, nil
+	for f := range v.changed {
+		(*f)()
+	}
 }

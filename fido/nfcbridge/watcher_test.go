@@ -170,24 +170,51 @@ SCardDisconnect(card, SCARD_LEAVE_CARD)
 	return release
 }
 
-// TestExclusive has another program take the card for itself: the key goes, and is back when that program is done.
+// TestExclusive has another program take the card for itself: the key stays, and is busy until that program is done.
 func TestExclusive(t *testing.T) {
 	pcscdtest.Start(t)
 	w := new(nfcbridge.Watcher)
 	e := watch(t, w)
 	insert(t, addr0, ctapnfc.Card{Handler: newKey(t, emulator.Options{})})
-	e.want(nfcbridge.Added, reader0, nil)
+	d := e.want(nfcbridge.Added, reader0, nil)
 	release := hold(t, "SCARD_SHARE_EXCLUSIVE", "")
-	e.want(nfcbridge.Removed, reader0, fido.ErrDeviceBusy)
-	e.want(nfcbridge.Refused, reader0, fido.ErrDeviceBusy)
+	source := &helper.Source{Path: helperPath, Extra: w.Devices, NoDiscovery: true}
+	all, err := source.Devices(t.Context())
+	if err != nil || len(all) != 1 {
+		t.Fatalf("%+v, %v", all, err)
+	}
+	if _, err := source.Open(t.Context(), all[0].ID); !errors.Is(err, fido.ErrDeviceBusy) {
+		t.Error("Open:", err)
+	}
 	if _, err := nfcbridge.Open(t.Context(), reader0, nfcbridge.Options{}); !errors.Is(err, fido.ErrDeviceBusy) ||
 		!errors.Is(err, pcsc.ErrSharingViolation) {
 		t.Error("Open:", err)
 	}
 	release()
-	d := e.want(nfcbridge.Added, reader0, nil)
 	if _, err := open(t, w, d).GetInfo(t.Context()); err != nil {
 		t.Error(err)
+	}
+	if now, err := source.Devices(t.Context()); err != nil || !slices.Equal(now, all) {
+		t.Errorf("%+v, %v; it was %+v", now, err, all)
+	}
+}
+
+// TestExclusiveFromTheStart finds a card that another program has for itself, and plugs it in when that is over.
+func TestExclusiveFromTheStart(t *testing.T) {
+	pcscdtest.Start(t)
+	insert(t, addr0, ctapnfc.Card{Handler: newKey(t, emulator.Options{})})
+	awaitCard(t)
+	release := hold(t, "SCARD_SHARE_EXCLUSIVE", "")
+	w := new(nfcbridge.Watcher)
+	e := watch(t, w)
+	e.want(nfcbridge.Refused, reader0, fido.ErrDeviceBusy)
+	if held := w.Held(); !slices.Equal(held, []string{reader0}) || len(w.Devices()) > 0 {
+		t.Errorf("held %q, devices %+v", held, w.Devices())
+	}
+	release()
+	e.want(nfcbridge.Added, reader0, nil)
+	if held := w.Held(); len(held) > 0 {
+		t.Errorf("held %q", held)
 	}
 }
 

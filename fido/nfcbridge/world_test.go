@@ -114,7 +114,7 @@ func (e events) want(kind nfcbridge.EventKind, reader string, err error) nfcbrid
 	select {
 	case v := <-e.c:
 		if v.Kind != kind || v.Reader != reader || !errors.Is(v.Err, err) {
-			e.t.Fatalf("event %+v, want kind %d at %s: %v", v, kind, reader, err)
+			e.t.Fatalf("event %+v, want %s at %s: %v", v, kind, reader, err)
 		}
 		if kind != nfcbridge.Refused && (v.Device.Reader != reader || !strings.HasPrefix(v.Device.Path, "/dev/pts/")) {
 			e.t.Errorf("device %+v", v.Device)
@@ -124,7 +124,7 @@ func (e events) want(kind nfcbridge.EventKind, reader string, err error) nfcbrid
 		e.over <- err
 		e.t.Fatal("Run:", err)
 	case <-time.After(patience):
-		e.t.Fatalf("no event of kind %d", kind)
+		e.t.Fatalf("not %s", kind)
 	}
 	return nfcbridge.Device{}
 }

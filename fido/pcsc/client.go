@@ -16,6 +16,9 @@ import (
 // DefaultSocket is where pcscd listens, unless the environment variable PCSCLITE_CSOCK_NAME says otherwise.
 const DefaultSocket = "/run/pcscd/pcscd.comm"
 
+// Socket is where libpcsclite would look for pcscd.
+func Socket() string { return cmp.Or(os.Getenv("PCSCLITE_CSOCK_NAME"), DefaultSocket) }
+
 // Versions of the protocol. 4:5 has only added commands, which we do without.
 const (
 	versionMajor    = 4
@@ -37,10 +40,10 @@ type Client struct {
 	context uint32
 }
 
-// Dial connects to pcscd at a Unix socket; an empty path is for the place where libpcsclite would look. Where systemd
+// Dial connects to pcscd at a Unix socket; an empty path is for that of Socket. Where systemd
 // listens there, that starts pcscd. It fails with ErrNoService, ErrRefused or a *VersionError.
 func Dial(ctx context.Context, socket string) (*Client, error) {
-	socket = cmp.Or(socket, os.Getenv("PCSCLITE_CSOCK_NAME"), DefaultSocket)
+	socket = cmp.Or(socket, Socket())
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", socket)
 	switch {
 	case ctx.Err() != nil && err != nil:
