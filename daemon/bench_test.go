@@ -27,6 +27,7 @@ type nobody struct{}
 
 func (nobody) Waiting(ipc.Event)                                     {}
 func (nobody) Touch(ipc.Event)                                       {}
+func (nobody) Tap(ipc.Event)                                         {}
 func (nobody) Passed(ipc.Event)                                      {}
 func (nobody) Chosen(ipc.Event)                                      {}
 func (nobody) PIN(context.Context, ipc.Event) (ipc.Secret, error)    { return nil, ipc.ErrDeclined }

@@ -176,7 +176,7 @@ func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, limit time.
 	defer stop()
 	var devices []fido.DeviceInfo
 	defer func() {
-		if err != nil && ctx.Err() != nil && !errors.As(err, new(ipc.Error)) { // it broke because it was stopped
+		if err != nil && ctx.Err() != nil && !named(err) { // it broke because it was stopped
 			err = context.Cause(ctx)
 		}
 		problem := ""
@@ -201,16 +201,20 @@ func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, limit time.
 		return err
 	}
 	defer done()
-	keys, err := d.open(ctx, c, devices)
+	keys, closeAll, err := d.open(ctx, c, devices)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		for _, k := range keys {
-			k.Key.Close()
-		}
-	}()
-	return operation(ctx, keys, c)
+	defer closeAll()
+	if err = operation(ctx, keys, c); len(keys) == 1 {
+		err = busyCard(keys[0].Info, err)
+	}
+	return err
+}
+
+// named reports whether an error says by itself what the caller should hear.
+func named(err error) bool {
+	return errors.As(err, new(ipc.Error)) || errors.As(err, new(*fido.CardLostError))
 }
 
 // take gets the turn on all keys that are free, and says which are not; when none is, it waits for the first.
@@ -245,20 +249,29 @@ func (d *Daemon) take(ctx context.Context, c *ceremony, devices []fido.DeviceInf
 }
 
 // open opens keys, all at once, and says which it can't; its error is that of the last one when there is none.
-func (d *Daemon) open(ctx context.Context, c *ceremony, devices []fido.DeviceInfo) (keys []fido.Candidate, err error) {
-	opened, errs := make([]fido.Authenticator, len(devices)), make([]error, len(devices))
+func (d *Daemon) open(ctx context.Context, c *ceremony, devices []fido.DeviceInfo) (
+	keys []fido.Candidate, closeAll func(), err error) {
+
+	opened, errs := make([]*openKey, len(devices)), make([]error, len(devices))
 	var all sync.WaitGroup
 	for i, dev := range devices {
-		all.Go(func() { opened[i], errs[i] = d.Source.Open(ctx, dev.ID) })
+		all.Go(func() { opened[i], errs[i] = d.openKey(ctx, c, dev) })
 	}
 	all.Wait()
-	for i, dev := range devices {
-		if errs[i] == nil {
-			keys = append(keys, fido.Candidate{Info: dev, Key: opened[i]})
+	closeAll = func() {
+		for _, k := range opened {
+			if k != nil {
+				k.close()
+			}
+		}
+	}
+	for _, k := range opened {
+		if k != nil {
+			keys = append(keys, k.candidate())
 		}
 	}
 	if len(keys) == 0 {
-		return nil, errs[len(errs)-1]
+		return nil, nil, errs[len(errs)-1]
 	}
 	for i, dev := range devices {
 		if errs[i] != nil && err == nil {
@@ -266,19 +279,17 @@ func (d *Daemon) open(ctx context.Context, c *ceremony, devices []fido.DeviceInf
 		}
 	}
 	if err != nil {
-		for _, k := range keys {
-			k.Key.Close()
-		}
-		return nil, err
+		closeAll()
+		return nil, nil, err
 	}
-	return keys, nil
+	return keys, closeAll, nil
 }
 
 func (c *ceremony) send(dev fido.DeviceInfo, e ipc.Event) error {
 	if !c.call.More { // a look at a key that needs nobody
 		return nil
 	}
-	e.Device, e.Product, e.RPID = string(dev.ID), dev.Product, c.rpID
+	e.Device, e.Product, e.RPID, e.Reader = string(dev.ID), dev.Product, c.rpID, dev.Reader
 	return c.call.Continue(ipc.CeremonyReply{Event: &e})
 }
 
@@ -308,8 +319,13 @@ func (c *ceremony) Touch(_ context.Context, p fido.TouchPrompt) error {
 
 // Passed implements fido.Prompter.
 func (c *ceremony) Passed(_ context.Context, dev fido.DeviceInfo, why error) error {
-	problem := wireError(why)
+	problem := wireError(busyCard(dev, why))
 	return c.send(dev, ipc.Event{Kind: ipc.EventPassed, Error: problem.VarlinkError(), Problem: problem.Error()})
+}
+
+// Tap implements fido.Prompter.
+func (c *ceremony) Tap(_ context.Context, dev fido.DeviceInfo, made bool) error {
+	return c.send(dev, ipc.Event{Kind: ipc.EventTap, Made: made})
 }
 
 // Chosen implements fido.Prompter.

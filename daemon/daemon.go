@@ -23,6 +23,8 @@ type Daemon struct {
 	Log     *slog.Logger     // nil for none; gets who did what with which result, never a secret
 	More    []Interface      // served beside those of package ipc that are its own
 	Models  *metadata.Models // what is known about models of keys; nil for nothing
+	// Held lists the readers with cards that other programs have for themselves. May be nil.
+	Held func() []string
 
 	turns   turns
 	prompts prompts

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 
 	"fob/fido"
@@ -30,6 +31,8 @@ func device(d fido.DeviceInfo) ipc.Device {
 		VendorID:     int(d.VendorID),
 		ProductID:    int(d.ProductID),
 		Emulated:     d.Emulated,
+		Transport:    string(cmp.Or(d.Transport, fido.TransportUSB)),
+		Reader:       d.Reader,
 	}
 }
 
@@ -48,7 +51,7 @@ func (d *Daemon) pick(ctx context.Context, id string) ([]fido.DeviceInfo, error)
 	case id != "":
 		return nil, ipc.UnknownDevice{ID: id}
 	case len(devices) == 0:
-		return nil, ipc.NoDevice{}
+		return nil, d.absent()
 	}
 	return devices, nil
 }

@@ -18,6 +18,7 @@ func wireError(err error) varlink.Named {
 		pin    *fido.PINError
 		member *webauthn.MemberError
 		rpID   *webauthn.RPIDError
+		lost   *fido.CardLostError
 		status ctap.StatusCode
 		cannot fido.Unsupported
 		grows  *fido.MinPINLengthError
@@ -35,6 +36,8 @@ func wireError(err error) varlink.Named {
 		return ipc.Unsupported{What: string(cannot)}
 	case errors.As(err, &grows):
 		return ipc.MinPINLengthGrows{Length: int(grows.Now)}
+	case errors.As(err, &lost):
+		return ipc.CardLost{Reader: lost.Reader, Made: lost.Made}
 	case errors.Is(err, context.Canceled):
 		return ipc.Cancelled{}
 	}

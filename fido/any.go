@@ -12,7 +12,10 @@ import (
 // Candidate is an open key that may serve a ceremony.
 type Candidate struct {
 	Info DeviceInfo
-	Key  Authenticator
+	Key  Authenticator // nil for a card that has left already, where there is Again
+	// Again waits until the card is at its reader once more, or another one is, and opens that. It is nil for a key that
+	// does not come back. It may return ErrDeviceGone. Closing keys is for whoever made the Candidate.
+	Again func(ctx context.Context) (Candidate, error)
 }
 
 // attempt is a ceremony that is prepared on one key: what it needs of the person, and what to do then.
@@ -22,6 +25,7 @@ type attempt[T any] struct {
 	perform func(ctx context.Context, uv bool, pin PIN) (T, error)
 	holds   bool // the key is known to have a credential that the ceremony wants
 	passed  bool // the person was told that the key can't serve
+	card    card[T]
 }
 
 // preparation finds out what a ceremony needs of one key, before any touch.
@@ -29,9 +33,11 @@ type preparation[T any] func(context.Context, *ceremony) (*attempt[T], error)
 
 // whole performs the attempt from the first prompt to the result.
 func (a *attempt[T]) whole(ctx context.Context) (v T, err error) {
-	err = a.verified(ctx, a.method, func(ctx context.Context, uv bool, pin PIN) (err error) {
-		v, err = a.perform(ctx, uv, pin)
-		return err
+	err = a.tapping(ctx, func() error {
+		return a.verified(ctx, a.method, func(ctx context.Context, uv bool, pin PIN) (err error) {
+			v, err = a.perform(ctx, uv, pin)
+			return err
+		})
 	})
 	return v, err
 }
@@ -65,13 +71,7 @@ func prepareAll[T any](ctx context.Context, keys []Candidate, p Prompter, prepar
 	attempts, errs := make([]*attempt[T], len(keys)), make([]error, len(keys))
 	var all sync.WaitGroup
 	for i, k := range keys {
-		all.Go(func() {
-			c, err := begin(ctx, k.Key, k.Info, p, len(keys) > 1)
-			if err == nil {
-				attempts[i], err = prepare(ctx, c)
-			}
-			errs[i] = err
-		})
+		all.Go(func() { attempts[i], errs[i] = newAttempt(ctx, k, p, len(keys) > 1, prepare) })
 	}
 	all.Wait()
 	able := slices.DeleteFunc(attempts, func(a *attempt[T]) bool { return a == nil })
@@ -147,6 +147,15 @@ func decide[T any](ctx context.Context, left int, p *sharedPrompter, results <-c
 // untilTouched performs the ceremony as far as a touch takes it. Where a PIN is needed, the touch only chooses the key: a
 // PIN is asked for when it is known which.
 func (a *attempt[T]) untilTouched(ctx context.Context) (o outcome[T]) {
+	o.err = a.tapping(ctx, func() error {
+		o = a.untilTouchedOnce(ctx)
+		return o.err
+	})
+	o.attempt = a
+	return o
+}
+
+func (a *attempt[T]) untilTouchedOnce(ctx context.Context) (o outcome[T]) {
 	o.attempt = a
 	if a.method >= byPIN {
 		o.err = a.prompting(ctx, TouchPrompt{}, a.key.Select)
@@ -199,6 +208,11 @@ func (s *sharedPrompter) Passed(ctx context.Context, d DeviceInfo, why error) er
 // Chosen implements Prompter.
 func (s *sharedPrompter) Chosen(ctx context.Context, d DeviceInfo) error {
 	return s.tell(func() error { return s.Prompter.Chosen(ctx, d) })
+}
+
+// Tap implements Prompter.
+func (s *sharedPrompter) Tap(ctx context.Context, d DeviceInfo, made bool) error {
+	return s.tell(func() error { return s.Prompter.Tap(ctx, d, made) })
 }
 
 func (s *sharedPrompter) tell(f func() error) error {

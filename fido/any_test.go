@@ -31,7 +31,9 @@ func newRaceKey(id string, names ...string) *raceKey {
 	return &raceKey{id: id, info: ctap.GetInfoResponse{Options: options(names...)}, touch: make(chan struct{}, 1)}
 }
 
-func (k *raceKey) candidate() Candidate { return Candidate{DeviceInfo{ID: DeviceID(k.id)}, k} }
+func (k *raceKey) candidate() Candidate {
+	return Candidate{Info: DeviceInfo{ID: DeviceID(k.id)}, Key: k}
+}
 
 func (k *raceKey) note(format string, args ...any) {
 	k.mu.Lock()

@@ -170,6 +170,11 @@ func (p *person) Passed(_ context.Context, d DeviceInfo, why error) error {
 	return nil
 }
 
+func (p *person) Tap(_ context.Context, d DeviceInfo, made bool) error {
+	p.seen = append(p.seen, fmt.Sprintf("tap %s made=%v", d.ID, made))
+	return nil
+}
+
 func (p *person) Chosen(_ context.Context, d DeviceInfo) error {
 	p.seen = append(p.seen, fmt.Sprintf("chosen %s", d.ID))
 	return nil

@@ -18,6 +18,9 @@ type Prompter interface {
 	Touch(ctx context.Context, p TouchPrompt) error
 	// Passed says that a key can't serve, and why, while others may.
 	Passed(ctx context.Context, d DeviceInfo, why error) error
+	// Tap says that a card has left its reader too early, and should be held to it again. made is true where it may have
+	// made a discoverable credential before, which it replaces the next time, and another card does not.
+	Tap(ctx context.Context, d DeviceInfo, made bool) error
 	// Chosen says that the person has touched one of several keys, and that the others are dark.
 	Chosen(ctx context.Context, d DeviceInfo) error
 	// Choose asks which of several accounts to sign in with and gives its index.

@@ -62,6 +62,7 @@ func (c *ceremony) prepareRegister(o *RegisterOptions) (a *attempt[*Registration
 		if r.ExcludeList, err = c.excluded(ctx, o.RP.ID, lists, pin); err != nil {
 			return nil, err
 		}
+		c.making = r.RK
 		resp, err := c.key.MakeCredential(ctx, &r)
 		if err != nil {
 			return nil, err

@@ -90,6 +90,7 @@ type ceremony struct {
 	prompt  Prompter
 	several bool // there are other keys that may serve
 	misses  uint // fingers that the key did not know
+	making  bool // a discoverable credential was asked for: it may be there, though no answer has come
 }
 
 // begin reads what the key can do.

@@ -24,11 +24,16 @@ func (c *ceremony) prompting(ctx context.Context, p TouchPrompt, do func(ctx con
 	var lost error
 	cancellable, cancel := context.WithCancel(ctx)
 	defer cancel()
-	err := do(OnWaiting(cancellable, func() {
+	tell := func() {
 		if lost = c.prompt.Touch(ctx, p); lost != nil {
 			cancel()
 		}
-	}))
+	}
+	if c.device.Reader != "" { // a card never waits: the person has to leave it there
+		tell()
+		tell = func() {}
+	}
+	err := do(OnWaiting(cancellable, tell))
 	if err != nil && lost != nil {
 		return lost
 	}

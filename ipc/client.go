@@ -31,6 +31,8 @@ type Prompter interface {
 	Waiting(e Event)
 	// Touch says that the key waits to be touched.
 	Touch(e Event)
+	// Tap says that a card has left its reader too early, and should be held to it again.
+	Tap(e Event)
 	// Passed says that one of several keys can't serve, and Chosen which one was touched.
 	Passed(e Event)
 	Chosen(e Event)
@@ -175,6 +177,8 @@ func (c *Client) follow(ctx context.Context, method string, in any, p Prompter, 
 			p.Waiting(e)
 		case EventTouch:
 			p.Touch(e)
+		case EventTap:
+			p.Tap(e)
 		case EventPassed:
 			p.Passed(e)
 		case EventChosen:

@@ -57,6 +57,7 @@ type person struct {
 
 func (p *person) Waiting(e Event)                                     { p.seen = append(p.seen, e.Kind) }
 func (p *person) Touch(e Event)                                       { p.seen = append(p.seen, e.Kind) }
+func (p *person) Tap(e Event)                                         { p.seen = append(p.seen, e.Kind) }
 func (p *person) Passed(e Event)                                      { p.seen = append(p.seen, e.Kind) }
 func (p *person) Chosen(e Event)                                      { p.seen = append(p.seen, e.Kind) }
 func (p *person) PIN(ctx context.Context, _ Event) (Secret, error)    { return p.pin(ctx) }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"reflect"
+	"strings"
 
 	"fob/ipc/varlink"
 )
@@ -23,8 +24,15 @@ type (
 	UnknownDevice struct {
 		ID string `json:"id"`
 	}
-	DeviceGone   struct{}
-	DeviceBusy   struct{}
+	DeviceGone struct{}
+	DeviceBusy struct {
+		Reader  string `json:"reader,omitempty"`
+		Program string `json:"program,omitempty"`
+	}
+	CardLost struct {
+		Reader string `json:"reader"`
+		Made   bool   `json:"made,omitempty"`
+	}
 	DeviceDenied struct{}
 	NotFIDO2     struct{}
 	HelperFailed struct {
@@ -94,6 +102,7 @@ func (NoDevice) VarlinkError() string             { return "fob.Device.NoDevice"
 func (UnknownDevice) VarlinkError() string        { return "fob.Device.UnknownDevice" }
 func (DeviceGone) VarlinkError() string           { return "fob.Device.DeviceGone" }
 func (DeviceBusy) VarlinkError() string           { return "fob.Device.DeviceBusy" }
+func (CardLost) VarlinkError() string             { return "fob.Device.CardLost" }
 func (DeviceDenied) VarlinkError() string         { return "fob.Device.DeviceDenied" }
 func (NotFIDO2) VarlinkError() string             { return "fob.Device.NotFIDO2" }
 func (HelperFailed) VarlinkError() string         { return "fob.Device.HelperFailed" }
@@ -125,8 +134,20 @@ func (WrongAnswer) VarlinkError() string          { return "fob.Prompt.WrongAnsw
 func (NoDevice) Error() string        { return "no security key is plugged in" }
 func (e UnknownDevice) Error() string { return fmt.Sprintf("no key %q is plugged in", e.ID) }
 func (DeviceGone) Error() string      { return "the key was unplugged or stopped answering" }
-func (DeviceBusy) Error() string {
+func (e DeviceBusy) Error() string {
+	switch {
+	case e.Program != "":
+		return fmt.Sprintf("another program, perhaps %s, has the card at %s for itself", e.Program, e.Reader)
+	case e.Reader != "":
+		return fmt.Sprintf("another program has the card at %s for itself", e.Reader)
+	}
 	return "another program, or another ceremony, keeps the key busy, or it is no security key"
+}
+func (e CardLost) Error() string {
+	if e.Made {
+		return fmt.Sprintf("the card left %s in the middle of the operation; it may have made the credential", e.Reader)
+	}
+	return fmt.Sprintf("the card left %s in the middle of the operation", e.Reader)
 }
 func (DeviceDenied) Error() string   { return "fobd may not open the key" }
 func (NotFIDO2) Error() string       { return "the key does not speak FIDO2" }
@@ -171,8 +192,20 @@ func (UnknownDevice) Hint() string {
 	return "a key gets a new id when it is plugged in again; see 'fob devices'"
 }
 func (DeviceGone) Hint() string { return "plug it in again and repeat" }
-func (DeviceBusy) Hint() string {
+func (e DeviceBusy) Hint() string {
+	switch {
+	case strings.HasPrefix(e.Program, "scdaemon "):
+		return "'gpgconf --kill scdaemon' has GnuPG let go of the card; then repeat"
+	case e.Reader != "":
+		return "close the program that uses the card; 'fob doctor' tells more"
+	}
 	return "close the other program, or wait for it; else unplug the key and plug it in again"
+}
+func (e CardLost) Hint() string {
+	if e.Made {
+		return "repeat with the same key, which replaces it, and leave the key at the reader until it is done"
+	}
+	return "repeat, and leave the key at the reader until it is done"
 }
 func (DeviceDenied) Hint() string {
 	return "'fob doctor' finds out why, and says what to do"
@@ -258,7 +291,7 @@ func typed(err error) error {
 
 // known holds a value of each type of error.
 var known = append([]Error{
-	NoDevice{}, UnknownDevice{}, DeviceGone{}, DeviceBusy{}, DeviceDenied{}, NotFIDO2{},
+	NoDevice{}, UnknownDevice{}, DeviceGone{}, DeviceBusy{}, CardLost{}, DeviceDenied{}, NotFIDO2{},
 	HelperFailed{}, WatchEnded{}, SeveralDevices{}, PINSet{}, MinPINLengthGrows{}, OptionsInvalid{}, OriginRefused{}, PINInvalid{}, PINAuthBlocked{}, PINBlocked{},
 	PINChangeRequired{}, FingerUnknown{}, FingersBlocked{}, VerificationNotSetUp{}, AlreadyRegistered{}, NotRegistered{}, KeyFull{}, Unsupported{},
 	Declined{}, TimedOut{}, Cancelled{}, Interrupted{}, Failed{}, UnknownToken{}, WrongAnswer{},

@@ -47,6 +47,8 @@ type Device struct {
 	VendorID     int    `json:"vendorId"`
 	ProductID    int    `json:"productId"`
 	Emulated     bool   `json:"emulated"`
+	Transport    string `json:"transport"`
+	Reader       string `json:"reader,omitempty"`
 }
 
 // ListReply is what fob.Device.List returns.
@@ -92,6 +94,7 @@ const (
 	EventPIN     EventKind = "pin"
 	EventNewPIN  EventKind = "newPin"
 	EventTouch   EventKind = "touch"
+	EventTap     EventKind = "tap"
 	EventPassed  EventKind = "passed"
 	EventChosen  EventKind = "chosen"
 	EventChoose  EventKind = "choose"
@@ -103,6 +106,8 @@ type Event struct {
 	Device    string    `json:"device"`
 	Product   string    `json:"product"`
 	RPID      string    `json:"rpId,omitempty"`
+	Reader    string    `json:"reader,omitempty"`
+	Made      bool      `json:"made,omitempty"`
 	Position  int       `json:"position,omitempty"`
 	Token     string    `json:"token,omitempty"`
 	Retries   int       `json:"retries,omitempty"`

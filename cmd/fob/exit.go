@@ -47,7 +47,7 @@ func exitCode(err error) int {
 	switch named.(type) {
 	case ipc.WatchEnded:
 		return exitNotRunning
-	case ipc.NoDevice, ipc.UnknownDevice, ipc.DeviceGone, ipc.DeviceBusy, ipc.DeviceDenied, ipc.SeveralDevices,
+	case ipc.NoDevice, ipc.UnknownDevice, ipc.DeviceGone, ipc.DeviceBusy, ipc.CardLost, ipc.DeviceDenied, ipc.SeveralDevices,
 		ipc.NotFIDO2, ipc.HelperFailed, ipc.NoKey, ipc.UnknownKey, ipc.SeveralKeys, ipc.KeyLost, ipc.PlugFailed,
 		ipc.KeyFailed, ipc.Ended:
 		return exitDevice

@@ -64,6 +64,10 @@ func (p *person) Touch(e ipc.Event) {
 		p.printEvent(e)
 		return
 	}
+	if e.Reader != "" {
+		fmt.Fprintf(p.out, "leave %s there until it is done\n", describe(e))
+		return
+	}
 	if !e.Finger {
 		fmt.Fprintf(p.out, "touch %s\n", describe(e))
 		return
@@ -76,6 +80,18 @@ func (p *person) Touch(e ipc.Event) {
 		left = ", " + plural(e.Retries, "attempt", "attempts") + " left"
 	}
 	fmt.Fprintf(p.out, "lay a finger on %s%s\n", describe(e), left)
+}
+
+// Tap implements ipc.Prompter.
+func (p *person) Tap(e ipc.Event) {
+	if *p.json {
+		p.printEvent(e)
+		return
+	}
+	fmt.Fprintf(p.out, "tap the key on %s again, and leave it there\n", shown(e.Reader))
+	if e.Made {
+		fmt.Fprintln(p.out, "use the same key: it may have made the credential already, and replaces it then; another one would not")
+	}
 }
 
 // Passed implements ipc.Prompter.

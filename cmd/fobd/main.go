@@ -11,7 +11,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 
@@ -74,6 +73,7 @@ type options struct {
 	devices        []string
 	onDemand       bool
 	noDiscovery    bool
+	nfc            bool
 	emulate        bool
 	emulator       program.Emulator
 	verbose        bool
@@ -106,7 +106,8 @@ SIGTERM, after the ceremonies in progress were cancelled and their keys are dark
 	f.StringVar(&o.socket, "socket", ipc.DefaultSocket(), "listen at `PATH`; its folder must be ours alone, mode 0700")
 	f.StringVar(&o.helper, "helper", "", "`PATH` of fob-fido-helper (default: beside fobd)")
 	f.StringArrayVar(&o.devices, "device", nil, "use the key at `PATH` too, which discovery can't see; may be repeated")
-	f.BoolVar(&o.noDiscovery, "no-discovery", false, "don't look for keys; use those of --device and --emulator alone")
+	f.BoolVar(&o.noDiscovery, "no-discovery", false, "don't look for keys; use those of --device, --emulator and --nfc alone")
+	f.BoolVar(&o.nfc, "nfc", true, "use keys that are held to pcscd's readers, when it runs (off with --no-discovery)")
 	f.BoolVar(&o.emulate, "emulator", false, "plug in an emulated key, for tests: it protects nothing; "+
 		"'fob emulate control --socket' controls it")
 	f.BoolVar(&o.onDemand, "on-demand", false, "start a helper process when a key is needed, and keep none ready: "+
@@ -123,6 +124,9 @@ func (o *options) check(f *pflag.FlagSet) (err error) {
 			err = program.Usage(fmt.Errorf("--%s goes with --emulator", flag.Name))
 		}
 	})
+	if o.noDiscovery && !f.Changed("nfc") {
+		o.nfc = false
+	}
 	for i := 0; i < len(o.devices) && err == nil; i++ {
 		o.devices[i], err = filepath.Abs(o.devices[i])
 	}
@@ -143,13 +147,9 @@ func (o *options) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	extra := make([]fido.DeviceInfo, len(o.devices))
-	for i, path := range o.devices {
-		extra[i] = fido.DeviceInfo{Path: path, Product: "key at " + path}
-	}
-	devices := func() []fido.DeviceInfo { return extra }
-	var changed func(func()) func()
-	var more []daemon.Interface
+	d := &daemon.Daemon{Version: program.Version, Log: log}
+	var e extra
+	e.add(o.named, nil)
 	if o.emulate {
 		bench := &workbench.Workbench{Log: log}
 		defer bench.Close()
@@ -157,28 +157,27 @@ func (o *options) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		devices = func() []fido.DeviceInfo {
-			info := key.Info()
-			if info.Path == "" { // somebody has taken it out
-				return extra
+		e.add(func() []fido.DeviceInfo {
+			if info := key.Info(); info.Path != "" {
+				return []fido.DeviceInfo{info}
 			}
-			return append(slices.Clip(extra), info)
-		}
-		changed = bench.Plugs
-		more = append(more, bench.Interface())
+			return nil // somebody has taken it out
+		}, bench.Plugs)
+		d.More = append(d.More, bench.Interface())
+	}
+	if o.nfc {
+		w, stop := followCards(ctx, log)
+		defer stop()
+		e.add(w.Devices, w.Changed)
+		d.Held = w.Held
 	}
 	l, err := daemon.Listen(o.socket)
 	if err != nil {
 		return listenError{err}
 	}
 	source := &helper.Source{
-		Path:         path,
-		Extra:        devices,
-		ExtraChanged: changed,
-		NoDiscovery:  o.noDiscovery,
-		Log:          log,
-	}
-	d := &daemon.Daemon{Source: source, Version: program.Version, Log: log, More: more}
+		Path: path, Extra: e.devices, ExtraChanged: e.changed, NoDiscovery: o.noDiscovery, Log: log}
+	d.Source = source
 	if path, err := metadata.DefaultPath(); err == nil {
 		d.Models = metadata.Open(path)
 	}
@@ -206,6 +205,15 @@ func (o *options) serve(ctx context.Context, d *daemon.Daemon, source *helper.So
 		})
 	}
 	return d.Serve(ctx, l)
+}
+
+// named lists the keys of --device.
+func (o *options) named() []fido.DeviceInfo {
+	var list []fido.DeviceInfo
+	for _, path := range o.devices {
+		list = append(list, fido.DeviceInfo{Path: path, Product: "key at " + path})
+	}
+	return list
 }
 
 // plug plugs the emulated key in.

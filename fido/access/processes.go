@@ -83,6 +83,9 @@ func (s System) comm(pid int) string {
 	return clean(strings.TrimSpace(string(b)))
 }
 
+// CardHolders lists the programs that are known to have cards for themselves. pcscd does not tell which does.
+func (s System) CardHolders() []Process { return s.running("scdaemon") }
+
 // running lists the processes of a name.
 func (s System) running(name string) []Process {
 	var list []Process
@@ -128,7 +131,7 @@ func (s System) Cards() []Finding {
 		list = append(list, Finding{Code: PCSCDRuns, Level: Note, Processes: p,
 			What: "pcscd runs; it has the smart card side of keys and the NFC readers, not FIDO at USB"})
 	}
-	if p := s.running("scdaemon"); len(p) > 0 {
+	if p := s.CardHolders(); len(p) > 0 {
 		list = append(list, Finding{Code: SCDaemonRuns, Level: Note, Processes: p,
 			What: "GnuPG's scdaemon runs; it may keep the smart card side of keys to itself, not FIDO at USB",
 			Do:   "gpgconf --kill scdaemon, where a card or an NFC key is busy"})
