@@ -36,6 +36,7 @@ type person struct {
 	pinFD    int  // -1 for none
 	newPINFD int  // of a command that changes the PIN; -1 for none
 	last     bool // the last attempts of a PIN may be spent
+	given    ipc.Secret
 
 	names map[string]string // of accounts, by user handle in base64url; a key that verified nobody tells none
 }
@@ -128,8 +129,7 @@ func (p *person) PIN(ctx context.Context, e ipc.Event) (ipc.Secret, error) {
 		if e.Reserved && !p.last {
 			return nil, errReserved
 		}
-		pin, err := program.ReadPIN(ctx, p.pinFD)
-		return ipc.Secret(pin), err
+		return p.pinOnce(ctx)
 	}
 	t, err := openTerminal()
 	if err != nil {
@@ -204,6 +204,19 @@ func (p *person) twice(ctx context.Context, t *terminal, e ipc.Event) (ipc.Secre
 		return nil, nil
 	}
 	return nil, err
+}
+
+// pinOnce reads the PIN of the file descriptor, and gives it again for a card that left and is back. It is kept as long as
+// the program, which ends with the ceremony.
+func (p *person) pinOnce(ctx context.Context) (ipc.Secret, error) {
+	if p.given == nil {
+		pin, err := program.ReadPIN(ctx, p.pinFD)
+		if err != nil {
+			return nil, err
+		}
+		p.given = ipc.Secret(pin)
+	}
+	return bytes.Clone(p.given), nil
 }
 
 // lastAttempts asks whether one of the last attempts may be spent.

@@ -159,7 +159,7 @@ type slot struct {
 	stay    *stay            // in progress, or nil
 	refused *refusal         // of the card in the reader, or nil
 	lost    bool             // the card was lost, though pcscd has not told so yet
-	pause   time.Duration    // before the last look at a busy card
+	pause   time.Duration    // before the last look at a busy or lost card
 }
 
 type refusal struct {
@@ -167,8 +167,9 @@ type refusal struct {
 	busy bool
 }
 
-// Pauses between looks at a card that another program keeps busy: pcscd does not tell of transactions that end, and tells
-// of the programs that use a card when something else changes too.
+// Pauses between looks at a card that another program keeps busy, or that was lost: pcscd does not tell of transactions
+// that end, tells of the programs that use a card when something else changes too, and does not see a card that leaves and
+// is back at once.
 const (
 	firstLook = 500 * time.Millisecond // doubled each time
 	lastLook  = 64 * time.Second       // all together take two minutes
@@ -263,6 +264,7 @@ func (v *vigil) start(ctx context.Context, s *slot) {
 func (v *vigil) open(o opening) {
 	o.stay.device = &o.device
 	v.hold(o.device.Reader, false)
+	v.slots[o.device.Reader].pause = 0
 	v.set(o.device.Reader, &o.device)
 	v.event(Event{Kind: Added, Reader: o.device.Reader, Device: o.device})
 }
@@ -278,6 +280,7 @@ func (v *vigil) end(ctx context.Context, e ending) {
 		v.unplug(*e.stay.device, e.err)
 	case e.stay.again && lost: // as was told before
 		s.refused = &refusal{card: e.stay.card}
+		v.lookLater(ctx, s)
 	case e.err != nil:
 		v.refuse(ctx, s, e.stay.card, e.err)
 	}
@@ -319,7 +322,7 @@ func (v *vigil) lookLater(ctx context.Context, s *slot) {
 	})
 }
 
-// lookAgain looks at a card that was busy, unless something has happened since, and whatever pcscd told last.
+// lookAgain looks at a card that was busy or lost, unless something has happened since, and whatever pcscd told last.
 func (v *vigil) lookAgain(ctx context.Context, r *refusal) {
 	if s := v.slots[r.card.Name]; s != nil && s.refused == r {
 		v.start(ctx, s)
