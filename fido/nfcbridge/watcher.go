@@ -248,6 +248,9 @@ func (r *refusal) stands(now pcsc.ReaderState) bool {
 }
 
 func (v *vigil) start(ctx context.Context, s *slot) {
+	if s.refused != nil && !sameCard(s.refused.card, s.state) {
+		s.lost, s.pause = false, 0
+	}
 	staying, cancel := context.WithCancelCause(ctx)
 	y := &stay{card: s.state, cancel: cancel, opened: v.opened, again: s.lost}
 	s.stay, s.refused, s.lost = y, nil, false
@@ -273,12 +276,11 @@ func (v *vigil) open(o opening) {
 func (v *vigil) end(ctx context.Context, e ending) {
 	s := v.slots[e.stay.card.Name]
 	s.stay = nil
-	lost := errors.Is(e.err, ErrCardLost)
+	s.lost = errors.Is(e.err, ErrCardLost)
 	switch {
 	case e.stay.device != nil:
-		s.lost = lost
 		v.unplug(*e.stay.device, e.err)
-	case e.stay.again && lost: // as was told before
+	case e.stay.again && s.lost: // as was told before
 		s.refused = &refusal{card: e.stay.card}
 		v.lookLater(ctx, s)
 	case e.err != nil:
@@ -295,10 +297,9 @@ func (v *vigil) unplug(d Device, err error) {
 func (v *vigil) refuse(ctx context.Context, s *slot, card pcsc.ReaderState, err error) {
 	s.refused = &refusal{card: card, busy: errors.Is(err, fido.ErrDeviceBusy)}
 	if before := v.hold(card.Name, s.refused.busy); !before || !s.refused.busy {
-		s.pause = 0
 		v.event(Event{Kind: Refused, Reader: card.Name, Err: err})
 	}
-	if s.refused.busy {
+	if s.refused.busy || s.lost {
 		v.lookLater(ctx, s)
 	}
 }
