@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"fob/fido/hidraw"
@@ -76,17 +77,15 @@ func await(ctx context.Context, nodes *hidraw.Nodes, hopeful bool, pause time.Du
 // seats is where logind says who sits at the screens.
 const seats = "/run/systemd/seats"
 
-// followFolders follows the folder of the socket, or the first one above it that there is, and the next one above, where
-// one is seen that was removed and made anew.
+// followFolders follows the folder of the socket and those above it, from the top down, lest one is missed that is being
+// made meanwhile.
 func (w *Watcher) followFolders(nodes *hidraw.Nodes) {
-	_ = nodes.FollowFolder(seats) // which may not be there
 	folder := filepath.Dir(cmp.Or(w.Socket, pcsc.Socket()))
-	for found := 0; found < 2; folder = filepath.Dir(folder) {
-		if nodes.FollowFolder(folder) == nil {
-			found++
-		}
-		if folder == filepath.Dir(folder) {
-			return
-		}
+	all := []string{seats, folder}
+	for ; folder != filepath.Dir(folder); folder = filepath.Dir(folder) {
+		all = append(all, filepath.Dir(folder))
+	}
+	for _, f := range slices.Backward(all) {
+		_ = nodes.FollowFolder(f) // which may not be there
 	}
 }
