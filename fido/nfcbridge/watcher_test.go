@@ -314,7 +314,8 @@ func TestCancel(t *testing.T) {
 	e := watch(t, w)
 	card := newSlowKey(t)
 	insert(t, addr0, ctapnfc.Card{Handler: card})
-	key := open(t, w, e.want(nfcbridge.Added, reader0, nil))
+	d := e.want(nfcbridge.Added, reader0, nil)
+	key := open(t, w, d)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		<-card.begun
@@ -325,6 +326,8 @@ func TestCancel(t *testing.T) {
 	}
 	<-card.cancelled
 	card.slow.Store(false)
+	key.Close()
+	key = open(t, w, d) // a helper that has heard of the cancel too late was killed
 	if _, err := key.MakeCredential(t.Context(), registration("alice")); err != nil {
 		t.Error("afterwards:", err)
 	}
