@@ -19,6 +19,7 @@ import (
 	"fob/cmd/internal/program"
 	"fob/fido/access"
 	"fob/fido/helper"
+	"fob/fido/nfcbridge"
 	"fob/ipc"
 )
 
@@ -53,8 +54,9 @@ func (a *app) doctor() *cobra.Command {
 		Use:   "doctor",
 		Short: "Find out why keys can't be used, and what to do about it",
 		Long: `Finds out why keys can't be used, and what to do about it: it looks at the kernel, the keys'
-device nodes and who may open them, who has them open, sandboxes, the program that drives the
-keys, and fobd's socket. It changes nothing; it opens the nodes for a moment.
+device nodes and who may open them, who has them open, sandboxes, NFC readers and the cards in
+them, the program that drives the keys, and fobd's socket. It changes nothing; it opens the nodes
+for a moment, and asks cards whether they are keys.
 
 It ends with 10 when something is wrong, and with 0 when there are no more than notes.`,
 		Args: noArguments,
@@ -80,9 +82,22 @@ func (a *app) examine(ctx context.Context, root string) ([]access.Finding, error
 	}
 	list := append(system.Confinement(), system.Keys()...)
 	list = append(list, system.Cards()...)
+	list = append(list, system.Readers(ctx, lookAtCard)...)
 	list = append(list, examineHelper(ctx)...)
 	list = append(list, a.examineFolder(), a.examineFobd(ctx))
 	return list, ctx.Err()
+}
+
+// lookAtCard looks whether the card in a reader is a key.
+func lookAtCard(ctx context.Context, reader string) error {
+	key, err := nfcbridge.Open(ctx, reader, nfcbridge.Options{})
+	switch {
+	case errors.Is(err, nfcbridge.ErrNoFIDO):
+		return access.ErrNoFIDO
+	case err != nil:
+		return err
+	}
+	return key.Close()
 }
 
 // examineHelper looks at the helper beside us, where fobd looks for it.

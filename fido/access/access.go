@@ -41,6 +41,16 @@ const (
 	OpenedBy     Code = "opened-by"       // other programs have the key open
 	PCSCDRuns    Code = "pcscd"           // pcscd has the smart card side of keys
 	SCDaemonRuns Code = "scdaemon"        // GnuPG may have it for itself
+	NoPCSCD      Code = "no-pcscd"        // pcscd is not installed
+	PCSCDStopped Code = "pcscd-stopped"   // it does not run
+	PCSCDRefuses Code = "pcscd-refuses"   // it does not let us use cards
+	PCSCDFails   Code = "pcscd-fails"     // it can't be used for another reason
+	NoReader     Code = "no-reader"       // it has no reader
+	ReaderEmpty  Code = "reader"          // a reader waits for a card
+	CardReady    Code = "card-ready"      // the card in a reader is a key, and answers
+	CardHeld     Code = "card-held"       // another program has it for itself
+	NotFIDO      Code = "no-fido-card"    // it is no key
+	CardFails    Code = "card-fails"      // it does not answer
 )
 
 // Level says how bad a finding is.

@@ -198,7 +198,9 @@ func (v *vigil) run(ctx context.Context, over <-chan error) error {
 		case o := <-v.opened:
 			v.open(o)
 		case e := <-v.ended:
-			v.end(ctx, e)
+			if ctx.Err() == nil { // else all end
+				v.end(ctx, e)
+			}
 		case r := <-v.later:
 			v.lookAgain(ctx, r)
 		}
