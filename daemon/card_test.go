@@ -12,22 +12,25 @@ import (
 )
 
 func cardInfo(id fido.DeviceID) fido.DeviceInfo {
-	return fido.DeviceInfo{ID: id, Path: "/dev/" + string(id), Product: "key at ACS", Reader: "ACS", Transport: fido.TransportNFC}
+	return fido.DeviceInfo{
+		ID: id, Path: "/dev/" + string(id), Product: "key at ACS", Reader: "ACS", Transport: fido.TransportNFC}
 }
 
 // leaving is a card that leaves in the middle of the assertion.
 func leaving() *fakeKey {
-	return &fakeKey{closed: make(chan struct{}), assert: func(context.Context, *fido.GetAssertionRequest) ([]ctap.GetAssertionResponse, error) {
+	k := &fakeKey{closed: make(chan struct{})}
+	k.assert = func(context.Context, *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
 		return nil, fido.ErrDeviceGone
-	}}
+	}
+	return k
 }
 
 // TestTapAgain: a card leaves, is still told of, and is back under another ID.
 func TestTapAgain(t *testing.T) {
 	s := newFakeWatcher(cardInfo("c1"))
 	first, second := leaving(), &fakeKey{closed: make(chan struct{})}
-	second.assert = func(context.Context, *fido.GetAssertionRequest) ([]ctap.GetAssertionResponse, error) {
-		return []ctap.GetAssertionResponse{assertion("alice")}, nil
+	second.assert = func(context.Context, *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
+		return []fido.GetAssertionResponse{assertion("alice")}, nil
 	}
 	opened := 0
 	s.open = func(id fido.DeviceID) (fido.Authenticator, error) {

@@ -31,7 +31,9 @@ type card[T any] struct {
 }
 
 // newAttempt prepares a ceremony on a key. A card that leaves meanwhile is awaited later, beside the other keys.
-func newAttempt[T any](ctx context.Context, k Candidate, p Prompter, several bool, prepare preparation[T]) (*attempt[T], error) {
+func newAttempt[T any](ctx context.Context, k Candidate, p Prompter, several bool, prepare preparation[T]) (
+	*attempt[T], error) {
+
 	a, err := prepared(ctx, k, p, several, prepare)
 	if k.Again == nil || err != nil && !errors.Is(err, ErrDeviceGone) {
 		return a, err
@@ -46,7 +48,9 @@ func newAttempt[T any](ctx context.Context, k Candidate, p Prompter, several boo
 	return a, nil
 }
 
-func prepared[T any](ctx context.Context, k Candidate, p Prompter, several bool, prepare preparation[T]) (*attempt[T], error) {
+func prepared[T any](ctx context.Context, k Candidate, p Prompter, several bool, prepare preparation[T]) (
+	*attempt[T], error) {
+
 	if k.Key == nil {
 		return nil, ErrDeviceGone
 	}
@@ -57,8 +61,8 @@ func prepared[T any](ctx context.Context, k Candidate, p Prompter, several bool,
 	return prepare(ctx, c)
 }
 
-// tapping performs a step of the ceremony, and again from its beginning each time that the card had left and is back. It
-// may be another card: nothing that is known of the first one, nor its PIN, is used for it.
+// tapping performs a step of the ceremony, and again from its beginning each time that the card had left and is back.
+// It may be another card: nothing that is known of the first one, nor its PIN, is used for it.
 func (a *attempt[T]) tapping(ctx context.Context, step func() error) error {
 	for {
 		err := ErrDeviceGone

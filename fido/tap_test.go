@@ -62,7 +62,8 @@ func TestTapAgain(t *testing.T) {
 // TestTapAgainWithoutTrace: what is not kept on the card, or not made, is no reason to warn.
 func TestTapAgainWithoutTrace(t *testing.T) {
 	who := &person{}
-	cards := &pile{cards: []Authenticator{goneAfter(), &scriptedKey{info: ctap.GetInfoResponse{Options: options("rk")}}}}
+	well := func() *scriptedKey { return &scriptedKey{info: ctap.GetInfoResponse{Options: options("rk")}} }
+	cards := &pile{cards: []Authenticator{goneAfter(), well()}}
 	o := resident()
 	o.ResidentKey = Discouraged
 	if _, err := Register(t.Context(), []Candidate{cards.candidate()}, who, o); err != nil {
@@ -83,7 +84,7 @@ func TestTapAgainWithoutTrace(t *testing.T) {
 	}
 }
 
-// TestTapAgainAsksForThePINAgain: it may be another card, which must not get the PIN of the first, nor spend its attempts.
+// TestTapAgainAsksForThePINAgain: it may be another card, which must not get the first one's PIN, nor spend attempts.
 func TestTapAgainAsksForThePINAgain(t *testing.T) {
 	info := ctap.GetInfoResponse{Options: options("rk", "clientPin")}
 	first := &scriptedKey{info: info, retries: 8, errs: []error{ErrDeviceGone}}
@@ -93,7 +94,8 @@ func TestTapAgainAsksForThePINAgain(t *testing.T) {
 	if _, err := Register(t.Context(), []Candidate{cards.candidate()}, who, resident()); err != nil {
 		t.Error(err)
 	}
-	want := []string{"pin retries=8 wrong=false", "touch", "tap b made=true", "pin retries=2 wrong=false", "reserved", "touch"}
+	want := []string{"pin retries=8 wrong=false", "touch", "tap b made=true",
+		"pin retries=2 wrong=false", "reserved", "touch"}
 	if !slices.Equal(who.seen, want) {
 		t.Errorf("the person saw %q, want %q", who.seen, want)
 	}
@@ -108,20 +110,21 @@ func TestTapAgainAsksForThePINAgain(t *testing.T) {
 }
 
 func TestCardIsLost(t *testing.T) {
+	full := goneAfter()
+	full.errs = []error{ctap.ErrKeyStoreFull}
 	for name, test := range map[string]struct {
-		cards  []Authenticator
-		err    error // of the wait for another one
-		before bool  // ctx ends
-		want   error
-		made   bool
-		taps   int
+		cards []Authenticator
+		err   error // of the wait for another one
+		want  error
+		made  bool
+		taps  int
 	}{
 		"too often":               {cards: []Authenticator{goneAfter(), goneAfter(), goneAfter(), goneAfter()}, made: true, taps: 3},
 		"too late":                {cards: []Authenticator{goneAfter()}, err: context.DeadlineExceeded, made: true, taps: 1},
 		"nobody can tell":         {cards: []Authenticator{nil}, err: ErrDeviceGone, taps: 1},
 		"busy":                    {cards: []Authenticator{goneAfter()}, err: ErrDeviceBusy, want: ErrDeviceBusy, taps: 1},
 		"another card that can't": {cards: []Authenticator{goneAfter(), new(scriptedKey)}, want: ErrNoResidentKey, taps: 1},
-		"another error":           {cards: []Authenticator{goneAfter(), &scriptedKey{info: ctap.GetInfoResponse{Options: options("rk")}, errs: []error{ctap.ErrKeyStoreFull}}}, want: ctap.ErrKeyStoreFull, taps: 1},
+		"another error":           {cards: []Authenticator{goneAfter(), full}, want: ctap.ErrKeyStoreFull, taps: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			who, cards := &person{}, &pile{cards: test.cards, err: test.err}

@@ -17,7 +17,7 @@ const readerTime = 5 * time.Second
 // ErrNoFIDO is what look says of a card that is no key.
 var ErrNoFIDO = errors.New("no FIDO application")
 
-// Readers says why keys at NFC readers can't be used: pcscd, polkit, readers, and the cards in them, at which look looks.
+// Readers says why keys at NFC readers can't be used: pcscd, polkit, readers, and cards in them, at which look looks.
 // The error of look is nil for a key, ErrNoFIDO, fido.ErrDeviceBusy or another. Nobody needs a reader who has none, so
 // that none of it is Wrong but a card that ought to work.
 func (s System) Readers(ctx context.Context, look func(ctx context.Context, reader string) error) []Finding {
@@ -33,13 +33,14 @@ func (s System) Readers(ctx context.Context, look func(ctx context.Context, read
 	case err != nil:
 		return []Finding{s.noPCSCD(err)}
 	case len(readers) == 0:
-		return []Finding{{Code: NoReader, Level: Note, What: "pcscd sees no NFC reader", Do: "plug one in, if you have one; " +
-			"its driver may be missing: sudo apt install libccid"}}
+		return []Finding{{Code: NoReader, Level: Note, What: "pcscd sees no NFC reader",
+			Do: "plug one in, if you have one; its driver may be missing: sudo apt install libccid"}}
 	}
 	var list []Finding
 	for _, r := range readers {
 		if !r.HasCard() {
-			list = append(list, Finding{Code: ReaderEmpty, Level: OK, What: "the reader " + clean(r.Name) + " waits for a key"})
+			list = append(list, Finding{
+				Code: ReaderEmpty, Level: OK, What: "the reader " + clean(r.Name) + " waits for a key"})
 			continue
 		}
 		list = append(list, s.card(r.Name, look(ctx, r.Name)))
@@ -54,9 +55,9 @@ func (s System) noPCSCD(err error) Finding {
 	_, missing := os.Stat(s.Path(pcscdProgram))
 	switch {
 	case errors.Is(err, pcsc.ErrRefused):
-		return Finding{Code: PCSCDRefuses, Level: Note, What: "pcscd does not let us use the cards in NFC readers: polkit allows it to " +
-			"the user at the screen alone, " + s.atSeat(),
-			Do: "log in at the screen, or allow org.debian.pcsc-lite.access_pcsc and access_card in /etc/polkit-1/rules.d"}
+		return Finding{Code: PCSCDRefuses, Level: Note,
+			What: "pcscd does not let us use cards in readers: polkit lets the user at the screen alone, " + s.atSeat(),
+			Do:   "log in at the screen, or allow org.debian.pcsc-lite.access_pcsc and access_card in /etc/polkit-1/rules.d"}
 	case errors.Is(err, pcsc.ErrNoService) && missing != nil:
 		return Finding{Code: NoPCSCD, Level: Note, What: "pcscd, which NFC readers need, is not installed",
 			Do: "for keys at NFC readers: sudo apt install pcscd libccid"}
@@ -74,7 +75,8 @@ func (s System) card(reader string, err error) Finding {
 	case err == nil:
 		return Finding{Code: CardReady, Level: OK, What: "the key" + at + " answers"}
 	case errors.Is(err, ErrNoFIDO):
-		return Finding{Code: NotFIDO, Level: Note, What: "the card" + at + " is no FIDO key, or has it switched off over NFC"}
+		return Finding{
+			Code: NotFIDO, Level: Note, What: "the card" + at + " is no FIDO key, or has that switched off over NFC"}
 	case errors.Is(err, pcsc.ErrSecurityViolation):
 		return s.noPCSCD(pcsc.ErrRefused)
 	case !errors.Is(err, fido.ErrDeviceBusy):

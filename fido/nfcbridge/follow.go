@@ -77,8 +77,8 @@ func await(ctx context.Context, nodes *hidraw.Nodes, hopeful bool, pause time.Du
 // seats is where logind says who sits at the screens.
 const seats = "/run/systemd/seats"
 
-// followFolders follows the folder of the socket and those above it, from the top down, lest one is missed that is being
-// made meanwhile.
+// followFolders follows the folder of the socket and those above it, from the top down, lest one is missed that is
+// being made meanwhile.
 func (w *Watcher) followFolders(nodes *hidraw.Nodes) {
 	folder := filepath.Dir(cmp.Or(w.Socket, pcsc.Socket()))
 	all := []string{seats, folder}

@@ -168,8 +168,8 @@ type refusal struct {
 }
 
 // Pauses between looks at a card that another program keeps busy, or that was lost: pcscd does not tell of transactions
-// that end, tells of the programs that use a card when something else changes too, and does not see a card that leaves and
-// is back at once.
+// that end, tells of the programs that use a card when something else changes too, and does not see a card that leaves
+// and is back at once.
 const (
 	firstLook = 500 * time.Millisecond // doubled each time
 	lastLook  = 64 * time.Second       // all together take two minutes
