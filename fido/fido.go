@@ -163,7 +163,7 @@ type GetAssertionRequest struct {
 	RPID           string
 	ClientDataHash []byte   // SHA-256, 32 bytes
 	AllowList      [][]byte // credential IDs; none for any discoverable credential
-	Silent         bool     // ask for no touch: the assertion only shows that the key has the credential
+	Silent         bool     // ask for no touch: the assertion only shows that the key has the credential, perhaps unsigned
 	UV             bool     // use the key's built-in user verification
 	PIN            PIN      // nil for none
 

@@ -278,14 +278,16 @@ func parseAssertion(b []byte) (*ctap.GetAssertionResponse, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := ctap.ParseAuthenticatorData(a.AuthData); err != nil {
+	data, err := ctap.ParseAuthenticatorData(a.AuthData)
+	if err != nil {
 		return nil, err
 	}
 	if n := len(a.Credential.ID); n == 0 || n > ctap.MaxCredentialIDLength || a.Credential.Type != ctap.TypePublicKey ||
 		len(a.Credential.Transports) > maxList || !allTokens(a.Credential.Transports) || len(a.LargeBlobKey) > 0 {
 		return nil, ctap.ErrInvalidCredential
 	}
-	if n := len(a.Signature); n == 0 || n > maxSignature {
+	silent := data.Flags&ctap.FlagUP == 0 // then a U2F key says no more than that it has the credential
+	if n := len(a.Signature); n == 0 && !silent || n > maxSignature {
 		return nil, ctap.ErrInvalidLength
 	}
 	if u := a.User; u != nil {

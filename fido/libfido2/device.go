@@ -36,6 +36,7 @@ type Device struct {
 	path string
 	turn chan struct{} // a semaphore: who has put a value in may use what follows
 	dev  *C.fido_dev_t // nil once closed
+	u2f  bool          // it speaks CTAP1/U2F alone
 	link *link         // nil for a device of the kernel's NFC, which libfido2 reaches by itself
 	gone bool          // nothing more can come of it
 
@@ -56,8 +57,8 @@ func Prepare() error {
 	return firstFailure([]C.int{C.fido_cred_set_clientdata(cred, uchars(data), C.size_t(len(data)))})
 }
 
-// Open opens the key at path: fido.ErrNoDevice, ErrDenied, ErrDeviceBusy, ErrNotFIDO2, ErrBadAnswer or ErrDeviceGone.
-// It takes up to three seconds. The caller closes the device.
+// Open opens the key at path: fido.ErrNoDevice, ErrDenied, ErrDeviceBusy, ErrBadAnswer, ErrDeviceGone, or ErrNotFIDO2 for
+// one that speaks neither FIDO2 nor U2F over HID. It takes up to three seconds. The caller closes the device.
 func Open(path string) (_ *Device, err error) {
 	if strings.IndexByte(path, 0) >= 0 {
 		return nil, fido.ErrNoDevice
@@ -76,11 +77,12 @@ func Open(path string) (_ *Device, err error) {
 	} else {
 		err = d.openLink()
 	}
-	if err == nil && !C.fido_dev_is_fido2(d.dev) {
-		err = fido.ErrNotFIDO2
-	}
 	if err != nil {
 		return nil, err
+	}
+	d.u2f = !bool(C.fido_dev_is_fido2(d.dev))
+	if d.u2f && (d.overNFC() || d.link.client.Capabilities.Has(ctaphid.CapNMSG)) {
+		return nil, fido.ErrNotFIDO2
 	}
 	return d, nil
 }
@@ -126,8 +128,17 @@ func (d *Device) release() {
 	d.dev, d.link = nil, nil
 }
 
-// do runs call, which waits for the device, and cancels it when ctx ends. It tells fido.Waiting.
+// do runs call, which waits for the device, and cancels it when ctx ends. It tells fido.Waiting. A key that speaks U2F
+// alone is fido.ErrNotFIDO2.
 func (d *Device) do(ctx context.Context, call func() C.int) error {
+	if d.u2f {
+		return fido.ErrNotFIDO2
+	}
+	return d.ceremony(ctx, call)
+}
+
+// ceremony is do for what U2F can do as well.
+func (d *Device) ceremony(ctx context.Context, call func() C.int) error {
 	return d.inTurn(ctx, func() error {
 		if d.link == nil {
 			return d.operateNFC(ctx, call)
@@ -182,6 +193,9 @@ func (d *Device) operate(ctx context.Context, call func() C.int) error {
 // exchange sends a CTAP2 request, a command byte and its parameters, and gives the parameters of the answer. It knows
 // requests that libfido2 has not, and gives all that is in an answer. The error is that of do, or the status.
 func (d *Device) exchange(ctx context.Context, request []byte) (parameters []byte, err error) {
+	if d.u2f {
+		return nil, fido.ErrNotFIDO2
+	}
 	err = d.inTurn(ctx, func() error {
 		answer, err := d.transact(ctx, ctaphid.CommandCBOR, request)
 		if err != nil {

@@ -2,5 +2,10 @@
 //
 // Keys are found with github.com/keys-pub/go-libfido2. Ceremonies go through a small amount of C of our own, because
 // that binding leaks PINs, gives the first assertion only, has no exclude lists and no cancel that is safe to call.
+//
+// libfido2 makes requests, does the cryptography and reads answers. The packets of CTAPHID are read and written in Go
+// (fido/ctaphid), which also knows what libfido2 would hide: that a key waits for the person, is busy, or is gone. Only
+// devices of the kernel's NFC are left to libfido2 altogether.
+//
 // Only cmd/fob-fido-helper imports this package: the daemon never runs C.
 package libfido2

@@ -19,6 +19,8 @@ func (l *link) explain(r C.int) error {
 	switch {
 	case hidden && l.command == ctaphid.CommandCBOR && len(l.answer) > 0 && status(l.answer) != nil:
 		return because(status(l.answer), r)
+	case hidden && l.command == ctaphid.CommandMsg && len(l.answer) > 0:
+		return because(u2fError(u2fStatus(l.answer)), r)
 	case hidden && len(l.answer) > 0:
 		return because(fido.ErrBadAnswer, r)
 	}

@@ -17,6 +17,13 @@ const maxAssertions = 64
 
 // GetAssertion gives an assertion for every credential that matches (CTAP 2.2 §6.2, §6.3).
 func (d *Device) GetAssertion(ctx context.Context, r *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
+	if d.u2f {
+		var found []fido.GetAssertionResponse
+		var err error
+		if r, found, err = d.signInByU2F(ctx, r); r == nil {
+			return found, err
+		}
+	}
 	if d.beyondAssertion(r) {
 		key, err := d.platform(ctx)
 		if err != nil {
@@ -38,7 +45,7 @@ func (d *Device) GetAssertion(ctx context.Context, r *fido.GetAssertionRequest) 
 		return nil, err
 	}
 	defer C.fob_pin_free(pin)
-	if err := d.do(ctx, func() C.int { return C.fob_get_assert(d.dev, assertion, pin) }); err != nil {
+	if err := d.ceremony(ctx, func() C.int { return C.fob_get_assert(d.dev, assertion, pin) }); err != nil {
 		return nil, err
 	}
 	n := C.fido_assert_count(assertion)

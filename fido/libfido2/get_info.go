@@ -15,6 +15,9 @@ import (
 // GetInfo asks what the key can do (CTAP 2.2 §6.4). libfido2 leaves out members that it doesn't know, but takes what a
 // careless key encodes, in other forms than the canonical one: then better a part than nothing.
 func (d *Device) GetInfo(ctx context.Context) (*ctap.GetInfoResponse, error) {
+	if d.u2f {
+		return u2fInfo(), d.inTurn(ctx, func() error { return nil })
+	}
 	parameters, err := d.exchange(ctx, []byte{byte(ctap.CommandGetInfo)})
 	if err != nil && !d.overNFC() {
 		return nil, err

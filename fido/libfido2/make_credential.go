@@ -18,6 +18,12 @@ import (
 func (d *Device) MakeCredential(
 	ctx context.Context, r *fido.MakeCredentialRequest,
 ) (*fido.MakeCredentialResponse, error) {
+	if d.u2f {
+		var err error
+		if r, err = registerByU2F(r); err != nil {
+			return nil, err
+		}
+	}
 	if d.beyondCredential(r) {
 		key, err := d.platform(ctx)
 		if err != nil {
@@ -38,10 +44,13 @@ func (d *Device) MakeCredential(
 		return nil, err
 	}
 	defer C.fob_pin_free(pin)
-	if err := d.do(ctx, func() C.int { return C.fob_make_cred(d.dev, cred, pin) }); err != nil {
+	if err := d.ceremony(ctx, func() C.int { return C.fob_make_cred(d.dev, cred, pin) }); err != nil {
 		return nil, err
 	}
 	attStmt, err := canonical(goBytes(C.fido_cred_attstmt_ptr(cred), C.fido_cred_attstmt_len(cred)))
+	if err == nil && d.u2f {
+		attStmt, err = u2fStatement(attStmt)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -30,7 +30,7 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-func TestOpenU2F(t *testing.T) {
+func TestOpenNeither(t *testing.T) {
 	path, _ := plugDevice(t, ctaphid.Device{Capabilities: ctaphid.CapNMSG}, newKey(t, emulator.Options{}))
 	if _, err := Open(path); err != fido.ErrNotFIDO2 {
 		t.Fatal(err)
