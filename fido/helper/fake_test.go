@@ -128,7 +128,8 @@ func (k *fakeKey) MakeCredential(
 	case "odd.example":
 		return nil, fmt.Errorf("odd\x1b[2J %s", strings.Repeat("x", 1000))
 	case "touch.example":
-		fido.Waiting(ctx)
+		fido.Waiting(ctx) // for a finger
+		fido.Waiting(ctx) // for a touch
 	case "wait.example":
 		k.log("touch")
 		<-ctx.Done()

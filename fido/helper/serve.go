@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -105,7 +106,7 @@ func (s *session) start(ctx context.Context, req *request) error {
 		<-s.current.done
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	ctx = fido.OnWaiting(ctx, func() { s.sendOrEnd(&reply{ID: req.ID, Kind: kindWaiting}) })
+	ctx = fido.OnWaiting(ctx, sync.OnceFunc(func() { s.sendOrEnd(&reply{ID: req.ID, Kind: kindWaiting}) }))
 	j := &job{id: req.ID, cancel: cancel, done: make(chan struct{})}
 	s.current = j
 	go func() {
