@@ -262,7 +262,8 @@ func (a *Authenticator) SetPIN(pin []byte) error {
 	return a.keepPIN(pin)
 }
 
-// getPINToken implements §6.5.5.7.1, the older way to a token, which may make credentials and assertions.
+// getPINToken implements §6.5.5.7.1, the older way to a token, which may make credentials and assertions. On a key that
+// knows no permissions it is for the preview commands, too, as it was when they were made.
 func (a *Authenticator) getPINToken(r *request, req *ctap.ClientPINRequest) (ctap.Response, error) {
 	if req.KeyAgreement == nil || req.PINHashEnc == nil {
 		return nil, ctap.ErrMissingParameter
@@ -276,6 +277,9 @@ func (a *Authenticator) getPINToken(r *request, req *ctap.ClientPINRequest) (cta
 	permissions := ctap.PermissionMakeCredential | ctap.PermissionGetAssertion
 	if a.NoMcGaPermissionsWithClientPIN { // step 14
 		permissions = 0
+	}
+	if !a.Tokens {
+		permissions |= ctap.PermissionCredentialManagement | ctap.PermissionBioEnrollment
 	}
 	return a.issueToken(r, req, permissions, "")
 }
