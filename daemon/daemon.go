@@ -51,6 +51,7 @@ func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 		Authorize: SameUser,
 		// A hostile program of ours may hold so much of fobd's memory: 512 MiB.
 		MaxMessage:     128 << 10, // WebAuthn options have 64 KiB at most
+		MaxReply:       1 << 20,   // for 1000 credentials; one key gives one list at a time
 		MaxPipelined:   2,
 		MaxConnections: 1024,
 		Log:            d.Log,

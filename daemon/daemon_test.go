@@ -39,6 +39,7 @@ type fakeKey struct {
 	fido.Authenticator // nil: nothing else is asked for
 	options            map[string]bool
 	assert             func(ctx context.Context, r *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error)
+	credentials        *fido.Credentials
 	closed             chan struct{}
 }
 

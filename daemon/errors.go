@@ -22,8 +22,14 @@ func wireError(err error) varlink.Named {
 		status ctap.StatusCode
 		cannot fido.Unsupported
 		grows  *fido.MinPINLengthError
+		left   *fido.OrphanError
+		name   *fido.UnknownCredentialError
+		names  *fido.AmbiguousCredentialError
+		space  *fido.LargeBlobSpaceError
 	)
 	switch {
+	case errors.As(err, &left):
+		return ipc.LargeBlobLeft{Problem: left.Err.Error()}
 	case errors.As(err, &named):
 		return named
 	case errors.As(err, &pin):
@@ -38,6 +44,12 @@ func wireError(err error) varlink.Named {
 		return ipc.MinPINLengthGrows{Length: int(grows.Now)}
 	case errors.As(err, &lost):
 		return ipc.CardLost{Reader: lost.Reader, Made: lost.Made}
+	case errors.As(err, &name):
+		return ipc.UnknownCredential{Credential: name.Name}
+	case errors.As(err, &names):
+		return ipc.SeveralCredentials{Credential: names.Name, Count: names.Count}
+	case errors.As(err, &space):
+		return ipc.LargeBlobsFull{Needed: int(space.Needed), Free: int(space.Free)}
 	case errors.Is(err, context.Canceled):
 		return ipc.Cancelled{}
 	}
@@ -71,6 +83,8 @@ var translations = []struct {
 	{fido.ErrNoResidentKey, ipc.Unsupported{What: "a discoverable credential"}},
 	{fido.ErrNoCredProtect, ipc.Unsupported{What: "protection of the credential (credProtect)"}},
 	{fido.ErrNoLargeBlob, ipc.Unsupported{What: "a large blob"}},
+	{fido.ErrLargeBlobMissing, ipc.NoLargeBlob{}},
+	{fido.ErrLargeBlobsCorrupt, ipc.LargeBlobsCorrupt{}},
 	{fido.ErrDeclined, ipc.Declined{}},
 	{ctap.ErrUnsupportedAlgorithm, ipc.Unsupported{What: "one of the relying party's algorithms"}},
 	{ctap.ErrCredentialExcluded, ipc.AlreadyRegistered{}},

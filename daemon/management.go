@@ -28,6 +28,13 @@ func (d *Daemon) deviceMethods() map[string]varlink.Handler {
 		"SetMinPINLengthRPIDs":        managed(d, func(r *ipc.MinPINLengthRPIDsRequest) string { return r.Device }, setRPIDs),
 		"SetAlwaysUV":                 managed(d, func(r *ipc.AlwaysUVRequest) string { return r.Device }, setAlwaysUV),
 		"EnableEnterpriseAttestation": managed(d, whichDevice, enableEnterpriseAttestation),
+		"ListCredentials":             managed(d, whichDevice, listCredentials),
+		"RenameCredential":            managed(d, func(r *ipc.RenameCredentialRequest) string { return r.Device }, renameCredential),
+		"DeleteCredential":            managed(d, func(r *ipc.DeleteCredentialRequest) string { return r.Device }, deleteCredential),
+		"ListLargeBlobs":              managed(d, whichDevice, listLargeBlobs),
+		"GetLargeBlob":                managed(d, whichCredential, getLargeBlob),
+		"SetLargeBlob":                managed(d, func(r *ipc.SetLargeBlobRequest) string { return r.Device }, setLargeBlob),
+		"DeleteLargeBlob":             managed(d, whichCredential, deleteLargeBlob),
 	}
 }
 

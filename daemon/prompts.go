@@ -24,7 +24,7 @@ type prompts struct {
 // prompt is a question to the person.
 type prompt struct {
 	kind      ipc.EventKind
-	choices   int             // of EventChoose
+	choices   int             // of EventChoose, and EventConfirm: 1
 	reserve   bool            // of EventPIN: only the last attempts are left
 	minLength int             // of EventNewPIN, in Unicode code points
 	answer    chan ipc.Answer // has room for the one answer
@@ -98,9 +98,9 @@ func (q *prompt) accepts(a ipc.Answer) error {
 	case given != 1:
 		problem = "give one of pin, choice and decline"
 	case a.Decline:
-	case q.kind != ipc.EventChoose && a.PIN == nil:
+	case q.choices == 0 && a.PIN == nil:
 		problem = "the prompt asks for a PIN"
-	case q.kind == ipc.EventChoose && a.Choice == nil:
+	case q.choices > 0 && a.Choice == nil:
 		problem = "the prompt asks for a choice"
 	case a.Choice != nil && (*a.Choice < 0 || *a.Choice >= q.choices):
 		problem = "there is no such account"

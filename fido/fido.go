@@ -111,6 +111,17 @@ type Authenticator interface {
 	ChangePIN(ctx context.Context, old, pin PIN) error
 	// Configure changes how the key works (§6.11).
 	Configure(ctx context.Context, r *ConfigRequest) error
+	// Credentials lists the discoverable credentials (§6.8). Until the key is closed it remembers them, and that the person
+	// was verified: the methods on credentials below come after it.
+	Credentials(ctx context.Context, r *CredentialsRequest) (*Credentials, error)
+	// UpdateUser changes the names of the account of a credential (§6.8.6).
+	UpdateUser(ctx context.Context, id []byte, user ctap.PublicKeyCredentialUserEntity) error
+	// DeleteCredential deletes a credential, and not its large blob (§6.8.5).
+	DeleteCredential(ctx context.Context, id []byte) error
+	// LargeBlob gives the large blob of a credential (§6.10); ErrLargeBlobMissing.
+	LargeBlob(ctx context.Context, id []byte) ([]byte, error)
+	// SetLargeBlob replaces it, nil for none. It can still be deleted after its credential was.
+	SetLargeBlob(ctx context.Context, id, blob []byte) error
 	// Close lets go of the key; the methods return os.ErrClosed afterwards.
 	Close() error
 }

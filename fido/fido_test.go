@@ -25,6 +25,7 @@ type scriptedKey struct {
 	fingersUntold bool
 	errs          []error
 	accounts      []string
+	store         store
 
 	asked   []string
 	made    *MakeCredentialRequest // the last one

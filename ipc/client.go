@@ -183,7 +183,7 @@ func (c *Client) follow(ctx context.Context, method string, in any, p Prompter, 
 			p.Passed(e)
 		case EventChosen:
 			p.Chosen(e)
-		case EventPIN, EventNewPIN, EventChoose:
+		case EventPIN, EventNewPIN, EventChoose, EventConfirm:
 			prompts.Go(func() {
 				if err := c.answer(ctx, e, p); err != nil {
 					cancel(err)
@@ -220,6 +220,9 @@ func (c *Client) answer(ctx context.Context, e Event, p Prompter) error {
 		var choice int
 		choice, err = p.Choose(ctx, e)
 		b = strconv.AppendInt(append(b, `,"choice":`...), int64(choice), 10)
+	case EventConfirm:
+		err = confirm(ctx, e, p)
+		b = append(b, `,"choice":0`...)
 	}
 	switch {
 	case errors.Is(err, ErrDeclined):

@@ -127,6 +127,7 @@ func TestCeremony(t *testing.T) {
 	}{
 		{"pin", Event{Kind: EventPIN, Token: "t"}, func(context.Context) (Secret, error) { return Secret(`12"34`), nil }, nil},
 		{"choose", Event{Kind: EventChoose, Token: "t"}, nil, nil},
+		{"confirm, and a person who can't be asked", Event{Kind: EventConfirm, Token: "t"}, nil, PINInvalid{7}},
 		{"decline", Event{Kind: EventPIN, Token: "t"}, func(context.Context) (Secret, error) { return nil, ErrDeclined }, PINInvalid{7}},
 		{"prompter fails", Event{Kind: EventPIN, Token: "t"}, func(context.Context) (Secret, error) { return nil, wrongPIN }, wrongPIN},
 	} {

@@ -292,7 +292,9 @@ func typed(err error) error {
 // known holds a value of each type of error.
 var known = append([]Error{
 	NoDevice{}, UnknownDevice{}, DeviceGone{}, DeviceBusy{}, CardLost{}, DeviceDenied{}, NotFIDO2{},
-	HelperFailed{}, WatchEnded{}, SeveralDevices{}, PINSet{}, MinPINLengthGrows{}, OptionsInvalid{}, OriginRefused{}, PINInvalid{}, PINAuthBlocked{}, PINBlocked{},
-	PINChangeRequired{}, FingerUnknown{}, FingersBlocked{}, VerificationNotSetUp{}, AlreadyRegistered{}, NotRegistered{}, KeyFull{}, Unsupported{},
+	HelperFailed{}, WatchEnded{}, SeveralDevices{}, PINSet{}, MinPINLengthGrows{},
+	UnknownCredential{}, SeveralCredentials{}, NoLargeBlob{}, LargeBlobsFull{}, LargeBlobsCorrupt{}, LargeBlobLeft{},
+	OptionsInvalid{}, OriginRefused{}, PINInvalid{}, PINAuthBlocked{}, PINBlocked{}, PINChangeRequired{}, FingerUnknown{},
+	FingersBlocked{}, VerificationNotSetUp{}, AlreadyRegistered{}, NotRegistered{}, KeyFull{}, Unsupported{},
 	Declined{}, TimedOut{}, Cancelled{}, Interrupted{}, Failed{}, UnknownToken{}, WrongAnswer{},
 }, emulatorErrors...)

@@ -33,6 +33,13 @@ const (
 	MethodSetMinPINLengthRPIDs        = "fob.Device.SetMinPINLengthRPIDs"
 	MethodSetAlwaysUV                 = "fob.Device.SetAlwaysUV"
 	MethodEnableEnterpriseAttestation = "fob.Device.EnableEnterpriseAttestation"
+	MethodListCredentials             = "fob.Device.ListCredentials"
+	MethodRenameCredential            = "fob.Device.RenameCredential"
+	MethodDeleteCredential            = "fob.Device.DeleteCredential"
+	MethodListLargeBlobs              = "fob.Device.ListLargeBlobs"
+	MethodGetLargeBlob                = "fob.Device.GetLargeBlob"
+	MethodSetLargeBlob                = "fob.Device.SetLargeBlob"
+	MethodDeleteLargeBlob             = "fob.Device.DeleteLargeBlob"
 	MethodRegister                    = "fob.Ceremony.Register"
 	MethodSignIn                      = "fob.Ceremony.SignIn"
 	MethodAnswer                      = "fob.Prompt.Answer"
@@ -98,6 +105,7 @@ const (
 	EventPassed  EventKind = "passed"
 	EventChosen  EventKind = "chosen"
 	EventChoose  EventKind = "choose"
+	EventConfirm EventKind = "confirm"
 )
 
 // Event is fob.Ceremony.Event, and fob.Device.Event.

@@ -55,7 +55,8 @@ func exitCode(err error) int {
 		ipc.PINSet, ipc.MinPINLengthGrows:
 		return exitPIN
 	case ipc.AlreadyRegistered, ipc.NotRegistered, ipc.KeyFull, ipc.Unsupported, ipc.NotWaiting, ipc.WrongSample,
-		ipc.KeyRemoved, ipc.KeyInserted, ipc.NotSupported:
+		ipc.KeyRemoved, ipc.KeyInserted, ipc.NotSupported, ipc.UnknownCredential, ipc.SeveralCredentials, ipc.NoLargeBlob,
+		ipc.LargeBlobsFull, ipc.LargeBlobsCorrupt, ipc.LargeBlobLeft:
 		return exitKey
 	case ipc.TimedOut:
 		return exitTimedOut

@@ -27,7 +27,8 @@ after. Where several keys are plugged in, --device says which one is meant.`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(a.keyInfo(), a.keyWink(), a.keyPIN(), a.keyAlwaysUV(), a.keyEnterprise(), a.keyModels())
+	c.AddCommand(a.keyInfo(), a.keyWink(), a.keyPIN(), a.keyAlwaysUV(), a.keyEnterprise(), a.keyModels(),
+		a.keyCredentials(), a.keyLargeBlobs())
 	return c
 }
 

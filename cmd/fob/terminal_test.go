@@ -363,3 +363,45 @@ func TestChooseNoAccount(t *testing.T) {
 	s.sees(`fob: timed out: nobody touched the key or answered\r\n`)
 	s.exits(7)
 }
+
+// A credential is deleted by the word "yes", and nothing else, of who was shown whose it is. The PIN is asked for once.
+func TestDeleteCredentialAsks(t *testing.T) {
+	s := newScreen(t, "1234")
+	remove := `fob key credentials delete -- $(fob key credentials list --json --pin-fd 3 3<pin | sed 's/.*"id":"\([^"]*\)".*/\1/')`
+	s.run(register + " --resident-key required --pin-fd 3 3<pin && " + remove)
+	question := `fob emulated key \w{8} will lose the credential of alice at example.com\r\ntype yes to delete it for good: $`
+	s.sees(`PIN of fob emulated key \w{8}, 8 attempts left: $`)
+	s.types("1234\n")
+	s.sees(question)
+	s.types("y\n")
+	s.sees(`fob: declined\r\n`)
+	s.exits(8)
+	s.run(remove)
+	s.sees(`8 attempts left: $`)
+	s.types("1234\n")
+	s.sees(question)
+	s.types(ctrlC)
+	s.sees(`fob: interrupted; the ceremony is cancelled\r\n`)
+	s.exits(130)
+	s.run(remove)
+	s.sees(`8 attempts left: $`)
+	s.types("1234\n")
+	s.sees(question)
+	s.types("yes\n")
+	s.sees(`deleted the credential of alice at example.com\r\n`)
+	s.exits(0)
+	s.run("fob key credentials list --pin-fd 3 3<pin")
+	s.sees(`0 of 100 used\r\n`)
+	s.exits(0)
+}
+
+// What a large blob is could move the cursor, or more.
+func TestLargeBlobIsNotForTerminals(t *testing.T) {
+	s := newScreen(t, "1234")
+	s.run("fob key large-blobs get AAAAAAAA")
+	s.sees(`fob: standard output is a terminal; write the large blob to a file, or say --force\r\n`)
+	s.exits(2)
+	s.run("fob key large-blobs get AAAAAAAA --force --pin-fd 3 3<pin")
+	s.sees(`fob: the key has no credential "AAAAAAAA"\r\n`)
+	s.exits(6)
+}

@@ -62,15 +62,15 @@ func EncodeLargeBlobArray(elements []RawMessage) []byte {
 func ParseLargeBlobMap(element RawMessage) (*LargeBlobMap, error) {
 	var m LargeBlobMap
 	if arrayMode.Unmarshal(element, &m) != nil ||
-		len(m.Nonce) != largeBlobNonce || len(m.Ciphertext) < largeBlobTag || m.OrigSize == 0 {
+		len(m.Nonce) != largeBlobNonce || len(m.Ciphertext) < largeBlobTag {
 		return nil, ErrInvalidCBOR
 	}
 	return &m, nil
 }
 
-// SealLargeBlob makes an element of a blob of one byte at least, under a largeBlobKey.
+// SealLargeBlob makes an element of a blob, under a largeBlobKey.
 func SealLargeBlob(key, blob []byte) (RawMessage, error) {
-	if len(blob) == 0 || len(key) != LargeBlobKeyLength {
+	if len(key) != LargeBlobKeyLength {
 		return nil, ErrInvalidParameter
 	}
 	m := LargeBlobMap{Nonce: make([]byte, largeBlobNonce), OrigSize: uint(len(blob))}

@@ -8,7 +8,7 @@
 //
 // The two talk over a Unix socket pair of type SOCK_STREAM, which is file descriptor 3 in the helper. Everything is a
 // frame: its length as a 32-bit big-endian number, then as many bytes. A frame to the helper has at most 64 KiB, a
-// frame back at most 256 KiB. What is inside is CBOR in the CTAP2 canonical encoding form.
+// frame back at most 1 MiB. What is inside is CBOR in the CTAP2 canonical encoding form.
 //
 // Both sides begin with a hello, {1: protocol version}, and go no further when the versions differ. Then the
 // daemon sends requests, one at a time, and the helper sends one reply to each:
@@ -30,4 +30,4 @@
 package helper
 
 // protocolVersion changes whenever the two sides would misunderstand each other.
-const protocolVersion = 4
+const protocolVersion = 5

@@ -30,6 +30,9 @@ var kinds = map[string]error{
 	"denied":      fido.ErrDenied,
 	"cancelled":   context.Canceled,
 	"deadline":    context.DeadlineExceeded,
+
+	"large-blob-missing":  fido.ErrLargeBlobMissing,
+	"large-blobs-corrupt": fido.ErrLargeBlobsCorrupt,
 }
 
 // remoteError is an error of the helper: its own text, and the error that it is.

@@ -14,7 +14,7 @@ import (
 const (
 	maxHello   = 64
 	maxRequest = 64 << 10
-	maxReply   = 256 << 10
+	maxReply   = 1 << 20
 	frameHead  = 4
 )
 

@@ -50,6 +50,8 @@ func (s *session) manage(ctx context.Context, req *request) ([]byte, error) {
 			return nil, err
 		}
 		return nil, s.key.Configure(ctx, r)
+	case opCredentials, opUpdateUser, opDeleteCredential, opLargeBlob, opSetLargeBlob:
+		return s.manageCredentials(ctx, req)
 	default:
 		return nil, ctap.ErrInvalidCommand
 	}

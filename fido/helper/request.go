@@ -25,6 +25,11 @@ const (
 	opWink
 	opConfine
 	opUVRetries
+	opCredentials
+	opUpdateUser
+	opDeleteCredential
+	opLargeBlob
+	opSetLargeBlob
 )
 
 // request is one message to the helper. Whoever has it wipes the PINs.

@@ -20,6 +20,7 @@ import (
 	"fob/fido"
 	"fob/fido/ctap"
 	"fob/fido/ctaphid"
+	"fob/fido/platform"
 )
 
 const (
@@ -40,7 +41,8 @@ type Device struct {
 	link *link         // nil for a device of the kernel's NFC, which libfido2 reaches by itself
 	gone bool          // nothing more can come of it
 
-	protocol ctap.PINProtocol // for requests that need none, but have one
+	protocol   ctap.PINProtocol     // for requests that need none, but have one
+	management *platform.Management // nil before credentials were listed
 }
 
 var _ fido.Authenticator = (*Device)(nil)
@@ -125,6 +127,7 @@ func (d *Device) release() {
 	if d.link != nil {
 		d.link.close()
 	}
+	d.endManagement()
 	d.dev, d.link = nil, nil
 }
 

@@ -11,7 +11,6 @@ import (
 
 	"fob/fido"
 	"fob/fido/ctap"
-	"fob/fido/platform"
 )
 
 // MakeCredential makes a credential (CTAP 2.2 §6.1).
@@ -60,7 +59,7 @@ func (d *Device) MakeCredential(
 			AuthData: goBytes(C.fido_cred_authdata_raw_ptr(cred), C.fido_cred_authdata_raw_len(cred)),
 			AttStmt:  attStmt,
 		},
-		LargeBlob: ctap.True(r.Extensions.LargeBlobKey) && C.fido_cred_largeblob_key_len(cred) == platform.LargeBlobKeyLength,
+		LargeBlob: ctap.True(r.Extensions.LargeBlobKey) && C.fido_cred_largeblob_key_len(cred) == ctap.LargeBlobKeyLength,
 	}, nil
 }
 

@@ -5,83 +5,57 @@ import (
 	"reflect"
 	"testing"
 
-	"fob/fido"
 	"fob/fido/ctap"
 )
 
-// FuzzLargeBlobArray reads what a key could have for a large-blob array, from the array without its hash.
+// FuzzLargeBlobArray gives a credential a blob in what a key could have for a large-blob array, from the array without its
+// hash.
 func FuzzLargeBlobArray(f *testing.F) {
 	key := make([]byte, 32)
-	array := blobArray{{0xa0}}
-	if err := array.replace(key, []byte("blob")); err != nil {
-		f.Fatal(err)
-	}
-	b, err := array.serialize()
+	array, err := blobArray{{0xa0}}.with(key, []byte("blob"))
 	if err != nil {
 		f.Fatal(err)
 	}
+	b := ctap.EncodeLargeBlobArray(array)
 	f.Add(b[:len(b)-ctap.LargeBlobHashLength])
 	f.Add(ctap.EmptyLargeBlobArray[:1])
 	f.Fuzz(func(t *testing.T, b []byte) {
-		first, err := parseArray(ctap.AppendLargeBlobHash(b))
-		if err != nil || len(b) == 0 { // which is damaged
+		parsed, err := ctap.ParseLargeBlobArray(ctap.AppendLargeBlobHash(b))
+		if err != nil {
 			return
 		}
-		encoded, err := first.serialize()
-		if err != nil || !bytes.Equal(encoded, ctap.AppendLargeBlobHash(b)) {
-			t.Fatalf("%x became %x, %v", b, encoded, err)
+		first := blobArray(parsed)
+		others := first.without(key)
+		changed, err := first.with(key, b)
+		if err != nil || len(changed) != len(others)+1 || !reflect.DeepEqual(changed[:len(others)], others) && len(others) > 0 {
+			t.Fatalf("%x became %x, %v", first, changed, err)
 		}
-		others := len(first)
-		if first.find(key) != nil {
-			others--
-		}
-		if err := first.replace(key, b); err != nil {
-			t.Fatal(err)
-		}
-		if got := first.find(key); !bytes.Equal(got, b) || len(first) > others+1 {
-			t.Fatalf("%x became %x, among %d others", b, got, others)
+		if got, err := changed.find(key); err != nil || !bytes.Equal(got, b) {
+			t.Fatalf("%x became %x, %v", b, got, err)
 		}
 	})
 }
 
-// FuzzInflate holds the size of what is decompressed to what was promised.
-func FuzzInflate(f *testing.F) {
-	f.Add([]byte{3, 0}, uint64(0)) // nothing, compressed (RFC 1951)
-	f.Add([]byte{3, 0}, uint64(1)<<63)
-	f.Fuzz(func(t *testing.T, compressed []byte, size uint64) {
-		if blob := inflate(compressed, size); blob != nil && (uint64(len(blob)) != size || size > fido.MaxLargeBlob) {
-			t.Fatalf("%d bytes, promised were %d", len(blob), size)
+// FuzzCanonical: what a key answers, in whatever encoding, is refused or means one thing.
+func FuzzCanonical(f *testing.F) {
+	f.Add([]byte{0xa2, 1, 1, 2, 2})
+	f.Add([]byte{0xa2, 2, 2, 1, 1})
+	f.Add([]byte{0xbf, 1, 0x18, 1, 0xff})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		tidy, err := canonical(b)
+		if err != nil {
+			return
+		}
+		first, err := ctap.ParseCredentialManagementResponse(tidy)
+		if err != nil {
+			return
+		}
+		encoded := first.Encode()[1:]
+		second, err := ctap.ParseCredentialManagementResponse(encoded)
+		if err != nil || !bytes.Equal(second.Encode()[1:], encoded) {
+			t.Fatalf("%+v, then %+v, %v", first, second, err)
 		}
 	})
-}
-
-// TestBomb: a few bytes that decompress to a great many are no blob, whatever size they promise.
-func TestBomb(t *testing.T) {
-	key := make([]byte, 32)
-	entry, err := sealEntry(key, make([]byte, 10<<20))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var e blobEntry
-	if err := ctap.Unmarshal(entry, &e); err != nil {
-		t.Fatal(err)
-	}
-	aead, err := blobCipher(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	compressed, err := aead.Open(nil, e.Nonce, e.Ciphertext, blobData(e.OrigSize))
-	if err != nil || len(compressed) > 20<<10 {
-		t.Fatalf("%d bytes, %v", len(compressed), err)
-	}
-	for _, size := range []uint64{10 << 20, 1<<64 - 1, fido.MaxLargeBlob, 0} {
-		if blob := inflate(compressed, size); blob != nil {
-			t.Errorf("%d bytes of %d", len(blob), size)
-		}
-	}
-	if got := (blobArray{entry}).find(key); got != nil {
-		t.Errorf("found %d bytes", len(got))
-	}
 }
 
 // TestArrayOfOthers: what other credentials and platforms have written stays as it is, also what we can't read.
@@ -93,26 +67,19 @@ func TestArrayOfOthers(t *testing.T) {
 		key  []byte
 		blob string
 	}{{mine, "old"}, {theirs, "theirs"}, {mine, "new"}} {
-		if err := array.replace(write.key, []byte(write.blob)); err != nil {
+		var err error
+		if array, err = array.with(write.key, []byte(write.blob)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	b, err := array.serialize()
-	if err != nil {
-		t.Fatal(err)
-	}
-	read, err := parseArray(b)
+	parsed, err := ctap.ParseLargeBlobArray(ctap.EncodeLargeBlobArray(array))
+	read := blobArray(parsed)
 	if err != nil || !reflect.DeepEqual(read, array) || len(read) != 3 || !bytes.Equal(read[0], foreign) {
 		t.Fatalf("%x, %v", read, err)
 	}
-	if string(read.find(mine)) != "new" || string(read.find(theirs)) != "theirs" || read.find(make([]byte, 31)) != nil {
-		t.Errorf("%q, %q", read.find(mine), read.find(theirs))
-	}
-	b[0] ^= 1 // damaged: it counts as empty
-	if read, err := parseArray(b); read != nil || err != nil {
-		t.Errorf("%x, %v", read, err)
-	}
-	if read, err := parseArray(ctap.AppendLargeBlobHash([]byte{0xa0})); err == nil {
-		t.Errorf("a map is no array: %x", read)
+	for key, want := range map[string]string{string(mine): "new", string(theirs): "theirs", string(make([]byte, 31)): ""} {
+		if got, err := read.find([]byte(key)); string(got) != want || err != nil {
+			t.Errorf("%q, %v, want %q", got, err, want)
+		}
 	}
 }

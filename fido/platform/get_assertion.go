@@ -2,6 +2,7 @@ package platform
 
 import (
 	"context"
+	"errors"
 
 	"fob/fido"
 	"fob/fido/ctap"
@@ -100,20 +101,25 @@ func (s *session) readAssertion(got ctap.GetAssertionResponse, r *fido.GetAssert
 func (k *Key) largeBlobs(ctx context.Context, s *session, r *fido.GetAssertionRequest, found []ctap.GetAssertionResponse,
 	list []fido.GetAssertionResponse) {
 
+	if !r.ReadLargeBlob && r.WriteLargeBlob == nil {
+		return
+	}
+	array, _, err := k.readArray(ctx)
+	if errors.Is(err, fido.ErrLargeBlobsCorrupt) {
+		err = nil // it counts as empty (§6.10.2)
+	}
+	if err != nil {
+		return
+	}
 	switch {
 	case r.ReadLargeBlob:
-		array, err := k.readArray(ctx)
 		for i := range found {
-			if err == nil && len(found[i].LargeBlobKey) == LargeBlobKeyLength {
-				list[i].LargeBlob = array.find(found[i].LargeBlobKey)
+			if len(found[i].LargeBlobKey) == ctap.LargeBlobKeyLength {
+				list[i].LargeBlob, _ = array.find(found[i].LargeBlobKey)
 			}
 		}
-	case r.WriteLargeBlob != nil && len(found) == 1 && len(found[0].LargeBlobKey) == LargeBlobKeyLength:
-		array, err := k.readArray(ctx)
-		if err == nil {
-			err = array.replace(found[0].LargeBlobKey, r.WriteLargeBlob)
-		}
-		if err == nil {
+	case len(found) == 1 && len(found[0].LargeBlobKey) == ctap.LargeBlobKeyLength:
+		if array, err = array.with(found[0].LargeBlobKey, r.WriteLargeBlob); err == nil {
 			err = k.writeArray(ctx, s, array)
 		}
 		list[0].LargeBlobWritten = err == nil

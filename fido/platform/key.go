@@ -47,7 +47,7 @@ type verification struct {
 	uv          bool
 	pin         fido.PIN
 	permissions ctap.Permission
-	rpID        string
+	rpID        string // empty for permissions that are not for one RP
 }
 
 // begin agrees on a key, if salts or a token need one, and gets the token. The caller calls end.
@@ -93,8 +93,7 @@ func (k *Key) agree(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
-// token gets a pinUvAuthToken (§6.5.5.7). A key that knows no permissions gives one for makeCredential and
-// getAssertion.
+// token gets a pinUvAuthToken (§6.5.5.7). A key that knows no permissions gives one for all.
 func (k *Key) token(ctx context.Context, s *session, v verification) ([]byte, error) {
 	r := &ctap.ClientPINRequest{PINUVAuthProtocol: s.protocol, KeyAgreement: s.ours,
 		Subcommand: ctap.SubcommandGetPINUVAuthTokenUsingUVWithPermissions}
@@ -111,7 +110,10 @@ func (k *Key) token(ctx context.Context, s *session, v verification) ([]byte, er
 		r.PINHashEnc, r.Subcommand = encrypted, ctap.SubcommandGetPINUVAuthTokenUsingPINWithPermissions
 	}
 	if k.Info.Options[ctap.OptionPINUVAuthToken] {
-		r.Permissions, r.RPID = &v.permissions, &v.rpID
+		r.Permissions = &v.permissions
+		if v.rpID != "" {
+			r.RPID = &v.rpID
+		}
 	} else {
 		r.Subcommand = ctap.SubcommandGetPINToken
 	}

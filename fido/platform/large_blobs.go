@@ -1,15 +1,8 @@
 package platform
 
 import (
-	"bytes"
-	"compress/flate"
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/rand"
-	"encoding/binary"
 	"fmt"
-	"io"
 	"slices"
 
 	"fob/fido"
@@ -28,122 +21,41 @@ const (
 // blobArray is a large-blob array: one entry for each blob, of other platforms and credentials too (§6.10.3).
 type blobArray []ctap.RawMessage
 
-// blobEntry is a large-blob map (§6.10.3).
-type blobEntry struct {
-	Ciphertext ctap.Bytes `cbor:"1,keyasint"`
-	Nonce      ctap.Bytes `cbor:"2,keyasint"`
-	OrigSize   uint64     `cbor:"3,keyasint"`
-}
-
-// parseArray decodes a serialized large-blob array. One whose hash is wrong was damaged, and counts as empty (§6.10).
-func parseArray(b []byte) (array blobArray, err error) {
-	if ctap.CheckLargeBlobArray(b) != nil {
-		return nil, nil
-	}
-	if err := ctap.Unmarshal(b[:len(b)-ctap.LargeBlobHashLength], &array); err != nil {
-		return nil, fmt.Errorf("%w: %w", fido.ErrBadAnswer, err)
-	}
-	return array, nil
-}
-
-// serialize is the reverse of parseArray.
-func (a blobArray) serialize() ([]byte, error) {
-	b, err := ctap.Marshal(append(blobArray{}, a...)) // an empty array, where nil would be null
-	if err != nil {
-		return nil, err
-	}
-	return ctap.AppendLargeBlobHash(b), nil
-}
-
-// find gives the blob of a key, nil where there is none.
-func (a blobArray) find(key []byte) []byte {
+// find gives the blob of a key, nil where there is none. The error is that of ctap.LargeBlobMap.Open.
+func (a blobArray) find(key []byte) (blob []byte, err error) {
 	for _, entry := range a {
-		if blob, err := openEntry(key, entry); err == nil && blob != nil {
-			return blob
+		m, parseErr := ctap.ParseLargeBlobMap(entry)
+		if parseErr != nil {
+			continue // of another platform
+		}
+		opened, mine, openErr := m.Open(key, fido.MaxLargeBlob)
+		switch {
+		case mine && openErr == nil:
+			return opened, nil
+		case mine:
+			err = openErr
 		}
 	}
-	return nil
+	return nil, err
 }
 
-// replace makes blob the only one of a key.
-func (a *blobArray) replace(key, blob []byte) error {
-	entry, err := sealEntry(key, blob)
-	if err != nil {
-		return err
-	}
-	ours := func(e ctap.RawMessage) bool { _, err := openEntry(key, e); return err == nil }
-	*a = append(slices.DeleteFunc(*a, ours), entry)
-	return nil
+// without gives what belongs to others.
+func (a blobArray) without(key []byte) blobArray {
+	return slices.DeleteFunc(slices.Clone(a), func(entry ctap.RawMessage) bool { return isUnder(entry, key) })
 }
 
-// openEntry decrypts an entry. The error means that it is not of the key. Of one that is, and makes no sense, or is too
-// large for us, the blob is nil.
-func openEntry(key []byte, entry ctap.RawMessage) ([]byte, error) {
-	var e blobEntry
-	if err := ctap.Unmarshal(entry, &e); err != nil {
-		return nil, err
-	}
-	aead, err := blobCipher(key)
+// with makes blob the only one of a key.
+func (a blobArray) with(key, blob []byte) (blobArray, error) {
+	entry, err := ctap.SealLargeBlob(key, blob)
 	if err != nil {
 		return nil, err
 	}
-	if len(e.Nonce) != aead.NonceSize() {
-		return nil, ctap.ErrInvalidLength
-	}
-	compressed, err := aead.Open(nil, e.Nonce, e.Ciphertext, blobData(e.OrigSize))
-	if err != nil {
-		return nil, err
-	}
-	return inflate(compressed, e.OrigSize), nil
+	return append(a.without(key), entry), nil
 }
 
-// inflate decompresses a blob, nil where that does not give size bytes. Its memory is bounded, whatever the key says.
-func inflate(compressed []byte, size uint64) []byte {
-	if size > fido.MaxLargeBlob {
-		return nil
-	}
-	blob := make([]byte, 0, size)
-	w := bytes.NewBuffer(blob)
-	_, err := io.Copy(w, io.LimitReader(flate.NewReader(bytes.NewReader(compressed)), int64(size)+1))
-	if err != nil || uint64(w.Len()) != size {
-		return nil
-	}
-	return append([]byte{}, w.Bytes()...)
-}
-
-func sealEntry(key, blob []byte) (ctap.RawMessage, error) {
-	var compressed bytes.Buffer
-	w, err := flate.NewWriter(&compressed, flate.BestCompression)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := w.Write(blob); err != nil {
-		return nil, err
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	aead, err := blobCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	e := blobEntry{Nonce: make([]byte, aead.NonceSize()), OrigSize: uint64(len(blob))}
-	rand.Read(e.Nonce)
-	e.Ciphertext = aead.Seal(nil, e.Nonce, compressed.Bytes(), blobData(e.OrigSize))
-	return ctap.Marshal(e)
-}
-
-func blobCipher(key []byte) (cipher.AEAD, error) {
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCM(block)
-}
-
-// blobData is the associated data of an entry (§6.10.3).
-func blobData(origSize uint64) []byte {
-	return binary.LittleEndian.AppendUint64([]byte("blob"), origSize)
+func isUnder(entry ctap.RawMessage, key []byte) bool {
+	m, err := ctap.ParseLargeBlobMap(entry)
+	return err == nil && m.IsUnder(key)
 }
 
 // maxFragment is the longest fragment (§6.10.2).
@@ -151,8 +63,12 @@ func (k *Key) maxFragment() int {
 	return int(min(max(k.Info.MaxMsgSize, smallestMsgSize), largestMsgSize)) - fragmentHead
 }
 
-// readArray reads the large-blob array, fragment by fragment (§6.10.2).
-func (k *Key) readArray(ctx context.Context) (blobArray, error) {
+// maxArray is how long the array can be, serialized.
+func (k *Key) maxArray() uint { return max(k.Info.MaxLargeBlobArray, smallestArray) }
+
+// readArray reads the large-blob array, fragment by fragment (§6.10.2), and gives its length too, serialized. One that was
+// damaged is fido.ErrLargeBlobsCorrupt.
+func (k *Key) readArray(ctx context.Context) (array blobArray, length uint, err error) {
 	var b []byte
 	get := uint(k.maxFragment())
 	for {
@@ -160,14 +76,17 @@ func (k *Key) readArray(ctx context.Context) (blobArray, error) {
 		r := &ctap.LargeBlobsRequest{Get: &get, Offset: &offset}
 		got, err := ask(ctx, k, r.Encode(), ctap.ParseLargeBlobsResponse)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		b = append(b, got.Config...)
 		switch n := uint(len(got.Config)); {
 		case n > get || len(b) > largestArray:
-			return nil, fmt.Errorf("%w: a large-blob array without end", fido.ErrBadAnswer)
+			return nil, 0, fmt.Errorf("%w: a large-blob array without end", fido.ErrBadAnswer)
 		case n < get:
-			return parseArray(b)
+			if array, err = ctap.ParseLargeBlobArray(b); err != nil {
+				err = fmt.Errorf("%w (%w)", fido.ErrLargeBlobsCorrupt, err)
+			}
+			return array, uint(len(b)), err
 		}
 	}
 }
@@ -175,12 +94,9 @@ func (k *Key) readArray(ctx context.Context) (blobArray, error) {
 // writeArray writes the large-blob array, fragment by fragment; the key keeps the old one until it has the last
 // (§6.10.2).
 func (k *Key) writeArray(ctx context.Context, s *session, a blobArray) error {
-	b, err := a.serialize()
-	if err != nil {
-		return err
-	}
+	b := ctap.EncodeLargeBlobArray(a)
 	length := uint(len(b))
-	if length > max(k.Info.MaxLargeBlobArray, smallestArray) {
+	if length > k.maxArray() {
 		return ctap.ErrLargeBlobStorageFull
 	}
 	offset := uint(0)

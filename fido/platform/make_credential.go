@@ -8,9 +8,6 @@ import (
 	"fob/fido/ctap"
 )
 
-// LargeBlobKeyLength is the length of a largeBlobKey, in bytes (§12.3).
-const LargeBlobKeyLength = 32
-
 // MakeCredential makes a credential (§6.1).
 func (k *Key) MakeCredential(ctx context.Context, r *fido.MakeCredentialRequest) (*fido.MakeCredentialResponse, error) {
 	s, err := k.begin(ctx, verification{r.UV, r.PIN, ctap.PermissionMakeCredential, r.RP.ID}, r.Salts)
@@ -47,7 +44,7 @@ func (s *session) readCredential(got *ctap.MakeCredentialResponse, r *fido.MakeC
 	made *fido.MakeCredentialResponse, err error) {
 
 	made = &fido.MakeCredentialResponse{}
-	made.LargeBlob = ctap.True(r.Extensions.LargeBlobKey) && len(got.LargeBlobKey) == LargeBlobKeyLength
+	made.LargeBlob = ctap.True(r.Extensions.LargeBlobKey) && len(got.LargeBlobKey) == ctap.LargeBlobKeyLength
 	clear(got.LargeBlobKey)
 	got.LargeBlobKey = nil
 	made.MakeCredentialResponse = *got

@@ -203,7 +203,7 @@ func errorReply(named Named) Reply {
 func (c *conn) write(r Reply) error {
 	message := r.encode()
 	defer clear(message)
-	if len(message)-1 > c.maxMessage() {
+	if len(message)-1 > cmp.Or(c.server.MaxReply, c.maxMessage()) {
 		return ErrMessageTooLarge
 	}
 	c.mu.Lock()

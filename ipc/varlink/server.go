@@ -19,7 +19,8 @@ type Handler func(ctx context.Context, c *Call) (reply any, err error)
 
 // Server is a Varlink service. Set its fields and register its interfaces, then call Serve.
 //
-// A server holds at most MaxConnections × (MaxPipelined + 2) × MaxMessage bytes of messages.
+// A server holds at most MaxConnections × (MaxPipelined + 2) × MaxMessage bytes of messages, or one reply of MaxReply
+// bytes in place of one of them.
 type Server struct {
 	Vendor, Product, Version, URL string // for org.varlink.service.GetInfo
 
@@ -31,6 +32,7 @@ type Server struct {
 	Internal func(error) error
 
 	MaxMessage     int           // bytes of one message in either direction; default 1 MiB
+	MaxReply       int           // bytes of one reply; default MaxMessage
 	MaxConnections int           // further ones are refused with PermissionDenied; default 256
 	MaxPipelined   int           // calls of one connection that wait behind the running one; default 16
 	FrameTimeout   time.Duration // from the first byte of a call to its last; default 10 s

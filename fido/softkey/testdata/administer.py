@@ -3,6 +3,7 @@ JSON object.
 
 usage: administer.py KEY PROTOCOL PIN manage       credentialManagement, of three credentials at two RPs
        administer.py KEY PROTOCOL PIN blobs        largeBlobs, and largeBlobKey
+       administer.py KEY PROTOCOL PIN look         lists what another program has put on the key
        administer.py KEY PROTOCOL PIN extensions   the other extensions
        administer.py KEY PROTOCOL PIN config       authenticatorConfig, and minPinLength; changes the PIN to PIN + "99"
        administer.py KEY PROTOCOL PIN fingers      bioEnrollment, and user verification by finger
@@ -15,6 +16,7 @@ import hashlib
 import json
 import os
 import sys
+import zlib
 
 from ceremony import open_key
 
@@ -23,6 +25,7 @@ from fido2.ctap import CtapError
 from fido2.ctap1 import ApduError, Ctap1
 from fido2.ctap2 import ClientPin, Config, CredentialManagement, Ctap2, LargeBlobs, PinProtocolV1, PinProtocolV2
 from fido2.ctap2.bio import CaptureError, FPBioEnrollment
+from fido2.ctap2.blob import _lb_unpack
 
 HERE, ELSEWHERE = "example.org", "example.net"
 PERMISSION = ClientPin.PERMISSION
@@ -152,6 +155,31 @@ def blobs(c):
     store.delete_blob(key)
     assert store.get_blob(key) is None and store.get_blob(other) == b"another"
     return {"said": said, "left": len(store.read_blob_array())}
+
+
+def look(c):
+    # reads what another program has put on the key
+    RESULT = CredentialManagement.RESULT
+    credman = CredentialManagement(c.ctap, c.protocol, c.token(PERMISSION.CREDENTIAL_MGMT))
+    blobs = LargeBlobs(c.ctap).read_blob_array()
+    found = {}
+    for rp in credman.enumerate_rps():
+        for x in credman.enumerate_creds(rp[RESULT.RP_ID_HASH]):
+            name = x[RESULT.USER].get("name", "") + "@" + rp[RESULT.RP]["id"]
+            found[name] = opened(blobs, x.get(RESULT.LARGE_BLOB_KEY))
+    return {"found": found, "blobs": len(blobs)}
+
+
+def opened(blobs, key):
+    # this python-fido2 expects the header of RFC 1950, which the specification has not
+    for entry in blobs:
+        try:
+            compressed, size = _lb_unpack(key, entry)
+        except ValueError:
+            continue
+        blob = zlib.decompress(compressed, wbits=-zlib.MAX_WBITS)
+        assert len(blob) == size
+        return blob.decode()
 
 
 def extensions(c):
@@ -295,7 +323,7 @@ def u2f(c):
 
 
 def main(key, protocol, pin, command):
-    commands = {f.__name__: f for f in (manage, blobs, extensions, config, fingers, u2f)}
+    commands = {f.__name__: f for f in (manage, blobs, look, extensions, config, fingers, u2f)}
     if command not in commands:
         sys.exit(__doc__)
     print(json.dumps(commands[command](Client(key, protocol, pin))))
