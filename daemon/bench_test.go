@@ -30,6 +30,8 @@ func (nobody) Touch(ipc.Event)                                       {}
 func (nobody) Tap(ipc.Event)                                         {}
 func (nobody) Passed(ipc.Event)                                      {}
 func (nobody) Chosen(ipc.Event)                                      {}
+func (nobody) Sample(ipc.Event)                                      {}
+func (nobody) Replug(ipc.Event)                                      {}
 func (nobody) PIN(context.Context, ipc.Event) (ipc.Secret, error)    { return nil, ipc.ErrDeclined }
 func (nobody) NewPIN(context.Context, ipc.Event) (ipc.Secret, error) { return nil, ipc.ErrDeclined }
 func (nobody) Choose(context.Context, ipc.Event) (int, error)        { return 0, ipc.ErrDeclined }

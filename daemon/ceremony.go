@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -331,6 +332,17 @@ func (c *ceremony) Tap(_ context.Context, dev fido.DeviceInfo, made bool) error 
 // Chosen implements fido.Prompter.
 func (c *ceremony) Chosen(_ context.Context, dev fido.DeviceInfo) error {
 	return c.send(dev, ipc.Event{Kind: ipc.EventChosen})
+}
+
+// Sampled implements fido.Prompter.
+func (c *ceremony) Sampled(_ context.Context, dev fido.DeviceInfo, s fido.Sample) error {
+	remaining := int(s.Remaining)
+	return c.send(dev, ipc.Event{Kind: ipc.EventSample, Sample: strings.ToLower(s.Status.String()), Remaining: &remaining})
+}
+
+// Replug implements fido.Prompter.
+func (c *ceremony) Replug(_ context.Context, p fido.ReplugPrompt) error {
+	return c.send(p.Device, ipc.Event{Kind: ipc.EventReplug, Late: p.Late, LongTouch: p.LongTouch})
 }
 
 // Choose implements fido.Prompter.

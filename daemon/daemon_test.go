@@ -133,6 +133,8 @@ func (p *person) Touch(e ipc.Event)   { p.note(e) }
 func (p *person) Tap(e ipc.Event)     { p.note(e) }
 func (p *person) Passed(e ipc.Event)  { p.note(e) }
 func (p *person) Chosen(e ipc.Event)  { p.note(e) }
+func (p *person) Sample(e ipc.Event)  { p.note(e) }
+func (p *person) Replug(e ipc.Event)  { p.note(e) }
 func (p *person) PIN(_ context.Context, e ipc.Event) (ipc.Secret, error) {
 	p.note(e)
 	if e.Wrong || p.pin == "" {

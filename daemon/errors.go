@@ -26,6 +26,9 @@ func wireError(err error) varlink.Named {
 		name   *fido.UnknownCredentialError
 		names  *fido.AmbiguousCredentialError
 		space  *fido.LargeBlobSpaceError
+		long   *fido.NameLengthError
+		finger *fido.FingerprintError
+		other  *fido.NotTheSameKeyError
 	)
 	switch {
 	case errors.As(err, &left):
@@ -50,6 +53,12 @@ func wireError(err error) varlink.Named {
 		return ipc.SeveralCredentials{Credential: names.Name, Count: names.Count}
 	case errors.As(err, &space):
 		return ipc.LargeBlobsFull{Needed: int(space.Needed), Free: int(space.Free)}
+	case errors.As(err, &long):
+		return ipc.FingerprintNameTooLong{Length: int(long.Max)}
+	case errors.As(err, &finger):
+		return fingerprintError(finger)
+	case errors.As(err, &other):
+		return ipc.NotTheSameKey{Problem: other.Problem}
 	case errors.Is(err, context.Canceled):
 		return ipc.Cancelled{}
 	}
@@ -80,6 +89,9 @@ var translations = []struct {
 	{fido.ErrNoUserVerification, ipc.VerificationNotSetUp{}},
 	{fido.ErrPINSet, ipc.PINSet{}},
 	{fido.ErrPINChangeRequired, ipc.PINChangeRequired{}},
+	{fido.ErrSamples, ipc.FingerprintNotTaken{}},
+	{fido.ErrResetLate, ipc.ResetLate{}},
+	{fido.ErrWatchEnded, ipc.WatchEnded{Problem: "the system does not tell what is plugged in and out"}},
 	{fido.ErrNoResidentKey, ipc.Unsupported{What: "a discoverable credential"}},
 	{fido.ErrNoCredProtect, ipc.Unsupported{What: "protection of the credential (credProtect)"}},
 	{fido.ErrNoLargeBlob, ipc.Unsupported{What: "a large blob"}},
@@ -91,6 +103,7 @@ var translations = []struct {
 	{ctap.ErrNoCredentials, ipc.NotRegistered{}},
 	{ctap.ErrInvalidCredential, ipc.NotRegistered{}},
 	{ctap.ErrKeyStoreFull, ipc.KeyFull{}},
+	{ctap.ErrFPDatabaseFull, ipc.FingerprintsFull{}},
 	{ctap.ErrPINNotSet, ipc.VerificationNotSetUp{}},
 	{ctap.ErrUVInvalid, ipc.FingerUnknown{}},
 	{ctap.ErrUVBlocked, ipc.FingersBlocked{}},

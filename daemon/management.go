@@ -35,6 +35,11 @@ func (d *Daemon) deviceMethods() map[string]varlink.Handler {
 		"GetLargeBlob":                managed(d, whichCredential, getLargeBlob),
 		"SetLargeBlob":                managed(d, func(r *ipc.SetLargeBlobRequest) string { return r.Device }, setLargeBlob),
 		"DeleteLargeBlob":             managed(d, whichCredential, deleteLargeBlob),
+		"ListFingerprints":            managed(d, whichDevice, listFingerprints),
+		"AddFingerprint":              managed(d, func(r *ipc.AddFingerprintRequest) string { return r.Device }, addFingerprint),
+		"RenameFingerprint":           managed(d, func(r *ipc.RenameFingerprintRequest) string { return r.Device }, renameFingerprint),
+		"RemoveFingerprint":           managed(d, func(r *ipc.RemoveFingerprintRequest) string { return r.Device }, removeFingerprint),
+		"Reset":                       managed(d, func(r *ipc.ResetRequest) string { return r.Device }, d.reset),
 	}
 }
 

@@ -27,6 +27,9 @@ type DeviceInfo struct {
 	Emulated     bool      // a software authenticator: no hardware guards its keys
 	Transport    Transport // empty for TransportUSB
 	Reader       string    // that the key is held to, as pcscd names it; empty for a key without
+	// Mark tells the key again after it was unplugged and plugged in, among what is plugged in then: a serial number, or the
+	// place where it was and is. It is empty where nothing can be known.
+	Mark string
 }
 
 // Transport is how a key is reached, by the names of WebAuthn (§5.8.4, AuthenticatorTransport).
@@ -122,6 +125,10 @@ type Authenticator interface {
 	LargeBlob(ctx context.Context, id []byte) ([]byte, error)
 	// SetLargeBlob replaces it, nil for none. It can still be deleted after its credential was.
 	SetLargeBlob(ctx context.Context, id, blob []byte) error
+	Enroller
+	// Reset brings the key back to how it was made: it erases all credentials, the PIN and the fingerprints (§6.6). The
+	// key wants that right after it was plugged in, and a touch.
+	Reset(ctx context.Context) error
 	// Close lets go of the key; the methods return os.ErrClosed afterwards.
 	Close() error
 }

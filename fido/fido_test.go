@@ -17,6 +17,7 @@ import (
 // scriptedKey answers each operation with the next of its errors, and well when none is left. It notes what it was
 // asked.
 type scriptedKey struct {
+	Enroller      // nil: not asked for
 	info          ctap.GetInfoResponse
 	retries       uint
 	powerCycle    bool
@@ -46,6 +47,7 @@ func (k *scriptedKey) UVRetries(context.Context) (uint, error) {
 	return k.fingers, nil
 }
 func (k *scriptedKey) Select(context.Context) error { return errors.New("not asked for") }
+func (k *scriptedKey) Reset(context.Context) error  { return errors.New("not asked for") }
 func (k *scriptedKey) Close() error                 { return nil }
 
 func (k *scriptedKey) next(ctx context.Context, uv bool, pin PIN) error {
@@ -178,6 +180,16 @@ func (p *person) Tap(_ context.Context, d DeviceInfo, made bool) error {
 
 func (p *person) Chosen(_ context.Context, d DeviceInfo) error {
 	p.seen = append(p.seen, fmt.Sprintf("chosen %s", d.ID))
+	return nil
+}
+
+func (p *person) Sampled(_ context.Context, _ DeviceInfo, s Sample) error {
+	p.seen = append(p.seen, fmt.Sprintf("sample %v remaining=%d", s.Status, s.Remaining))
+	return nil
+}
+
+func (p *person) Replug(_ context.Context, r ReplugPrompt) error {
+	p.seen = append(p.seen, fmt.Sprintf("replug late=%v long=%v", r.Late, r.LongTouch))
 	return nil
 }
 

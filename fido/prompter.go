@@ -23,6 +23,10 @@ type Prompter interface {
 	Tap(ctx context.Context, d DeviceInfo, made bool) error
 	// Chosen says that the person has touched one of several keys, and that the others are dark.
 	Chosen(ctx context.Context, d DeviceInfo) error
+	// Sampled tells of a sample of a finger that is being enrolled.
+	Sampled(ctx context.Context, d DeviceInfo, s Sample) error
+	// Replug says that the person shall unplug the key and plug it in again.
+	Replug(ctx context.Context, p ReplugPrompt) error
 	// Choose asks which of several accounts to sign in with and gives its index.
 	Choose(ctx context.Context, d DeviceInfo, accounts []ctap.PublicKeyCredentialUserEntity) (int, error)
 }
@@ -50,6 +54,13 @@ type NewPINPrompt struct {
 	MinLength uint // in Unicode code points
 	Replaces  bool // the key has a PIN already, and wants another one
 	Refused   bool // the key did not take the PIN that was chosen before
+}
+
+// ReplugPrompt is what the person should know before plugging a key in again to reset it.
+type ReplugPrompt struct {
+	Device    DeviceInfo
+	Late      bool // the key was plugged in too long ago when it was asked, so that it did nothing
+	LongTouch bool // the key wants to be touched for several seconds then
 }
 
 // reservedAttempts are those that a person must not lose by a slip: what remains to try a PIN that was found again.

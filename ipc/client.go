@@ -36,6 +36,10 @@ type Prompter interface {
 	// Passed says that one of several keys can't serve, and Chosen which one was touched.
 	Passed(e Event)
 	Chosen(e Event)
+	// Sample tells of a sample of a finger that is being enrolled.
+	Sample(e Event)
+	// Replug says that the key must be unplugged and plugged in again.
+	Replug(e Event)
 	// PIN asks for the PIN of the key; the client wipes what it gets. Where e.Reserved, a PIN is the person's explicit word
 	// that one of the last attempts may be spent.
 	PIN(ctx context.Context, e Event) (Secret, error)
@@ -183,6 +187,10 @@ func (c *Client) follow(ctx context.Context, method string, in any, p Prompter, 
 			p.Passed(e)
 		case EventChosen:
 			p.Chosen(e)
+		case EventSample:
+			p.Sample(e)
+		case EventReplug:
+			p.Replug(e)
 		case EventPIN, EventNewPIN, EventChoose, EventConfirm:
 			prompts.Go(func() {
 				if err := c.answer(ctx, e, p); err != nil {

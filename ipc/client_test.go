@@ -60,6 +60,8 @@ func (p *person) Touch(e Event)                                       { p.seen =
 func (p *person) Tap(e Event)                                         { p.seen = append(p.seen, e.Kind) }
 func (p *person) Passed(e Event)                                      { p.seen = append(p.seen, e.Kind) }
 func (p *person) Chosen(e Event)                                      { p.seen = append(p.seen, e.Kind) }
+func (p *person) Sample(e Event)                                      { p.seen = append(p.seen, e.Kind) }
+func (p *person) Replug(e Event)                                      { p.seen = append(p.seen, e.Kind) }
 func (p *person) PIN(ctx context.Context, _ Event) (Secret, error)    { return p.pin(ctx) }
 func (p *person) NewPIN(ctx context.Context, _ Event) (Secret, error) { return p.pin(ctx) }
 func (p *person) Choose(context.Context, Event) (int, error)          { return p.choice, nil }

@@ -48,6 +48,25 @@ type (
 	MinPINLengthGrows struct {
 		Length int `json:"length"`
 	}
+	UnknownFingerprint struct {
+		Fingerprint string `json:"fingerprint"`
+	}
+	SeveralFingerprints struct {
+		Fingerprint  string        `json:"fingerprint"`
+		Fingerprints []Fingerprint `json:"fingerprints"`
+	}
+	FingerprintNameTooLong struct {
+		Length int `json:"length"`
+	}
+	FingerprintsFull    struct{}
+	FingerprintNotTaken struct{}
+	WrongName           struct {
+		Name string `json:"name"`
+	}
+	NotTheSameKey struct {
+		Problem string `json:"problem"`
+	}
+	ResetLate struct{}
 )
 
 // The errors of fob.Ceremony; the interface definition says when each occurs.
@@ -294,7 +313,9 @@ var known = append([]Error{
 	NoDevice{}, UnknownDevice{}, DeviceGone{}, DeviceBusy{}, CardLost{}, DeviceDenied{}, NotFIDO2{},
 	HelperFailed{}, WatchEnded{}, SeveralDevices{}, PINSet{}, MinPINLengthGrows{},
 	UnknownCredential{}, SeveralCredentials{}, NoLargeBlob{}, LargeBlobsFull{}, LargeBlobsCorrupt{}, LargeBlobLeft{},
-	OptionsInvalid{}, OriginRefused{}, PINInvalid{}, PINAuthBlocked{}, PINBlocked{}, PINChangeRequired{}, FingerUnknown{},
-	FingersBlocked{}, VerificationNotSetUp{}, AlreadyRegistered{}, NotRegistered{}, KeyFull{}, Unsupported{},
+	UnknownFingerprint{}, SeveralFingerprints{}, FingerprintNameTooLong{}, FingerprintsFull{}, FingerprintNotTaken{},
+	WrongName{}, NotTheSameKey{}, ResetLate{},
+	OptionsInvalid{}, OriginRefused{}, PINInvalid{}, PINAuthBlocked{}, PINBlocked{},
+	PINChangeRequired{}, FingerUnknown{}, FingersBlocked{}, VerificationNotSetUp{}, AlreadyRegistered{}, NotRegistered{}, KeyFull{}, Unsupported{},
 	Declined{}, TimedOut{}, Cancelled{}, Interrupted{}, Failed{}, UnknownToken{}, WrongAnswer{},
 }, emulatorErrors...)

@@ -40,6 +40,11 @@ const (
 	MethodGetLargeBlob                = "fob.Device.GetLargeBlob"
 	MethodSetLargeBlob                = "fob.Device.SetLargeBlob"
 	MethodDeleteLargeBlob             = "fob.Device.DeleteLargeBlob"
+	MethodListFingerprints            = "fob.Device.ListFingerprints"
+	MethodAddFingerprint              = "fob.Device.AddFingerprint"
+	MethodRenameFingerprint           = "fob.Device.RenameFingerprint"
+	MethodRemoveFingerprint           = "fob.Device.RemoveFingerprint"
+	MethodReset                       = "fob.Device.Reset"
 	MethodRegister                    = "fob.Ceremony.Register"
 	MethodSignIn                      = "fob.Ceremony.SignIn"
 	MethodAnswer                      = "fob.Prompt.Answer"
@@ -106,6 +111,8 @@ const (
 	EventChosen  EventKind = "chosen"
 	EventChoose  EventKind = "choose"
 	EventConfirm EventKind = "confirm"
+	EventSample  EventKind = "sample" // of fob.Device alone, as the next
+	EventReplug  EventKind = "replug"
 )
 
 // Event is fob.Ceremony.Event, and fob.Device.Event.
@@ -128,6 +135,10 @@ type Event struct {
 	Accounts  []Account `json:"accounts,omitempty"`
 	Error     string    `json:"error,omitempty"`
 	Problem   string    `json:"problem,omitempty"`
+	Sample    string    `json:"sample,omitempty"`
+	Remaining *int      `json:"remaining,omitempty"`
+	Late      bool      `json:"late,omitempty"`
+	LongTouch bool      `json:"longTouch,omitempty"`
 }
 
 // Account is fob.Ceremony.Account.

@@ -39,6 +39,8 @@ func exitCode(err error) int {
 	case errors.Is(err, errNoTerminal), errors.Is(err, errReserved), errors.Is(err, errNoNewPIN), errors.Is(err, errRefused),
 		errors.Is(err, program.ErrPINLength):
 		return exitPIN
+	case errors.Is(err, errNotConfirmed):
+		return exitDeclined
 	case errors.Is(err, errLost), errors.As(err, new(*lostKey)):
 		return exitDevice
 	case !errors.As(err, &named):
@@ -49,16 +51,18 @@ func exitCode(err error) int {
 		return exitNotRunning
 	case ipc.NoDevice, ipc.UnknownDevice, ipc.DeviceGone, ipc.DeviceBusy, ipc.CardLost, ipc.DeviceDenied, ipc.SeveralDevices,
 		ipc.NotFIDO2, ipc.HelperFailed, ipc.NoKey, ipc.UnknownKey, ipc.SeveralKeys, ipc.KeyLost, ipc.PlugFailed,
-		ipc.KeyFailed, ipc.Ended:
+		ipc.KeyFailed, ipc.Ended, ipc.WrongName, ipc.NotTheSameKey:
 		return exitDevice
 	case ipc.PINInvalid, ipc.PINAuthBlocked, ipc.PINBlocked, ipc.PINChangeRequired, ipc.VerificationNotSetUp, ipc.FingerUnknown, ipc.FingersBlocked,
 		ipc.PINSet, ipc.MinPINLengthGrows:
 		return exitPIN
 	case ipc.AlreadyRegistered, ipc.NotRegistered, ipc.KeyFull, ipc.Unsupported, ipc.NotWaiting, ipc.WrongSample,
 		ipc.KeyRemoved, ipc.KeyInserted, ipc.NotSupported, ipc.UnknownCredential, ipc.SeveralCredentials, ipc.NoLargeBlob,
-		ipc.LargeBlobsFull, ipc.LargeBlobsCorrupt, ipc.LargeBlobLeft:
+		ipc.LargeBlobsFull, ipc.LargeBlobsCorrupt, ipc.LargeBlobLeft,
+		ipc.UnknownFingerprint, ipc.SeveralFingerprints,
+		ipc.FingerprintNameTooLong, ipc.FingerprintsFull, ipc.FingerprintNotTaken:
 		return exitKey
-	case ipc.TimedOut:
+	case ipc.TimedOut, ipc.ResetLate:
 		return exitTimedOut
 	case ipc.OptionsInvalid, ipc.OriginRefused, ipc.ParameterInvalid:
 		return exitUsage

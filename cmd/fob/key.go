@@ -28,7 +28,7 @@ after. Where several keys are plugged in, --device says which one is meant.`,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(a.keyInfo(), a.keyWink(), a.keyPIN(), a.keyAlwaysUV(), a.keyEnterprise(), a.keyModels(),
-		a.keyCredentials(), a.keyLargeBlobs())
+		a.keyCredentials(), a.keyLargeBlobs(), a.keyFingerprint(), a.keyReset())
 	return c
 }
 

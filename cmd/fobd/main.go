@@ -159,6 +159,7 @@ func (o *options) run(ctx context.Context) error {
 		}
 		e.add(func() []fido.DeviceInfo {
 			if info := key.Info(); info.Path != "" {
+				info.Mark = "emulator " + key.ID // wherever it is plugged in again
 				return []fido.DeviceInfo{info}
 			}
 			return nil // somebody has taken it out

@@ -65,10 +65,25 @@ func (s *Source) ids() ids {
 // of gives the ID of the device behind path.
 func (i ids) of(path string) (fido.DeviceID, error) {
 	if d, err := i.tree.ByNode(path); err == nil {
-		if id, ok := i.named[d.Path]; ok {
-			return fido.DeviceID(id), nil
-		}
-		return fido.DeviceID(i.tree.ID(d)), nil // it is no FIDO device, or was plugged in since
+		return fido.DeviceID(i.hidraw(d)), nil
 	}
 	return nodeID(path)
+}
+
+func (i ids) hidraw(d hidraw.Device) hidraw.ID {
+	if id, ok := i.named[d.Path]; ok {
+		return id
+	}
+	return i.tree.ID(d) // it is no FIDO device, or was plugged in since
+}
+
+// name fills in the ID of a device, and what tells it again. The error is that of its path.
+func (i ids) name(info *fido.DeviceInfo) (err error) {
+	if d, err := i.tree.ByNode(info.Path); err == nil {
+		id := i.hidraw(d)
+		info.ID, info.Mark = fido.DeviceID(id), d.Mark(id)
+		return nil
+	}
+	info.ID, err = nodeID(info.Path)
+	return err
 }

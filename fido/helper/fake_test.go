@@ -104,6 +104,11 @@ func (k *fakeKey) Configure(_ context.Context, r *fido.ConfigRequest) error {
 	return nil
 }
 
+func (k *fakeKey) Reset(context.Context) error {
+	k.log("reset")
+	return ctap.ErrNotAllowed
+}
+
 // keep remembers PINs, so that a test sees them wiped.
 func (k *fakeKey) keep(pins ...fido.PIN) {
 	k.mu.Lock()

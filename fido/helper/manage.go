@@ -29,6 +29,9 @@ func (k key) Configure(ctx context.Context, r *fido.ConfigRequest) error {
 	return k.change(ctx, request{Op: opConfigure, Body: body, PIN: r.PIN})
 }
 
+// Reset implements fido.Authenticator.
+func (k key) Reset(ctx context.Context) error { return k.change(ctx, request{Op: opReset}) }
+
 // change is a call whose reply says nothing but that it is done.
 func (k key) change(ctx context.Context, req request) error {
 	_, err := call(ctx, k.client, req, func([]byte) (struct{}, error) { return struct{}{}, nil })
@@ -52,8 +55,10 @@ func (s *session) manage(ctx context.Context, req *request) ([]byte, error) {
 		return nil, s.key.Configure(ctx, r)
 	case opCredentials, opUpdateUser, opDeleteCredential, opLargeBlob, opSetLargeBlob:
 		return s.manageCredentials(ctx, req)
+	case opReset:
+		return nil, s.key.Reset(ctx)
 	default:
-		return nil, ctap.ErrInvalidCommand
+		return s.enroll(ctx, req)
 	}
 }
 

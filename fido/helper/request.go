@@ -30,6 +30,15 @@ const (
 	opDeleteCredential
 	opLargeBlob
 	opSetLargeBlob
+	opReset
+	opSensor
+	opAuthorizeEnrollment
+	opFingerprints
+	opEnrollBegin
+	opEnrollNext
+	opEnrollCancel
+	opRenameFingerprint
+	opRemoveFingerprint
 )
 
 // request is one message to the helper. Whoever has it wipes the PINs.

@@ -22,7 +22,7 @@ type Source struct {
 	// Path is the helper program, absolute.
 	Path string
 	// Extra lists devices that discovery can't see: an emulated key on a pseudo-terminal. May be nil. Path is required,
-	// ID is filled in; one that is not there any more is left out.
+	// ID is filled in, and for hidraw devices Mark; one that is not there any more is left out.
 	Extra func() []fido.DeviceInfo
 	// ExtraChanged has changed called, which does not wait, each time that Extra gives others, until stop. Changes of the
 	// folders that they are in are noticed without it. May be nil.
@@ -77,8 +77,7 @@ func (s *Source) present(infos []fido.DeviceInfo) []fido.DeviceInfo {
 	}
 	present, ids := infos[:0], s.ids()
 	for _, d := range infos {
-		var err error
-		if d.ID, err = ids.of(d.Path); err == nil {
+		if ids.name(&d) == nil {
 			present = append(present, d)
 		}
 	}

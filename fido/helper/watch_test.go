@@ -100,8 +100,8 @@ func TestWatchHidraw(t *testing.T) {
 		t.Errorf("%+v, it was %+v", e.Device, now[0])
 	}
 	w.do(w.Plug(key))
-	if e := w.next(fido.Added, "/dev/hidraw3"); e.Device.ID == now[0].ID {
-		t.Error("the same ID after a replug")
+	if e := w.next(fido.Added, "/dev/hidraw3"); e.Device.ID == now[0].ID || e.Device.Mark != now[0].Mark || e.Device.Mark == "" {
+		t.Errorf("after a replug %+v, before %+v", e.Device, now[0])
 	}
 
 	node := filepath.Join(w.Root, "/dev/hidraw5")
@@ -121,7 +121,7 @@ func TestWatchHidraw(t *testing.T) {
 func TestWatchExtra(t *testing.T) {
 	link := filepath.Join(t.TempDir(), "key")
 	_, path := openPTY(t)
-	extra := []fido.DeviceInfo{{Path: link}}
+	extra := []fido.DeviceInfo{{Path: link, Mark: "ours"}}
 	var changed func()
 	w, now := begin(t, "good", func(w *watching) {
 		w.source.NoDiscovery = true
@@ -139,8 +139,8 @@ func TestWatchExtra(t *testing.T) {
 	w.do(os.Remove(link))
 	w.next(fido.Removed, link)
 	w.do(os.Symlink("/dev/null", link))
-	if again := w.next(fido.Added, link).Device.ID; again == id {
-		t.Error("another device has the same ID")
+	if again := w.next(fido.Added, link).Device; again.ID == id || again.Mark != "ours" {
+		t.Errorf("another device has the same ID, or no mark: %+v", again)
 	}
 	changed()
 	w.do(os.Remove(link))

@@ -43,6 +43,19 @@ func (d Device) serialID() ID {
 	return newID("serial %d %04x %04x %q %q", d.Bus, d.VendorID, d.ProductID, d.Interface, d.Serial)
 }
 
+// Mark tells a device that has this ID again after a replug: by its serial number, or by the port where it was, or else
+// not at all, which is an empty mark. Another device that is plugged into the same port and says the same of itself has
+// the same mark.
+func (d Device) Mark(id ID) string {
+	switch {
+	case credible(d.Serial) && id == d.serialID():
+		return "serial " + string(id)
+	case d.Port != "":
+		return fmt.Sprintf("port %s %s %q", d.Port, d.Interface, d.Serial)
+	}
+	return ""
+}
+
 // credible reports whether a serial number looks like one, and not like what some models have in all their units: 1,
 // 0001, 1000000000, 123456789ABC.
 func credible(serial string) bool {

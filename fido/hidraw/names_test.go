@@ -144,3 +144,41 @@ func TestCredibleSerialNumbers(t *testing.T) {
 		}
 	}
 }
+
+func TestMark(t *testing.T) {
+	s := play(t)
+	mark := func(k hidrawtest.Key) string {
+		s.do(s.Plug(k))
+		d := s.devices()[0]
+		s.do(s.Unplug(k.Number))
+		return d.Mark(s.ID(d))
+	}
+	changed := func(k hidrawtest.Key, change func(*hidrawtest.Key)) hidrawtest.Key { change(&k); return k }
+	at12 := mark(yubikey)
+	for name, test := range map[string]struct {
+		key  hidrawtest.Key
+		same string
+	}{
+		"the same port":         {at(yubikey, yubikey.Port, 8), at12},
+		"a serial number":       {withSerial, mark(at(withSerial, "1-4", 7))},
+		"what is no serial one": {changed(yubikey, func(k *hidrawtest.Key) { k.Serial = "0001" }), ""},
+	} {
+		if got := mark(test.key); got == "" || got != test.same && test.same != "" || got == at12 && test.same == "" {
+			t.Errorf("%s: %q, the first is %q", name, got, at12)
+		}
+	}
+	if other := mark(at(yubikey, "1-3", 3)); other == at12 || other == "" {
+		t.Errorf("%q at another port", other)
+	}
+	// Two of one serial number are told apart by where they are.
+	s.do(s.Plug(withSerial))
+	s.do(s.Plug(at(withSerial, "1-4", 7)))
+	devices := s.devices()
+	ids := new(Names).Give(s.Tree, devices)
+	if one, two := devices[0].Mark(ids[0]), devices[1].Mark(ids[1]); one == two || one == "" || two == "" {
+		t.Errorf("%q and %q", one, two)
+	}
+	if none := (Device{}).Mark("x"); none != "" { // such as one of uhid
+		t.Errorf("%q", none)
+	}
+}

@@ -41,8 +41,9 @@ type Device struct {
 	link *link         // nil for a device of the kernel's NFC, which libfido2 reaches by itself
 	gone bool          // nothing more can come of it
 
-	protocol   ctap.PINProtocol     // for requests that need none, but have one
-	management *platform.Management // nil before credentials were listed
+	protocol     ctap.PINProtocol       // for requests that need none, but have one
+	management   *platform.Management   // nil before credentials were listed
+	fingerprints *platform.Fingerprints // nil before AuthorizeEnrollment
 }
 
 var _ fido.Authenticator = (*Device)(nil)
@@ -128,6 +129,7 @@ func (d *Device) release() {
 		d.link.close()
 	}
 	d.endManagement()
+	d.forgetFingerprints()
 	d.dev, d.link = nil, nil
 }
 
