@@ -241,12 +241,12 @@ func TestResetIsCancelled(t *testing.T) {
 	s := &plugs{now: []DeviceInfo{old}, rounds: [][]Event{{{Kind: Removed, Device: old}}}}
 	ctx, cancel := context.WithCancel(t.Context())
 	who := &quitter{plugger{plugs: s}, cancel}
-	if err := Reset(ctx, s, Candidate{old, begun}, who); !errors.Is(err, context.Canceled) {
+	if err := Reset(ctx, s, Candidate{Info: old, Key: begun}, who); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 	<-s.ended
 	gone := fmt.Errorf("the terminal: %w", ErrDeclined)
-	if err := Reset(t.Context(), s, Candidate{old, begun}, &refuser{plugger{plugs: s}, gone}); !errors.Is(err, ErrDeclined) ||
+	if err := Reset(t.Context(), s, Candidate{Info: old, Key: begun}, &refuser{plugger{plugs: s}, gone}); !errors.Is(err, ErrDeclined) ||
 		!strings.Contains(err.Error(), "terminal") {
 		t.Error(err)
 	}
