@@ -248,7 +248,7 @@ type enrollment struct {
 // enroll takes samples until the finger is enrolled. What it has come to is told with an error, too.
 func (c *ceremony) enroll(ctx context.Context) (e enrollment, err error) {
 	var s *Sample
-	err = c.prompting(ctx, TouchPrompt{}, func(ctx context.Context) (err error) {
+	err = c.prompting(ctx, TouchPrompt{Finger: true}, func(ctx context.Context) (err error) {
 		s, err = c.key.EnrollBegin(ctx, sampleTime)
 		return err
 	})
