@@ -128,7 +128,8 @@ func (s System) noHidraw() Finding {
 func (s System) Key(d hidraw.Device) []Finding {
 	list := []Finding{s.node(d)}
 	list[0].Node = d.Node
-	if holders := s.Holders(d.Node); len(holders) > 0 {
+	ourselves := func(p Process) bool { return p.PID == os.Getpid() } // who has it from a shell
+	if holders := slices.DeleteFunc(s.Holders(d.Node), ourselves); len(holders) > 0 {
 		f := openedBy(holders)
 		f.Node = d.Node
 		list = append(list, f)
