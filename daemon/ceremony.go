@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -170,12 +171,13 @@ type ceremony struct {
 func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, limit time.Duration, operation func(
 	context.Context, []fido.Candidate, fido.Prompter) error) (err error) {
 
+	var devices []fido.DeviceInfo
 	begin := time.Now()
 	ctx, end := d.running.begin(ctx)
-	defer end()
+	after := []func(){end} // done when the caller has the reply, the last one first
+	defer func() { d.afterwards(devices, after) }()
 	ctx, stop := context.WithTimeoutCause(ctx, limit, ipc.TimedOut{})
 	defer stop()
-	var devices []fido.DeviceInfo
 	defer func() {
 		if err != nil && ctx.Err() != nil && !named(err) { // it broke because it was stopped
 			err = context.Cause(ctx)
@@ -201,22 +203,39 @@ func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, limit time.
 	if err != nil {
 		return err
 	}
-	defer done()
+	after = append(after, done)
 	keys, closeAll, err := d.open(ctx, c, devices)
 	if err != nil {
 		return err
 	}
-	defer closeAll()
+	after = append(after, closeAll)
 	if err = operation(ctx, keys, c); len(keys) == 1 {
 		err = busyCard(keys[0].Info, err)
 	}
 	return err
 }
 
+// afterwards ends a ceremony whose keys are dark. Helpers take a moment to end: who called need not wait for them, but who
+// comes next on these keys does.
+func (d *Daemon) afterwards(devices []fido.DeviceInfo, after []func()) {
+	if len(after) > 1 {
+		for _, dev := range devices {
+			d.turns.end(dev.ID)
+		}
+	}
+	d.ending.Go(func() {
+		for _, f := range slices.Backward(after) {
+			f()
+		}
+	})
+}
+
 // named reports whether an error says by itself what the caller should hear.
 func named(err error) bool {
 	return errors.As(err, new(ipc.Error)) || errors.As(err, new(*fido.CardLostError))
 }
+
+var errTaken = errors.New("another ceremony has the key")
 
 // take gets the turn on all keys that are free, and says which are not; when none is, it waits for the first.
 func (d *Daemon) take(ctx context.Context, c *ceremony, devices []fido.DeviceInfo) (free []fido.DeviceInfo, done func(), err error) {
@@ -228,10 +247,19 @@ func (d *Daemon) take(ctx context.Context, c *ceremony, devices []fido.DeviceInf
 	}
 	var busy []fido.DeviceInfo
 	for _, dev := range devices {
-		if turn, ok := d.turns.try(dev.ID); ok {
-			turns, free = append(turns, turn), append(free, dev)
-		} else {
+		if !d.turns.free(dev.ID) {
 			busy = append(busy, dev)
+			continue
+		}
+		turn, err := d.turns.wait(ctx, dev.ID, func(int) error { return errTaken })
+		switch {
+		case err == nil:
+			turns, free = append(turns, turn), append(free, dev)
+		case errors.Is(err, errTaken): // by somebody who was faster
+			busy = append(busy, dev)
+		default:
+			done()
+			return nil, nil, err
 		}
 	}
 	if len(free) == 0 {

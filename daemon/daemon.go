@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync"
 
 	"fob/fido"
 	"fob/fido/metadata"
@@ -30,6 +31,7 @@ type Daemon struct {
 	prompts prompts
 	plugs   plugs
 	running running
+	ending  sync.WaitGroup // ceremonies whose helpers have not ended yet
 }
 
 // Interface is a Varlink interface and who answers its methods, by their names without the interface.
@@ -73,6 +75,7 @@ func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 			return err
 		}
 	}
+	defer d.ending.Wait()
 	return s.Serve(ctx, l)
 }
 

@@ -20,19 +20,24 @@ const maxWaiting = 32
 
 // ticket is a place in a queue.
 type ticket struct {
-	moved chan struct{} // gets a value when the place has changed
+	moved  chan struct{} // gets a value when the place has changed
+	ending bool          // who had the turn needs nobody any more, and gives it up in a moment
 }
 
-// try takes a turn on a key that nobody uses or waits for.
-func (t *turns) try(id fido.DeviceID) (done func(), ok bool) {
+// end says that who has the turn on the key needs nobody any more: the key is dark, and about to be closed.
+func (t *turns) end(id fido.DeviceID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.queues[id]) > 0 {
-		return nil, false
+		t.queues[id][0].ending = true
 	}
-	mine := &ticket{moved: make(chan struct{}, 1)}
-	t.add(id, mine)
-	return func() { t.leave(id, mine) }, true
+}
+
+// free reports whether a key is free, or will be in a moment.
+func (t *turns) free(id fido.DeviceID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.queues[id]) == 0 || len(t.queues[id]) == 1 && t.queues[id][0].ending
 }
 
 func (t *turns) add(id fido.DeviceID, mine *ticket) {
@@ -61,11 +66,11 @@ func (t *turns) wait(ctx context.Context, id fido.DeviceID, ahead func(n int) er
 			done()
 			return nil, context.Cause(ctx)
 		}
-		n := t.position(id, mine)
+		n, ending := t.position(id, mine)
 		if n == 0 {
 			return done, nil
 		}
-		if n != told {
+		if n != told && !ending {
 			if err := ahead(n); err != nil {
 				done()
 				return nil, err
@@ -79,10 +84,12 @@ func (t *turns) wait(ctx context.Context, id fido.DeviceID, ahead func(n int) er
 	}
 }
 
-func (t *turns) position(id fido.DeviceID, mine *ticket) int {
+// position is how many come first. Where that is one, ending says that it is about to be over.
+func (t *turns) position(id fido.DeviceID, mine *ticket) (n int, ending bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return slices.Index(t.queues[id], mine)
+	n = slices.Index(t.queues[id], mine)
+	return n, n == 1 && t.queues[id][0].ending
 }
 
 // leave gives a place up and tells those behind it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -97,5 +98,43 @@ func TestKeysDoNotWaitForEachOther(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer done()
+	}
+}
+
+// TestEndingTurn: a key whose ceremony is all but over counts as free, and who comes next hears of no queue.
+func TestEndingTurn(t *testing.T) {
+	var turns turns
+	quiet := func(n int) error { return fmt.Errorf("told of place %d", n) }
+	done, err := turns.wait(t.Context(), "key", quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if turns.free("key") {
+		t.Error("free while it is in use")
+	}
+	if _, err := turns.wait(t.Context(), "key", quiet); err == nil {
+		t.Error("not told of the queue")
+	}
+	turns.end("key")
+	if !turns.free("key") {
+		t.Error("not free though it ends")
+	}
+	next := make(chan error)
+	go func() {
+		done, err := turns.wait(t.Context(), "key", quiet)
+		if err == nil {
+			done()
+		}
+		next <- err
+	}()
+	for turns.free("key") { // until it has its place
+		runtime.Gosched()
+	}
+	done()
+	if err := <-next; err != nil {
+		t.Error(err)
+	}
+	if !turns.free("key") || len(turns.queues) != 0 {
+		t.Error("something is left", turns.queues)
 	}
 }

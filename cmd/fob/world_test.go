@@ -144,10 +144,14 @@ func (w *world) isFobd(pid string) bool {
 	})
 }
 
+// A helper ends just after its ceremony, and is waited for.
 func (w *world) noHelper() error {
+	if err := w.helpersEnd(); err != nil {
+		return fmt.Errorf("helper processes are left: %w", err)
+	}
 	pids, err := w.helpers()
 	if err == nil && len(pids) > 0 {
-		err = fmt.Errorf("helper processes are left: %v", pids)
+		err = fmt.Errorf("helper processes have come: %v", pids)
 	}
 	return err
 }

@@ -104,6 +104,9 @@ func (d *Device) openLink() (err error) {
 	}
 	d.protocol = ctap.PINProtocolOne
 	if answer := d.link.answer; len(answer) > 0 { // to authenticatorGetInfo
+		if status(answer) == nil {
+			d.link.info = answer
+		}
 		info, err := ctap.ParseGetInfoResponse(answer[1:])
 		if err == nil && len(info.PINUVAuthProtocols) > 0 {
 			d.protocol = info.PINUVAuthProtocols[0]
@@ -210,6 +213,20 @@ func (d *Device) exchange(ctx context.Context, request []byte) (parameters []byt
 		return status(answer)
 	})
 	return parameters, err
+}
+
+// freshInfo gives the answer to authenticatorGetInfo. Right after the key was opened that is what it has told then.
+func (d *Device) freshInfo(ctx context.Context) (parameters []byte, err error) {
+	err = d.inTurn(ctx, func() error {
+		if d.link != nil && d.link.info != nil {
+			parameters, d.link.info = d.link.info[1:], nil
+		}
+		return nil
+	})
+	if parameters != nil || err != nil {
+		return parameters, err
+	}
+	return d.exchange(ctx, []byte{byte(ctap.CommandGetInfo)})
 }
 
 // transact sends one message and gives the answer; that to CTAPHID_CBOR and CTAPHID_MSG has a byte at least.

@@ -18,7 +18,7 @@ func (d *Device) GetInfo(ctx context.Context) (*ctap.GetInfoResponse, error) {
 	if d.u2f {
 		return u2fInfo(), d.inTurn(ctx, func() error { return nil })
 	}
-	parameters, err := d.exchange(ctx, []byte{byte(ctap.CommandGetInfo)})
+	parameters, err := d.freshInfo(ctx)
 	if err != nil && !d.overNFC() {
 		return nil, err
 	}

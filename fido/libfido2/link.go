@@ -30,6 +30,8 @@ type link struct {
 	command  ctaphid.Command
 	request  []byte
 	answer   []byte // the last one
+
+	info []byte // what authenticatorGetInfo has answered, if nothing was asked since; nil otherwise
 }
 
 // Layout of the answer to CTAPHID_INIT (CTAP 2.2 §11.2.9.1.3).
@@ -63,7 +65,7 @@ func (l *link) close() {
 // begin prepares for an operation, which ctx ends. Through ctx it is told, once, that the key waits for the person.
 func (l *link) begin(ctx context.Context) {
 	l.node.discard()
-	l.err, l.request, l.answer = nil, nil, nil
+	l.err, l.request, l.answer, l.info = nil, nil, nil, nil
 	told := false
 	wait := func() {
 		if !told {
