@@ -30,4 +30,4 @@
 package helper
 
 // protocolVersion changes whenever the two sides would misunderstand each other.
-const protocolVersion = 5
+const protocolVersion = 6
