@@ -73,7 +73,8 @@ type bus struct {
 }
 
 func (w *Watcher) follow(ctx context.Context) error {
-	conn, err := dbus.ConnectSystemBus(dbus.WithContext(ctx), dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
+	from := newSender()
+	conn, err := dbus.ConnectSystemBus(dbus.WithContext(ctx), dbus.WithSignalHandler(from))
 	if err != nil {
 		return err
 	}
@@ -82,7 +83,7 @@ func (w *Watcher) follow(ctx context.Context) error {
 	defer b.release()
 	signals := make(chan *dbus.Signal, 16)
 	conn.Signal(signals)
-	if err := b.subscribe(ctx); err != nil {
+	if err := b.subscribe(ctx, from); err != nil {
 		return err
 	}
 	b.inhibit(ctx)
@@ -101,9 +102,12 @@ func (w *Watcher) follow(ctx context.Context) error {
 	}
 }
 
-func (b *bus) subscribe(ctx context.Context) error {
+func (b *bus) subscribe(ctx context.Context, s *sender) error {
 	ctx, stop := context.WithTimeout(ctx, callTime)
 	defer stop()
+	if err := s.follow(ctx, b.conn); err != nil {
+		return err
+	}
 	from := dbus.WithMatchSender(login1)
 	for _, match := range [][]dbus.MatchOption{
 		{from, dbus.WithMatchInterface(manager), dbus.WithMatchMember("PrepareForSleep")},
