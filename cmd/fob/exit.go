@@ -37,7 +37,7 @@ func exitCode(err error) int {
 	case errors.As(err, new(foundWrong)):
 		return exitWrong
 	case errors.Is(err, errNoTerminal), errors.Is(err, errReserved), errors.Is(err, errNoNewPIN), errors.Is(err, errRefused),
-		errors.Is(err, program.ErrPINLength):
+		errors.Is(err, errOtherKey), errors.Is(err, program.ErrPINLength):
 		return exitPIN
 	case errors.Is(err, errNotConfirmed):
 		return exitDeclined

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,6 +26,7 @@ var (
 	errNoTerminal = errors.New("a PIN is needed, and there is no terminal to ask for it; give it with --pin-fd")
 	errRefused    = errors.New("the key does not take the new PIN; it may be too short, too simple, or the old one")
 	errReserved   = errors.New("the key has only its last PIN attempts left; give the PIN with --last-attempts if it is surely right")
+	errOtherKey   = errors.New("the PIN of --pin-fd was given to another key; name the one that it is of with --device")
 	errNoNewPIN   = errors.New("the key wants a new PIN, and there is no terminal to ask for it; 'fob key pin' takes one with --new-pin-fd")
 	errNoChoice   = errors.New("several accounts match, and there is no terminal to choose one")
 )
@@ -37,6 +39,7 @@ type person struct {
 	newPINFD int  // of a command that changes the PIN; -1 for none
 	last     bool // the last attempts of a PIN may be spent
 	given    ipc.Secret
+	givenTo  string // the reader or the ID of the key
 
 	names map[string]string // of accounts, by user handle in base64url; a key that verified nobody tells none
 }
@@ -129,7 +132,7 @@ func (p *person) PIN(ctx context.Context, e ipc.Event) (ipc.Secret, error) {
 		if e.Reserved && !p.last {
 			return nil, errReserved
 		}
-		return p.pinOnce(ctx)
+		return p.pinOnce(ctx, cmp.Or(e.Reader, e.Device))
 	}
 	t, err := openTerminal()
 	if err != nil {
@@ -206,15 +209,18 @@ func (p *person) twice(ctx context.Context, t *terminal, e ipc.Event) (ipc.Secre
 	return nil, err
 }
 
-// pinOnce reads the PIN of the file descriptor, and gives it again for a card that left and is back. It is kept as long as
-// the program, which ends with the ceremony.
-func (p *person) pinOnce(ctx context.Context) (ipc.Secret, error) {
+// pinOnce reads the PIN of the file descriptor, and gives it again for a card that left its reader and is back, but for no
+// other key. It is kept as long as the program, which ends with the ceremony.
+func (p *person) pinOnce(ctx context.Context, key string) (ipc.Secret, error) {
 	if p.given == nil {
 		pin, err := program.ReadPIN(ctx, p.pinFD)
 		if err != nil {
 			return nil, err
 		}
-		p.given = ipc.Secret(pin)
+		p.given, p.givenTo = ipc.Secret(pin), key
+	}
+	if p.givenTo != key {
+		return nil, errOtherKey
 	}
 	return bytes.Clone(p.given), nil
 }
