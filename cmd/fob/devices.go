@@ -72,7 +72,7 @@ func (a *app) printDeviceEvent(e ipc.DeviceEvent) error {
 	if len(by) > 0 {
 		text = "  by " + strings.Join(by, ", ")
 	}
-	_, err := fmt.Fprintf(a.stdout, "%-7s  %s  %s  %s%s\n", e.Kind, e.Device.ID, shown(name(e.Device)), e.Device.Path, text)
+	_, err := fmt.Fprintf(a.stdout, "%-7s  %s  %s  %s%s\n", e.Kind, e.Device.ID, shown(name(e.Device)), shown(e.Device.Path), text)
 	return err
 }
 
@@ -84,7 +84,7 @@ func (a *app) printDevices(devices []ipc.Device) error {
 	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tKEY\tBY\tPATH")
 	for _, d := range devices {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", d.ID, shown(name(d)), shown(d.Transport), d.Path)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", d.ID, shown(name(d)), shown(d.Transport), shown(d.Path))
 	}
 	return w.Flush()
 }

@@ -97,9 +97,9 @@ func (a *app) report(err error, interrupted bool) int {
 		reportJSON(a.stderr, err, hint)
 		return code
 	}
-	fmt.Fprintf(a.stderr, "fob: %v\n", err)
+	fmt.Fprintf(a.stderr, "fob: %s\n", shownLines(err.Error()))
 	if hint != "" {
-		fmt.Fprintf(a.stderr, "hint: %s\n", hint)
+		fmt.Fprintf(a.stderr, "hint: %s\n", shownLines(hint))
 	}
 	if code == exitUsage {
 		fmt.Fprintln(a.stderr, "hint: 'fob --help', and '--help' after each command, tell more")

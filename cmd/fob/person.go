@@ -104,7 +104,7 @@ func (p *person) Passed(e ipc.Event) {
 		p.printEvent(e)
 		return
 	}
-	fmt.Fprintf(p.out, "not %s: %s\n", describe(e), e.Problem)
+	fmt.Fprintf(p.out, "not %s: %s\n", describe(e), shown(e.Problem))
 }
 
 // Chosen implements ipc.Prompter.
@@ -277,7 +277,7 @@ func describe(e ipc.Event) string {
 	if e.Product == "" {
 		return "key " + e.Device
 	}
-	return e.Product + " " + e.Device
+	return shown(e.Product) + " " + e.Device
 }
 
 func plural(n int, one, many string) string {

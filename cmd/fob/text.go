@@ -14,3 +14,12 @@ func shown(s string) string {
 		return unicode.ReplacementChar
 	}, s)
 }
+
+// shownLines is shown for what may have several lines, such as joined errors.
+func shownLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		lines[i] = shown(line)
+	}
+	return strings.Join(lines, "\n")
+}

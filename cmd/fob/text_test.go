@@ -1,6 +1,13 @@
 package main
 
-import "testing"
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"fob/ipc"
+)
 
 func TestShown(t *testing.T) {
 	for s, want := range map[string]string{
@@ -9,5 +16,24 @@ func TestShown(t *testing.T) {
 		if got := shown(s); got != want {
 			t.Errorf("%q is shown as %q, want %q", s, got, want)
 		}
+	}
+}
+
+// TestHostileTexts: readers call themselves as they like, and so do programs that keep cards busy.
+func TestHostileTexts(t *testing.T) {
+	const hostile = "reader\x1b]0;x\a\u202e"
+	var out bytes.Buffer
+	a := &app{stderr: &out}
+	p := a.person()
+	e := ipc.Event{Device: "k1", Product: "key at " + hostile, Reader: hostile, Problem: hostile}
+	for _, say := range []func(ipc.Event){p.Waiting, p.Touch, p.Tap, p.Passed, p.Chosen, p.Sample, p.Replug} {
+		say(e)
+	}
+	for _, err := range []error{ipc.DeviceBusy{Reader: hostile, Program: hostile}, ipc.CardLost{Reader: hostile},
+		ipc.Failed{Problem: hostile}, errors.Join(errors.New("first"), errors.New(hostile))} {
+		a.report(err, false)
+	}
+	if strings.ContainsAny(out.String(), "\x1b\a\u202e") || strings.Count(out.String(), "\n") < 11 {
+		t.Errorf("%q", out.String())
 	}
 }
