@@ -253,16 +253,17 @@ var behaviours = map[string]func(conn net.Conn){
 		fmt.Fprintln(os.Stderr, "touch")
 		select {}
 	},
-	"garbage":   afterOpen([]byte{0, 0, 0, 3, 'x', 'y', 'z'}),
-	"oversize":  afterOpen([]byte{0xff, 0xff, 0xff, 0xff}),
-	"empty":     afterOpen([]byte{0, 0, 0, 0}),
-	"truncated": afterOpen([]byte{0, 0, 1, 0, 'x'}),
-	"half":      endAfterOpen([]byte{0, 0, 1, 0, 'x'}),
-	"half-head": endAfterOpen([]byte{0, 0}),
-	"silent":    endAfterOpen(nil),
-	"wrong-id":  afterOpen(encoded(&reply{ID: 3, Body: mustCBOR(fido.PINRetries{Left: 8})})),
-	"odd-kind":  afterOpen(encoded(&reply{ID: 2, Kind: "helper-died"})),
-	"told-more": afterOpen(encoded(&reply{ID: 2, Kind: kindWaiting, Body: mustCBOR(1)})),
+	"unconfined": func(conn net.Conn) { greet(conn); select {} }, // never answers at all
+	"garbage":    afterOpen([]byte{0, 0, 0, 3, 'x', 'y', 'z'}),
+	"oversize":   afterOpen([]byte{0xff, 0xff, 0xff, 0xff}),
+	"empty":      afterOpen([]byte{0, 0, 0, 0}),
+	"truncated":  afterOpen([]byte{0, 0, 1, 0, 'x'}),
+	"half":       endAfterOpen([]byte{0, 0, 1, 0, 'x'}),
+	"half-head":  endAfterOpen([]byte{0, 0}),
+	"silent":     endAfterOpen(nil),
+	"wrong-id":   afterOpen(encoded(&reply{ID: 3, Body: mustCBOR(fido.PINRetries{Left: 8})})),
+	"odd-kind":   afterOpen(encoded(&reply{ID: 2, Kind: "helper-died"})),
+	"told-more":  afterOpen(encoded(&reply{ID: 2, Kind: kindWaiting, Body: mustCBOR(1)})),
 	"told-ever": afterOpen(slices.Concat(
 		encoded(&reply{ID: 2, Kind: kindWaiting}), encoded(&reply{ID: 2, Kind: kindWaiting}))),
 	"no-status": afterOpen(encoded(&reply{ID: 2, Kind: kindStatus})),

@@ -53,7 +53,7 @@ type keep struct {
 	changes int
 }
 
-// prepare starts a helper for the key at path, and confines it.
+// prepare starts a helper for the key at path, and confines it, within startTime.
 func (s *Source) prepare(ctx context.Context, k *keep, path string) {
 	s.mu.Lock()
 	enough := k.ready[path] != nil || len(k.ready) >= maxReady
@@ -61,9 +61,11 @@ func (s *Source) prepare(ctx context.Context, k *keep, path string) {
 	if enough {
 		return
 	}
-	c, err := s.start(ctx)
+	timely, cancel := context.WithTimeout(ctx, startTime)
+	defer cancel()
+	c, err := s.start(timely)
 	if err == nil {
-		if _, err = call(ctx, c, request{Op: opConfine, Body: []byte(path)}, parseSandbox); err != nil {
+		if _, err = call(timely, c, request{Op: opConfine, Body: []byte(path)}, parseSandbox); err != nil {
 			c.close()
 		}
 	}

@@ -137,6 +137,22 @@ func TestKeepOfHelpersThatFail(t *testing.T) {
 	}
 }
 
+// TestKeepOfHelperThatHangs: a helper that does not answer does not keep Keep from what happens to keys.
+func TestKeepOfHelperThatHangs(t *testing.T) {
+	s, _ := newSource(t, "unconfined")
+	s.Log = nil
+	prepared := make(chan struct{})
+	go func() {
+		defer close(prepared)
+		s.prepare(t.Context(), &keep{ready: make(map[string]*client)}, "/dev/zero")
+	}()
+	select {
+	case <-prepared:
+	case <-time.After(patience):
+		t.Error("waits for the helper")
+	}
+}
+
 // TestReadyHelperIsConfined: a helper that waits can't be used for another key, or to find keys.
 func TestReadyHelperIsConfined(t *testing.T) {
 	k := keepKeys(t, "good", "one")

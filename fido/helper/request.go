@@ -64,6 +64,7 @@ func (r *request) frame() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer clear(item) // there may be salts in it
 	n := 2 + len(r.PIN) + len(r.New) + len(item)
 	if n > maxRequest {
 		return nil, ctap.ErrRequestTooLarge
