@@ -232,7 +232,7 @@ func (d *Daemon) afterwards(devices []fido.DeviceInfo, after []func()) {
 
 // named reports whether an error says by itself what the caller should hear.
 func named(err error) bool {
-	return errors.As(err, new(ipc.Error)) || errors.As(err, new(*fido.CardLostError))
+	return errors.As(err, new(ipc.Error)) || errors.As(err, new(*fido.CardLostError)) || errors.As(err, new(*fido.OrphanError))
 }
 
 var errTaken = errors.New("another ceremony has the key")

@@ -310,3 +310,47 @@ func TestManyCredentials(t *testing.T) {
 func (k *fakeKey) Credentials(context.Context, *fido.CredentialsRequest) (*fido.Credentials, error) {
 	return k.credentials, nil
 }
+
+// stubborn is a key that takes its time to write large blobs.
+type stubborn struct {
+	fakeKey
+	write func(ctx context.Context) error
+}
+
+func (s *stubborn) Credentials(context.Context, *fido.CredentialsRequest) (*fido.Credentials, error) {
+	return &fido.Credentials{Existing: 1, LargeBlobs: &fido.LargeBlobs{Capacity: 1024}, List: []fido.StoredCredential{
+		{ID: []byte("credential"), HasLargeBlobKey: true, LargeBlob: &fido.LargeBlobInfo{Size: 1, Stored: 50}}}}, nil
+}
+func (s *stubborn) DeleteCredential(context.Context, []byte) error             { return nil }
+func (s *stubborn) SetLargeBlob(ctx context.Context, _ []byte, _ []byte) error { return s.write(ctx) }
+
+// TestInterruptedDelete: once the credential is deleted its large blob is, too, whatever happens meanwhile. If that fails
+// the person hears of both, and not that nothing was done.
+func TestInterruptedDelete(t *testing.T) {
+	for _, outcome := range []error{nil, fido.ErrDeviceGone} {
+		k := &stubborn{fakeKey: fakeKey{closed: make(chan struct{}), options: map[string]bool{
+			ctap.OptionCredMgmt: true, ctap.OptionLargeBlobs: true, ctap.OptionClientPIN: true}}}
+		s := oneKey(&k.fakeKey)
+		s.open = func(fido.DeviceID) (fido.Authenticator, error) { return k, nil }
+		d := &Daemon{Source: s}
+		client := serveDaemon(t, d)
+		k.write = func(ctx context.Context) error {
+			over, cancel := context.WithCancel(t.Context())
+			cancel()
+			d.Interrupt(over, "the screen was locked")
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return outcome
+		}
+		r := ipc.DeleteCredentialRequest{Credential: (&fido.StoredCredential{ID: []byte("credential")}).Name()}
+		deleted, err := client.DeleteCredential(t.Context(), r, &person{pin: "1234"})
+		var left ipc.LargeBlobLeft
+		switch {
+		case outcome == nil && (err != nil || !deleted.LargeBlobDeleted):
+			t.Errorf("%+v, %v", deleted, err)
+		case outcome != nil && (!errors.As(err, &left) || left.Problem != outcome.Error()):
+			t.Errorf("%+v, %v", deleted, err)
+		}
+	}
+}

@@ -144,6 +144,9 @@ func DeleteCredential(ctx context.Context, key Candidate, p Prompter, name strin
 		return nil, err
 	}
 	if c.LargeBlob != nil {
+		// Nobody can read it any more, so it goes even if the person does not wait for that. No key lights up for it.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+		defer cancel()
 		if err := m.key.SetLargeBlob(ctx, c.ID, nil); err != nil {
 			return nil, &OrphanError{err}
 		}

@@ -61,7 +61,7 @@ const (
 	sampleTime = 20 * time.Second // for one sample
 	maxIdle    = 3                // samples in a row for which nobody comes
 	maxSamples = 64               // good and bad; sensors want from 3 to 16 good ones
-	undoTime   = 2 * time.Second  // to forget a finger that was not enrolled to the end
+	undoTime   = 2 * time.Second  // to clean up on the key after who has gone: a finger that was not enrolled to the end
 )
 
 // ErrSamples ends an enrolment that does not come to its end, whatever the person does.
