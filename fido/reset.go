@@ -77,6 +77,9 @@ func (r *reset) begin(ctx context.Context, key Candidate) (err error) {
 	if r.info, err = key.Key.GetInfo(ctx); err != nil {
 		return err
 	}
+	if slices.Equal(r.info.Versions, []string{ctap.VersionU2F}) {
+		return Unsupported("to be reset") // CTAP1 has no such command
+	}
 	if via := r.info.TransportsForReset; len(via) > 0 && !slices.Contains(via, "usb") {
 		return Unsupported("to be reset over USB, but over " + strings.Join(via, ", "))
 	}

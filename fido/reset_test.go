@@ -138,6 +138,8 @@ func TestReset(t *testing.T) {
 		{name: "a key that nothing tells from others", first: key("old", ""), want: ErrUnrecognizable},
 		{name: "a key that wants another transport", info: &ctap.GetInfoResponse{TransportsForReset: []string{"nfc"}},
 			want: Unsupported("to be reset over USB, but over nfc")},
+		{name: "a key that speaks U2F alone", info: &ctap.GetInfoResponse{Versions: []string{ctap.VersionU2F}},
+			want: Unsupported("to be reset")},
 		{name: "it is gone already", first: key("gone", "port 3"), want: ErrDeviceGone},
 		{name: "another port", rounds: [][]Event{{out(old), in(key("new", "port 3"))}},
 			seen: []string{"replug late=false long=false"}, want: notTheSame},
