@@ -51,11 +51,11 @@ type CredentialsRequest struct {
 	Write      bool // large blobs will be written
 }
 
+// minPrefix is how much of the ID of a credential or a fingerprint must be given, in characters, if it is not all.
+const minPrefix = 4
+
 // MaxCredentials is how many credentials a key may have that we manage.
 const MaxCredentials = 1000
-
-// minCredentialPrefix is how much of a credential's name is needed at least, in characters.
-const minCredentialPrefix = 4
 
 // UnknownCredentialError is a name that no credential on the key has. It unwraps to ctap.ErrNoCredentials.
 type UnknownCredentialError struct{ Name string }
@@ -170,10 +170,14 @@ func beginManagement(ctx context.Context, key Candidate, p Prompter) (*ceremony,
 	if err != nil {
 		return nil, err
 	}
-	if !c.info.Options[ctap.OptionCredMgmt] && !c.info.Options[ctap.OptionCredentialMgmtPreview] {
-		return nil, Unsupported("to manage its credentials")
+	return c, manageable(c.info)
+}
+
+func manageable(info *ctap.GetInfoResponse) error {
+	if !info.Options[ctap.OptionCredMgmt] && !info.Options[ctap.OptionCredentialMgmtPreview] {
+		return Unsupported("to manage its credentials")
 	}
-	return c, nil
+	return nil
 }
 
 // list verifies the person, once, and lists the credentials.
@@ -208,7 +212,7 @@ func (l *Credentials) Find(name string) (*StoredCredential, error) {
 		switch full := c.Name(); {
 		case full == name:
 			return c, nil
-		case len(name) >= minCredentialPrefix && strings.HasPrefix(full, name):
+		case len(name) >= minPrefix && strings.HasPrefix(full, name):
 			found = c
 			n++
 		}

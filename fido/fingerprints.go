@@ -210,9 +210,6 @@ func (c *ceremony) fingerprint(ctx context.Context, which string) (*Fingerprint,
 	return &found[0], nil
 }
 
-// minPrefix is how much of an ID must be given, in characters, if it is not all.
-const minPrefix = 4
-
 // match finds the fingerprints that which may mean. A whole ID means that one, whatever others are called.
 func match(list []Fingerprint, which string) []Fingerprint {
 	var whole, part []Fingerprint

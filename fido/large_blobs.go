@@ -113,11 +113,14 @@ func DeleteLargeBlob(ctx context.Context, key Candidate, p Prompter, name string
 // beginLargeBlobs refuses keys without large blobs, before the person is asked for anything. Credential management
 // tells the keys of large blobs.
 func beginLargeBlobs(ctx context.Context, key Candidate, p Prompter) (*ceremony, error) {
-	c, err := beginManagement(ctx, key, p)
-	if err == nil && !c.info.Options[ctap.OptionLargeBlobs] {
+	c, err := begin(ctx, key.Key, key.Info, p, false)
+	switch {
+	case err != nil:
+		return nil, err
+	case !c.info.Options[ctap.OptionLargeBlobs]:
 		return nil, Unsupported("to keep large blobs")
 	}
-	return c, err
+	return c, manageable(c.info)
 }
 
 // listLargeBlobs is list with large blobs that can be read; write says that they will be written.
