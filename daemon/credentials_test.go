@@ -128,8 +128,8 @@ func TestCredentialParameters(t *testing.T) {
 		{client.SetLargeBlob(t.Context(), ipc.WhichCredential{Credential: "AAAA"}, nil, who), "blob"},
 		{client.SetLargeBlob(t.Context(), ipc.WhichCredential{Credential: "AAAA"}, make([]byte, fido.MaxLargeBlob+1), who), "blob"},
 	} {
-		var named *varlink.Error
-		if !errors.As(test.do, &named) || !strings.Contains(fmt.Sprint(test.do), "InvalidParameter") || !strings.Contains(string(named.Parameters), `"`+test.want+`"`) {
+		var invalid varlink.InvalidParameter
+		if !errors.As(test.do, &invalid) || invalid.Parameter != test.want {
 			t.Errorf("%v, want %s", test.do, test.want)
 		}
 	}

@@ -302,8 +302,12 @@ func typed(err error) error {
 		}
 	}
 	var denied varlink.PermissionDenied
-	if errors.As(received, &denied) {
+	var invalid varlink.InvalidParameter
+	switch {
+	case errors.As(received, &denied):
 		return denied
+	case errors.As(received, &invalid):
+		return invalid
 	}
 	return err
 }

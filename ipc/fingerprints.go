@@ -50,7 +50,7 @@ type RemoveFingerprintRequest struct {
 type FingerprintsReply struct {
 	Event        *Event        `json:"event,omitempty"`
 	Sensor       *Sensor       `json:"sensor,omitempty"`
-	Fingerprints []Fingerprint `json:"fingerprints,omitempty"`
+	Fingerprints []Fingerprint `json:"fingerprints,omitzero"` // nil in events
 }
 
 // FingerprintReply is one reply to the methods about one fingerprint: an event, or in the last one that fingerprint.

@@ -24,7 +24,7 @@ func members(t reflect.Type) []string {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, option, _ := strings.Cut(f.Tag.Get("json"), ",")
-		list = append(list, name+mark(option == "omitempty")+" "+goKind(f.Type))
+		list = append(list, name+mark(strings.HasPrefix(option, "omit"))+" "+goKind(f.Type))
 	}
 	slices.Sort(list)
 	return list
