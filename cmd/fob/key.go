@@ -32,15 +32,20 @@ after. Where several keys are plugged in, --device says which one is meant.`,
 	return c
 }
 
-// managing makes a command that manages one key.
+// managing makes a command that manages one key, for which a PIN may be asked.
 func (a *app) managing(c *cobra.Command, do managed) *cobra.Command {
 	f := &managementFlags{person: a.person()}
+	f.person.flags(c.Flags())
+	return a.onOneKey(c, f, do)
+}
+
+// onOneKey makes a command of what is done to one key.
+func (a *app) onOneKey(c *cobra.Command, f *managementFlags, do managed) *cobra.Command {
 	if c.Args == nil {
 		c.Args = noArguments
 	}
 	c.RunE = func(c *cobra.Command, args []string) error { return do(c.Context(), f, args) }
 	deviceFlag(c, &f.device)
-	f.person.flags(c.Flags())
 	return c
 }
 

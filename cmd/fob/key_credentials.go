@@ -174,10 +174,10 @@ sign in with it any more. It shows the account and asks before; --yes is for scr
 ` + credentialHelp,
 		Args: oneCredential,
 	}
-	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	c.Flags().BoolVar(&yes, "yes", false, "delete it without asking")
 	return a.managing(c, func(ctx context.Context, f *managementFlags, args []string) error {
 		if !yes && !hasTerminal() { // before a PIN is asked for
-			return program.Usage(errNoConfirmation)
+			return errNoYes
 		}
 		r := ipc.DeleteCredentialRequest{Device: f.device, Credential: args[0], Confirm: !yes}
 		deleted, err := a.client.DeleteCredential(ctx, r, &confirmer{&f.person})
@@ -194,37 +194,15 @@ sign in with it any more. It shows the account and asks before; --yes is for scr
 	})
 }
 
-var errNoConfirmation = errors.New(
-	"there is no terminal to ask whether to delete the credential; --yes deletes it without asking")
-
-func hasTerminal() bool {
-	t, err := openTerminal()
-	if err != nil {
-		return false
-	}
-	t.Close()
-	return true
-}
-
-// confirmer is a person who can be asked whether a credential may be deleted.
+// confirmer is a person who can be asked whether a credential may be deleted. Who doesn't want that hangs up.
 type confirmer struct{ *person }
 
 // Confirm implements ipc.Confirmer.
 func (c *confirmer) Confirm(ctx context.Context, e ipc.Event) error {
-	t, err := openTerminal()
-	if err != nil {
-		return errNoConfirmation
-	}
-	defer t.Close()
 	account := e.Accounts[0]
-	fmt.Fprintf(t, "%s will lose the credential of %s\n", describe(e), describeCredential(ipc.Credential{
-		RPID: e.RPID, UserID: account.ID, Name: account.Name, DisplayName: account.DisplayName}))
-	fmt.Fprint(t, "type yes to delete it for good: ")
-	line, err := t.line(ctx)
-	if err == nil && strings.TrimSpace(line) != "yes" {
-		err = ipc.ErrDeclined
-	}
-	return err
+	return confirmYes(ctx, fmt.Sprintf("%s will lose the credential of %s\ntype yes to delete it for good: ",
+		describe(e), describeCredential(ipc.Credential{
+			RPID: e.RPID, UserID: account.ID, Name: account.Name, DisplayName: account.DisplayName})))
 }
 
 // describeCredential names the account of a credential, and where it is.

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -117,7 +115,7 @@ func (a *app) fingerprintRemove() *cobra.Command {
 		Short: "Make the key forget a finger",
 		Args:  arguments("FINGERPRINT"),
 	}
-	c.Flags().BoolVar(&yes, "yes", false, "don't ask whether it shall be so")
+	c.Flags().BoolVar(&yes, "yes", false, "remove it without asking")
 	return a.managing(c, func(ctx context.Context, f *managementFlags, args []string) error {
 		if !yes {
 			question := fmt.Sprintf("the key will not know finger %q any more; type yes to go on: ", shown(args[0]))
@@ -151,28 +149,7 @@ func fingerText(f *ipc.Fingerprint) string {
 }
 
 func badFingerprintName(name string) error {
-	return program.Usage(fmt.Errorf("%q is no name for a finger: it is of text that can be printed", name))
-}
-
-// Errors of confirmations: nobody can be asked, or did not say yes.
-var (
-	errNoYes        = program.Usage(errors.New("this is to be confirmed, and there is no terminal to ask at; give --yes"))
-	errNotConfirmed = errors.New("not confirmed, and nothing is done")
-)
-
-// confirmYes asks at the terminal, and is errNotConfirmed for anything but yes.
-func confirmYes(ctx context.Context, question string) error {
-	t, err := openTerminal()
-	if err != nil {
-		return errNoYes
-	}
-	defer t.Close()
-	fmt.Fprint(t, question)
-	line, err := t.line(ctx)
-	if errors.Is(err, ipc.ErrDeclined) || err == nil && strings.TrimSpace(line) != "yes" {
-		return errNotConfirmed
-	}
-	return err
+	return program.Usage(fmt.Errorf("%q is no name for a finger: that is text that can be printed, without spaces around it", name))
 }
 
 // arguments wants those of these names.

@@ -25,14 +25,10 @@ func (a *app) keyPIN() *cobra.Command {
 	return c
 }
 
-// choosingPIN makes a command that asks for a new PIN.
-func (a *app) choosingPIN(c *cobra.Command, do managed) *cobra.Command {
-	newPINFD := -1
-	c.Flags().IntVar(&newPINFD, "new-pin-fd", -1, "read the new PIN from file descriptor `N`, up to a line feed, instead of asking for it")
-	return a.managing(c, func(ctx context.Context, f *managementFlags, args []string) error {
-		f.newPINFD = newPINFD
-		return do(ctx, f, args)
-	})
+// newPINFlag is for commands that ask for a new PIN.
+func newPINFlag(c *cobra.Command, f *managementFlags) {
+	c.Flags().IntVar(&f.newPINFD, "new-pin-fd", -1,
+		"read the new PIN from file descriptor `N`, up to a line feed, instead of asking for it")
 }
 
 func (a *app) keyPINSet() *cobra.Command {
@@ -43,7 +39,9 @@ func (a *app) keyPINSet() *cobra.Command {
 and before it makes discoverable credentials. A PIN that is forgotten can't be brought back: only a
 reset helps, which erases all credentials on the key.`,
 	}
-	return a.choosingPIN(c, func(ctx context.Context, f *managementFlags, _ []string) error {
+	f := &managementFlags{person: a.person()}
+	newPINFlag(c, f)
+	return a.onOneKey(c, f, func(ctx context.Context, f *managementFlags, _ []string) error {
 		if err := a.client.SetPIN(ctx, f.device, f); err != nil {
 			return err
 		}
@@ -52,8 +50,19 @@ reset helps, which erases all credentials on the key.`,
 }
 
 func (a *app) keyPINChange() *cobra.Command {
-	c := &cobra.Command{Use: "change", Short: "Replace the PIN of a key"}
-	return a.choosingPIN(c, func(ctx context.Context, f *managementFlags, _ []string) error {
+	c := &cobra.Command{
+		Use:   "change",
+		Short: "Replace the PIN of a key",
+		Long: `change asks for the PIN of a key, and for the one that it shall have from now on. Who gives one of them
+by a file descriptor gives both in that way.`,
+	}
+	f := &managementFlags{person: a.person()}
+	f.person.flags(c.Flags())
+	newPINFlag(c, f)
+	return a.onOneKey(c, f, func(ctx context.Context, f *managementFlags, _ []string) error {
+		if f.pinFD >= 0 != (f.newPINFD >= 0) {
+			return program.Usage(errors.New("--pin-fd and --new-pin-fd go together"))
+		}
 		if err := a.client.ChangePIN(ctx, f.device, f); err != nil {
 			return err
 		}
@@ -121,6 +130,6 @@ func oneWord(allowed ...string) cobra.PositionalArgs {
 				return nil
 			}
 		}
-		return program.Usage(fmt.Errorf("expected one of: %s", strings.Join(allowed, ", ")))
+		return program.Usage(fmt.Errorf("expected %s", strings.Join(allowed, " or ")))
 	}
 }

@@ -28,7 +28,8 @@ one is plugged in or out, or if it is not certain that it is the same key.`,
 		Example: "  fob key reset\n  fob key reset --confirm 'YubiKey 5 NFC'",
 	}
 	c.Flags().StringVar(&confirm, "confirm", "", "the `NAME` or id of the key, instead of asking for it")
-	return a.managing(c, func(ctx context.Context, f *managementFlags, _ []string) error {
+	f := &managementFlags{person: a.person()} // who is asked for no PIN
+	return a.onOneKey(c, f, func(ctx context.Context, f *managementFlags, _ []string) error {
 		r := ipc.ResetRequest{Device: f.device, Name: confirm}
 		if !c.Flags().Changed("confirm") {
 			key, err := a.client.GetInfo(ctx, f.device)

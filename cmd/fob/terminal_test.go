@@ -374,7 +374,7 @@ func TestDeleteCredentialAsks(t *testing.T) {
 	s.types("1234\n")
 	s.sees(question)
 	s.types("y\n")
-	s.sees(`fob: declined\r\n`)
+	s.sees(`fob: not confirmed, and nothing is done\r\n`)
 	s.exits(8)
 	s.run(remove)
 	s.sees(`8 attempts left: $`)
