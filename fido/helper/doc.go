@@ -2,7 +2,8 @@
 // sends; a crash, a hang or a leak there costs one ceremony and never the daemon.
 //
 // Source is the daemon's side: it starts a helper process for every key that it opens, and a short-lived one to list
-// the keys. Serve is the helper's side: it answers for a Driver until the daemon closes the connection.
+// the keys; with Keep, one waits for each key that is plugged in. Serve is the helper's side: it answers for a Driver
+// until the daemon closes the connection.
 //
 // # Protocol
 //
@@ -25,8 +26,7 @@
 //
 // The first request decides what the process is for, listing keys or one key, and the helper confines itself to that
 // before it does it; a confine request does nothing else, so that the helper can wait for the key to be needed. The
-// reply to it, and to an open request says how well: {1: version of Landlock, 2: seccomp, 3: what is
-// missing}.
+// replies to it and to an open request say how well: {1: version of Landlock, 2: seccomp, 3: what is missing}.
 package helper
 
 // protocolVersion changes whenever the two sides would misunderstand each other.

@@ -41,8 +41,10 @@ type Device struct {
 	link *link         // nil for a device of the kernel's NFC, which libfido2 reaches by itself
 	gone bool          // nothing more can come of it
 
-	protocol     ctap.PINProtocol       // for requests that need none, but have one
-	management   *platform.Management   // nil before credentials were listed
+	protocol ctap.PINProtocol // for requests that need none, but have one
+
+	// What a person was verified for. As all of fido.Authenticator, it is for one operation at a time.
+	management   *platform.Management   // nil before Credentials
 	fingerprints *platform.Fingerprints // nil before AuthorizeEnrollment
 }
 
@@ -132,7 +134,7 @@ func (d *Device) release() {
 		d.link.close()
 	}
 	d.endManagement()
-	d.forgetFingerprints()
+	d.endFingerprints()
 	d.dev, d.link = nil, nil
 }
 

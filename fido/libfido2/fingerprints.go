@@ -28,14 +28,15 @@ func (d *Device) AuthorizeEnrollment(ctx context.Context, uv bool, pin fido.PIN)
 	if err != nil {
 		return err
 	}
-	d.forgetFingerprints()
+	d.endFingerprints()
 	d.fingerprints = f
 	return nil
 }
 
-func (d *Device) forgetFingerprints() {
+func (d *Device) endFingerprints() {
 	if d.fingerprints != nil {
 		d.fingerprints.End()
+		d.fingerprints = nil
 	}
 }
 

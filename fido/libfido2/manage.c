@@ -54,3 +54,12 @@ int fob_set_pin_minlen_rpid(fido_dev_t *dev, const char *const *rp_ids, size_t n
 	restore_signals(mask);
 	return r;
 }
+
+int fob_reset(fido_dev_t *dev)
+{
+	sigset_t mask = block_signals();
+	int r = fido_dev_reset(dev);
+
+	restore_signals(mask);
+	return r;
+}

@@ -81,3 +81,8 @@ func (d *Device) setMinPINLengthRPIDs(ctx context.Context, ids []string, pin *C.
 	}
 	return d.do(ctx, func() C.int { return C.fob_set_pin_minlen_rpid(d.dev, list, n, pin) })
 }
+
+// Reset erases the key (CTAP 2.2 §6.6). The key wants a touch, within ten seconds after it was plugged in.
+func (d *Device) Reset(ctx context.Context) error {
+	return d.do(ctx, func() C.int { return C.fob_reset(d.dev) })
+}

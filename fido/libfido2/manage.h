@@ -14,5 +14,6 @@ int fob_enable_entattest(fido_dev_t *dev, const char *pin);
 int fob_force_pin_change(fido_dev_t *dev, const char *pin);
 int fob_set_pin_minlen(fido_dev_t *dev, size_t length, const char *pin);
 int fob_set_pin_minlen_rpid(fido_dev_t *dev, const char *const *rp_ids, size_t n, const char *pin);
+int fob_reset(fido_dev_t *dev);
 
 #endif
