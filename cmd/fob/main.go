@@ -1,4 +1,4 @@
-// Command fob registers and signs in with the security keys that fobd owns.
+// Command fob registers and signs in with the security keys that fobd owns, and manages them.
 package main
 
 import (
@@ -41,7 +41,7 @@ func (a *app) command() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "fob",
 		Short: "Register and sign in with security keys",
-		Long: `fob registers and signs in with the security keys that fobd owns.
+		Long: `fob registers and signs in with the security keys that fobd owns, and manages them.
 
 Exit codes:
     0  done                              5  wrong PIN, or the PIN is blocked or missing
