@@ -1,13 +1,10 @@
 package daemon
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"runtime/pprof"
 	"slices"
 	"strings"
 	"sync"
@@ -74,12 +71,7 @@ func TestRandomFaults(t *testing.T) {
 		}
 	}
 	t.Log(count)
-	if after := leftovers(t); after.exceeds(before) {
-		t.Errorf("left over: %+v; it was %+v before", after, before)
-		var stacks bytes.Buffer
-		pprof.Lookup("goroutine").WriteTo(&stacks, 1)
-		t.Log(stacks.String())
-	}
+	nothingLeft(t, before)
 }
 
 // faultyCeremonies registers, up to three times, and signs in twice, with a key and a fobd of their own. It gives what
@@ -92,11 +84,8 @@ func faultyCeremonies(t *testing.T, seed uint64, faults ...fault.Fault) (outcome
 	}
 	t.Cleanup(in.Wait)
 	dir, _ := plug(t, in.Options(o))
-	r := &faultyRun{t: t, in: in, client: &ipc.Client{Socket: filepath.Join(dir, "fob", "fob.sock")}, choice: choice}
-	var err error
-	if r.rp, err = relyingparty.New("example.com", "https://example.com"); err != nil {
-		t.Fatal(err)
-	}
+	client := &ipc.Client{Socket: filepath.Join(dir, "fob", "fob.sock")}
+	r := &faultyRun{newParty(t, client), t, in, choice}
 	for range 3 {
 		if len(r.records) == 0 {
 			outcomes = append(outcomes, r.judge(r.register))
@@ -112,44 +101,21 @@ func faultyCeremonies(t *testing.T, seed uint64, faults ...fault.Fault) (outcome
 
 // faultyRun is a relying party and its client, whose key fails.
 type faultyRun struct {
-	t       *testing.T
-	in      *fault.Injector
-	client  *ipc.Client
-	rp      *relyingparty.RelyingParty
-	choice  webauthn.UserVerificationRequirement
-	records []relyingparty.Record
+	*party
+	t      *testing.T
+	in     *fault.Injector
+	choice webauthn.UserVerificationRequirement
 }
 
 func (r *faultyRun) register(ctx context.Context) error {
-	options, session, err := r.rp.BeginRegistration(relyingparty.User{Name: "alice"}, relyingparty.RegistrationChoices{
-		UserVerification: r.choice, Attestation: webauthn.AttestationDirect, Timeout: faultTimeout})
-	if err != nil {
-		return err
-	}
-	request := ipc.CeremonyRequest{Options: options, Origin: "https://example.com"}
-	response, err := r.client.Register(ctx, request, &person{pin: "1234"})
-	if err != nil {
-		return err
-	}
-	record, err := r.rp.FinishRegistration(session, response)
-	if err == nil {
-		r.records = append(r.records, *record)
-	}
-	return err
+	choices := relyingparty.RegistrationChoices{
+		UserVerification: r.choice, Attestation: webauthn.AttestationDirect, Timeout: faultTimeout}
+	return r.party.register(ctx, &person{pin: "1234"}, "", choices)
 }
 
 func (r *faultyRun) signIn(ctx context.Context) error {
-	options, session, err := r.rp.BeginSignIn(r.records,
-		relyingparty.SignInChoices{UserVerification: r.choice, Timeout: faultTimeout})
-	if err != nil {
-		return err
-	}
-	request := ipc.CeremonyRequest{Options: options, Origin: "https://example.com"}
-	response, err := r.client.SignIn(ctx, request, &person{pin: "1234"})
-	if err == nil {
-		_, err = r.rp.FinishSignIn(session, r.records, response)
-	}
-	return err
+	choices := relyingparty.SignInChoices{UserVerification: r.choice, Timeout: faultTimeout}
+	return r.party.signIn(ctx, &person{pin: "1234"}, "", choices)
 }
 
 // judge gives the outcome of a ceremony, and fails the test where there must be another. That a response is not
@@ -181,32 +147,4 @@ func (r *faultyRun) judge(ceremony func(context.Context) error) string {
 		return named.VarlinkError()
 	}
 	return "wrong"
-}
-
-// belongings are what a ceremony may leave behind in this process.
-type belongings struct{ goroutines, descriptors, children int }
-
-func (b belongings) exceeds(other belongings) bool {
-	return b.goroutines > other.goroutines || b.descriptors > other.descriptors || b.children > other.children
-}
-
-func leftovers(t *testing.T) (b belongings) {
-	t.Helper()
-	fds, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range stats {
-		stat, _ := os.ReadFile(path)                      // it may have ended since
-		_, behindName, _ := bytes.Cut(stat, []byte(") ")) // S PPID ...
-		if fields := strings.Fields(string(behindName)); len(fields) > 1 && fields[1] == fmt.Sprint(os.Getpid()) {
-			b.children++
-		}
-	}
-	b.goroutines, b.descriptors = pprof.Lookup("goroutine").Count(), len(fds)
-	return b
 }

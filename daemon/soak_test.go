@@ -1,12 +1,10 @@
 package daemon
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"math/rand/v2"
 	"os"
-	"runtime/pprof"
 	"strconv"
 	"sync"
 	"testing"
@@ -50,12 +48,7 @@ func TestSoak(t *testing.T) {
 			t.Errorf("%d of %d ceremonies went well", count["ok"], n)
 		}
 	})
-	if after := leftovers(t); after.exceeds(before) {
-		t.Errorf("left over: %+v; it was %+v before", after, before)
-		var stacks bytes.Buffer
-		pprof.Lookup("goroutine").WriteTo(&stacks, 1)
-		t.Log(stacks.String())
-	}
+	nothingLeft(t, before)
 }
 
 // soak performs n ceremonies at a fobd of its own, and counts what came of them.
@@ -69,7 +62,7 @@ func soak(t *testing.T, n int) map[string]int {
 	work, outcomes := make(chan uint64), make(chan string)
 	for range soakClients {
 		clients.Go(func() {
-			c := newSoakClient(t, client, rack)
+			c := &soakClient{newParty(t, client), t}
 			for seed := range work {
 				outcomes <- c.ceremony(seed)
 			}
@@ -219,19 +212,8 @@ func (r *rack) tell() {
 
 // soakClient is a relying party and its client, with the records of credentials of which the keys may be gone.
 type soakClient struct {
-	t       *testing.T
-	client  *ipc.Client
-	rack    *rack
-	rp      *relyingparty.RelyingParty
-	records []relyingparty.Record
-}
-
-func newSoakClient(t *testing.T, client *ipc.Client, r *rack) *soakClient {
-	rp, err := relyingparty.New("example.com", "https://example.com")
-	if err != nil {
-		t.Error(err)
-	}
-	return &soakClient{t: t, client: client, rack: r, rp: rp}
+	*party
+	t *testing.T
 }
 
 // ceremony registers or signs in, with all keys or one, and hangs up in one of ten. It gives what came of it.
@@ -288,38 +270,16 @@ func (c *soakClient) ceremony(seed uint64) string {
 func (c *soakClient) register(
 	ctx context.Context, who *person, device string, v webauthn.UserVerificationRequirement,
 ) error {
-	options, session, err := c.rp.BeginRegistration(relyingparty.User{Name: "alice"}, relyingparty.RegistrationChoices{
+	err := c.party.register(ctx, who, device, relyingparty.RegistrationChoices{
 		UserVerification: v, Attestation: webauthn.AttestationDirect, Timeout: faultTimeout})
-	if err != nil {
-		return err
-	}
-	request := ipc.CeremonyRequest{Options: options, Origin: "https://example.com", Device: device}
-	response, err := c.client.Register(ctx, request, who)
-	if err != nil {
-		return err
-	}
-	record, err := c.rp.FinishRegistration(session, response)
-	if err != nil {
-		return err
-	}
-	c.records = append(c.records, *record)
 	if len(c.records) > 8 { // of keys that are gone by now
 		c.records = c.records[1:]
 	}
-	return nil
+	return err
 }
 
 func (c *soakClient) signIn(
 	ctx context.Context, who *person, device string, v webauthn.UserVerificationRequirement,
 ) error {
-	options, session, err := c.rp.BeginSignIn(c.records, relyingparty.SignInChoices{UserVerification: v, Timeout: faultTimeout})
-	if err != nil {
-		return err
-	}
-	request := ipc.CeremonyRequest{Options: options, Origin: "https://example.com", Device: device}
-	response, err := c.client.SignIn(ctx, request, who)
-	if err == nil {
-		_, err = c.rp.FinishSignIn(session, c.records, response)
-	}
-	return err
+	return c.party.signIn(ctx, who, device, relyingparty.SignInChoices{UserVerification: v, Timeout: faultTimeout})
 }
