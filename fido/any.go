@@ -174,7 +174,7 @@ func (a *attempt[T]) untilTouchedOnce(ctx context.Context) (o outcome[T]) {
 	switch {
 	case isStatus(o.err, ctap.ErrUVInvalid): // the person's finger: it was this key that was chosen
 		return outcome[T]{attempt: a, touched: true}
-	case a.info.Options[ctap.OptionClientPIN] && isStatus(o.err, ctap.ErrPUATRequired, ctap.ErrUVBlocked):
+	case a.hasPIN() && isStatus(o.err, ctap.ErrPUATRequired, ctap.ErrUVBlocked):
 		a.method = pinMethod(a.info)
 		return outcome[T]{attempt: a, touched: true}
 	}

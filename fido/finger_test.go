@@ -39,6 +39,10 @@ func TestFingers(t *testing.T) {
 			asked: []string{asked, asked}, seen: []string{"finger retries=0 wrong=false", "finger retries=0 wrong=true"}},
 		{name: "no PIN to fall back to", options: []string{"uv"}, fingers: 2, errs: unknown(2), asked: []string{asked, asked},
 			seen: []string{"finger retries=2 wrong=false", "finger retries=1 wrong=true"}, want: ctap.ErrUVBlocked},
+		{name: "a PIN that is for managing", options: []string{"uv", "clientPin", "noMcGaPermissionsWithClientPin"}, fingers: 4,
+			errs: unknown(4), asked: slices.Repeat([]string{asked}, 4), want: ctap.ErrUVBlocked},
+		{name: "no finger, and a PIN that is for managing", options: []string{"clientPin", "noMcGaPermissionsWithClientPin"},
+			want: ErrNoUserVerification},
 		{name: "a key that never stops", options: []string{"uv"}, untold: true, errs: unknown(100),
 			asked: slices.Repeat([]string{asked}, 25), want: ctap.ErrUVInvalid},
 	} {

@@ -58,6 +58,7 @@ func prepared[T any](ctx context.Context, k Candidate, p Prompter, several bool,
 	if err != nil {
 		return nil, err
 	}
+	c.noPIN = fingersAlone(c.info)
 	return prepare(ctx, c)
 }
 

@@ -50,18 +50,18 @@ const (
 // chooseMethod decides how to verify the person. forced is true when the key asks for verification whatever the
 // relying party wants.
 func chooseMethod(info *ctap.GetInfoResponse, want Requirement, forced bool) (method, error) {
-	hasUV, hasPIN := info.Options[ctap.OptionUV], info.Options[ctap.OptionClientPIN]
+	hasUV := info.Options[ctap.OptionUV]
 	forced = forced || info.Options[ctap.OptionAlwaysUV]
 	switch {
 	case want == Discouraged && !forced:
 		return noVerification, nil
 	case hasUV:
 		return builtIn, nil
-	case hasPIN:
+	case info.Options[ctap.OptionClientPIN] && !fingersAlone(info):
 		return pinMethod(info), nil
 	case want != Required && !forced:
 		return noVerification, nil
-	case !takesPIN(info):
+	case !takesPIN(info), fingersAlone(info):
 		return noVerification, ErrNoUserVerification
 	default:
 		return byNewPIN, nil
@@ -74,6 +74,12 @@ func pinMethod(info *ctap.GetInfoResponse) method {
 		return byChangedPIN
 	}
 	return byPIN
+}
+
+// fingersAlone reports whether the key's PIN is for managing it, and verifies nobody in a ceremony (CTAP 2.2 §6.4,
+// noMcGaPermissionsWithClientPin).
+func fingersAlone(info *ctap.GetInfoResponse) bool {
+	return info.Options[ctap.OptionNoMcGaPermissionsWithClientPIN]
 }
 
 // takesPIN reports whether the key can have a PIN.
@@ -90,6 +96,7 @@ type ceremony struct {
 	prompt  Prompter
 	several bool // there are other keys that may serve
 	misses  uint // fingers that the key did not know
+	noPIN   bool // the key's PIN does not verify the person for this
 	making  bool // a discoverable credential was asked for: it may be there, though no answer has come
 }
 
@@ -122,7 +129,7 @@ func (c *ceremony) verified(ctx context.Context, m method, do Action) error {
 			err = c.carryOut(ctx, do, TouchPrompt{}, nil)
 		}
 		var final *PINError
-		switch fallback := c.info.Options[ctap.OptionClientPIN] && m < byPIN; {
+		switch fallback := c.hasPIN() && m < byPIN; {
 		case errors.As(err, &final):
 			return err
 		case tried && isStatus(err, ctap.ErrPINInvalid):
@@ -135,6 +142,9 @@ func (c *ceremony) verified(ctx context.Context, m method, do Action) error {
 		}
 	}
 }
+
+// hasPIN reports whether the key has a PIN that verifies the person.
+func (c *ceremony) hasPIN() bool { return c.info.Options[ctap.OptionClientPIN] && !c.noPIN }
 
 // carryOut does what the key allows to a person who was verified by pin, or will be by a finger.
 func (c *ceremony) carryOut(ctx context.Context, do Action, p TouchPrompt, pin PIN) error {
@@ -165,7 +175,7 @@ func (c *ceremony) withFinger(ctx context.Context, do Action) error {
 // fingers is how often a finger is tried before the PIN, or at all where there is none.
 func (c *ceremony) fingers() uint {
 	const most, beforePIN = 25, 3 // as many attempts as a key may give (CTAP 2.2 §6.5.2.1)
-	if !c.info.Options[ctap.OptionClientPIN] {
+	if !c.hasPIN() {
 		return most
 	}
 	return min(cmp.Or(c.info.PreferredUVAttempts, beforePIN), most)
