@@ -176,6 +176,9 @@ func (a *attempt[T]) untilTouchedOnce(ctx context.Context) (o outcome[T]) {
 		return outcome[T]{attempt: a, touched: true}
 	case a.hasPIN() && isStatus(o.err, ctap.ErrPUATRequired, ctap.ErrUVBlocked):
 		a.method = pinMethod(a.info)
+		if !a.lit { // nobody has chosen it yet
+			return a.untilTouchedOnce(ctx)
+		}
 		return outcome[T]{attempt: a, touched: true}
 	}
 	return o

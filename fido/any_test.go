@@ -20,6 +20,8 @@ type raceKey struct {
 	has           []string // IDs of credentials
 	err           error    // of the operation, once it is touched
 	touch         chan struct{}
+	hangs         bool // where it should answer without a touch
+	blocked       bool // it takes no fingers
 
 	mu     sync.Mutex
 	lit    bool
@@ -62,8 +64,14 @@ func (k *raceKey) wait(ctx context.Context) error {
 
 func (k *raceKey) GetInfo(context.Context) (*ctap.GetInfoResponse, error) { return &k.info, nil }
 func (k *raceKey) PINRetries(context.Context) (PINRetries, error)         { return PINRetries{Left: 8}, nil }
-func (k *raceKey) UVRetries(context.Context) (uint, error)                { return 3, nil }
 func (k *raceKey) Close() error                                           { return nil }
+
+func (k *raceKey) UVRetries(context.Context) (uint, error) {
+	if k.blocked {
+		return 0, nil
+	}
+	return 3, nil
+}
 
 func (k *raceKey) Select(ctx context.Context) error {
 	k.note("select")
@@ -80,6 +88,10 @@ func (k *raceKey) MakeCredential(ctx context.Context, r *MakeCredentialRequest) 
 
 func (k *raceKey) GetAssertion(ctx context.Context, r *GetAssertionRequest) ([]GetAssertionResponse, error) {
 	k.note("assert silent=%v pin=%s allow=%s", r.Silent, []byte(r.PIN), join(r.AllowList))
+	if r.Silent && k.hangs {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	i := slices.IndexFunc(r.AllowList, func(id []byte) bool { return slices.Contains(k.has, string(id)) })
 	if i < 0 && len(r.AllowList) > 0 {
 		return nil, ctap.ErrNoCredentials
@@ -242,6 +254,45 @@ func TestOnlyHoldersLightUp(t *testing.T) {
 			t.Errorf("asked %q, want %q", b.asked, want)
 		}
 		who.sees(t, "touch")
+	})
+}
+
+// TestKeyThatDoesNotAnswer: it is passed over after a while, and the other one serves; alone, it is as good as gone.
+func TestKeyThatDoesNotAnswer(t *testing.T) {
+	for _, several := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			a, b, who := newRaceKey("a"), newRaceKey("b"), &person{}
+			a.hangs, b.has = true, []string{"1"}
+			b.touch <- struct{}{}
+			keys, want := []Candidate{a.candidate()}, ErrDeviceGone
+			if several {
+				keys, want = append(keys, b.candidate()), nil
+			}
+			o := &SignInOptions{AllowList: [][]byte{[]byte("1"), []byte("2")}}
+			a.info.MaxCredentialCountInList = 1 // so that it is asked for each, also alone
+			if _, err := SignIn(t.Context(), keys, who, o); !errors.Is(err, want) {
+				t.Errorf("several %v: %v", several, err)
+			}
+		})
+	}
+}
+
+// TestBlockedFingersChooseNothing: a key that takes no fingers any more is not chosen before it is touched.
+func TestBlockedFingersChooseNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b, who := newRaceKey("a", "uv", "clientPin"), newRaceKey("b"), &person{pins: []string{"1234"}}
+		a.blocked = true
+		var made *Registration
+		err := race(t, []*raceKey{b}, func(ctx context.Context) (err error) {
+			made, err = Register(ctx, []Candidate{a.candidate(), b.candidate()}, who, &RegisterOptions{
+				Algorithms: []ctap.Algorithm{ctap.ES256}, UserVerification: Preferred})
+			return err
+		})
+		if err != nil || made.Device.ID != "b" {
+			t.Errorf("%+v, %v", made, err)
+		}
+		who.sees(t, "touch", "touch", "chosen b")
+		dark(t, a, b)
 	})
 }
 

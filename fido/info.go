@@ -16,20 +16,20 @@ type Info struct {
 
 // GetInfo asks a key what it can do and how it is set up. It needs nobody.
 func GetInfo(ctx context.Context, key Authenticator) (*Info, error) {
-	info, err := key.GetInfo(ctx)
+	info, err := answer(ctx, key.GetInfo)
 	if err != nil {
 		return nil, err
 	}
 	all := &Info{GetInfoResponse: info}
 	if info.Options[ctap.OptionClientPIN] {
-		left, err := key.PINRetries(ctx)
+		left, err := answer(ctx, key.PINRetries)
 		if err != nil {
 			return nil, err
 		}
 		all.PINRetries = &left
 	}
 	if info.Options[ctap.OptionUV] {
-		left, err := key.UVRetries(ctx)
+		left, err := answer(ctx, key.UVRetries)
 		var status ctap.StatusCode
 		switch {
 		case err == nil:

@@ -38,7 +38,7 @@ func batches(info *ctap.GetInfoResponse, ids [][]byte, more int) [][][]byte {
 // are told to a verified person alone; so it does with uv, which asks for a fingerprint.
 func (c *ceremony) probe(ctx context.Context, rpID string, lists [][][]byte, uv bool, pin PIN) ([]byte, error) {
 	for _, list := range lists {
-		found, err := c.key.GetAssertion(ctx, &GetAssertionRequest{
+		found, err := c.assertSilently(ctx, &GetAssertionRequest{
 			RPID: rpID, ClientDataHash: make([]byte, 32), AllowList: list, Silent: true, UV: uv, PIN: pin})
 		switch {
 		case isStatus(err, ctap.ErrNoCredentials, ctap.ErrInvalidCredential):
@@ -51,4 +51,13 @@ func (c *ceremony) probe(ctx context.Context, rpID string, lists [][][]byte, uv 
 		return found[0].Credential.ID, nil
 	}
 	return nil, nil
+}
+
+// assertSilently waits for nobody, but for a finger where r.UV.
+func (c *ceremony) assertSilently(ctx context.Context, r *GetAssertionRequest) ([]GetAssertionResponse, error) {
+	ask := func(ctx context.Context) ([]GetAssertionResponse, error) { return c.key.GetAssertion(ctx, r) }
+	if r.UV {
+		return ask(ctx)
+	}
+	return answer(ctx, ask)
 }

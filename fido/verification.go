@@ -96,13 +96,14 @@ type ceremony struct {
 	prompt  Prompter
 	several bool // there are other keys that may serve
 	misses  uint // fingers that the key did not know
+	lit     bool // the person was told to touch the key
 	noPIN   bool // the key's PIN does not verify the person for this
 	making  bool // a discoverable credential was asked for: it may be there, though no answer has come
 }
 
 // begin reads what the key can do.
 func begin(ctx context.Context, key Authenticator, d DeviceInfo, p Prompter, several bool) (*ceremony, error) {
-	info, err := key.GetInfo(ctx)
+	info, err := answer(ctx, key.GetInfo)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +156,7 @@ func (c *ceremony) carryOut(ctx context.Context, do Action, p TouchPrompt, pin P
 // know. A key that takes no more fingers is not lit up.
 func (c *ceremony) withFinger(ctx context.Context, do Action) error {
 	p := TouchPrompt{Finger: true, Wrong: c.misses > 0}
-	left, err := c.key.UVRetries(ctx)
+	left, err := answer(ctx, c.key.UVRetries)
 	var status ctap.StatusCode
 	switch {
 	case err == nil && left == 0:
@@ -184,7 +185,7 @@ func (c *ceremony) fingers() uint {
 // withPIN asks for the PIN, does with it what is to be done, and wipes it. tried is true when it got so far: an error that
 // speaks of the PIN before is not about what the person typed.
 func (c *ceremony) withPIN(ctx context.Context, wrong bool, do Action) (tried bool, err error) {
-	retries, err := c.key.PINRetries(ctx)
+	retries, err := answer(ctx, c.key.PINRetries)
 	if isStatus(err, ctap.ErrPINInvalid, ctap.ErrPINAuthBlocked, ctap.ErrPINBlocked) { // nobody gave a PIN
 		return false, fmt.Errorf("%w: %v", ErrBadAnswer, err)
 	}
@@ -216,7 +217,7 @@ func (c *ceremony) pinError(ctx context.Context, err error) error {
 	}
 	e := &PINError{}
 	errors.As(err, &e.Status)
-	if retries, err := c.key.PINRetries(ctx); err == nil {
+	if retries, err := answer(ctx, c.key.PINRetries); err == nil {
 		e.Retries = retries.Left
 	}
 	return e

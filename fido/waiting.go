@@ -25,6 +25,7 @@ func (c *ceremony) prompting(ctx context.Context, p TouchPrompt, do func(ctx con
 	cancellable, cancel := context.WithCancel(ctx)
 	defer cancel()
 	tell := func() {
+		c.lit = true
 		if lost = c.prompt.Touch(ctx, p); lost != nil {
 			cancel()
 		}

@@ -1,0 +1,246 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"fob/fido/fault"
+	"fob/fido/relyingparty"
+	"fob/fido/softkey"
+	"fob/fido/webauthn"
+	"fob/ipc"
+)
+
+const (
+	matrixWorkers = 24              // most of them wait for keys that hang
+	matrixTimeout = 8 * time.Second // what the relying party asks for: longer than a key may take to be opened
+	matrixTouch   = 4 * time.Second // until the person touches another key
+)
+
+// The effects of faults, by the places that they suit.
+var (
+	keyEffects = []string{
+		"garbage", "truncate", "oversize", "delay 20ms", "keepalives 9", "hang", "hang deaf", "hang silent", "unplug",
+		"unplug for 20ms", "slow 20ms", "clock 1h"}
+	ctap2Effects = []string{
+		"status OTHER", "status PIN_INVALID", "status PIN_AUTH_INVALID", "pin-retries 4", "pin-retries 0", "pin-auth-blocked"}
+	u2fEffects    = []string{"status 0x6985", "status 0x6a80", "status 0x6f00"}
+	packetEffects = []string{
+		"drop", "duplicate", "delay 20ms", "corrupt bit", "corrupt cid", "corrupt seq", "corrupt nonce", "corrupt short",
+		"corrupt long", "corrupt huge", "unplug", "unplug for 20ms"}
+)
+
+// matrixModel is a model of key, and the faults that it is tried with.
+type matrixModel struct {
+	profile  string
+	pin      bool
+	register bool // it registers; else it signs in
+	effects  []string
+	commands []string // that have the effects
+	packets  []string // messages whose packets are disturbed
+}
+
+var matrixModels = []matrixModel{
+	{"fido2.1", true, true, slices.Concat(keyEffects, ctap2Effects),
+		[]string{"getPINRetries", "getKeyAgreement", "getPinToken", "makeCredential 1", "makeCredential 2"}, []string{"init", "makeCredential"}},
+	{"fido2.1", true, false, slices.Concat(keyEffects, ctap2Effects),
+		[]string{"getInfo", "getAssertion 1", "getAssertion 2"}, []string{"getInfo", "getPinToken", "getAssertion"}},
+	{"fingerprint", true, false, append(slices.Clone(keyEffects), "uv-retries 0", "uv-retries 1"),
+		[]string{"getUVRetries", "getPinToken", "getAssertion 2"}, nil},
+	{"u2f", false, true, slices.Concat(keyEffects, u2fEffects), []string{"u2fRegister"}, []string{"u2fRegister"}},
+	{"u2f", false, false, slices.Concat(keyEffects, u2fEffects), []string{"u2fAuthenticate 1", "u2fAuthenticate 2"}, nil},
+}
+
+// faults are all those of a model.
+func (m *matrixModel) faults() (all []string) {
+	for _, command := range m.commands {
+		for _, effect := range m.effects {
+			all = append(all, effect+" on "+command)
+			if !strings.Contains(effect, "retries") && !strings.HasPrefix(effect, "clock") {
+				all = append(all, effect+" after "+command)
+			}
+		}
+	}
+	for _, message := range m.packets {
+		for _, effect := range packetEffects {
+			if effect == "corrupt nonce" && message != "init" || effect == "corrupt seq" && message == "init" {
+				continue
+			}
+			for _, way := range []string{"in", "out"} {
+				all = append(all, fmt.Sprintf("%s %s packet 1 of %s", effect, way, message))
+			}
+		}
+	}
+	return all
+}
+
+// work is a test that may run beside others.
+type work struct {
+	name string
+	do   func(t *testing.T)
+}
+
+// perform does all work, much of it at once: most of it waits for keys that hang.
+func perform(t *testing.T, all []work) {
+	todo := make(chan work)
+	var workers sync.WaitGroup
+	for range matrixWorkers {
+		workers.Go(func() {
+			for w := range todo {
+				t.Run(w.name, w.do)
+			}
+		})
+	}
+	for _, w := range all {
+		todo <- w
+	}
+	close(todo)
+	workers.Wait()
+}
+
+// TestEveryFault has one of two keys fail, in each way, at each step of a ceremony: the one that the person touches, and
+// the one that lies beside it. Whatever it does, the ceremony ends in time, with what the relying party verifies or an
+// error that has a name; while the other key can still be touched, it serves. No PIN is tried more often than it was
+// typed.
+func TestEveryFault(t *testing.T) {
+	states := make(map[string]matrixState)
+	for _, profile := range []string{"fido2.0", "fido2.1", "fingerprint", "u2f"} {
+		t.Run("state of "+profile, func(t *testing.T) { states[profile] = newMatrixState(t, profile) })
+	}
+	before := leftovers(t)
+	var all []work
+	for i := range matrixModels {
+		m := &matrixModels[i]
+		for _, words := range m.faults() {
+			for _, beside := range []bool{false, true} {
+				name := fmt.Sprintf("%s/%s/beside=%v", m.profile, words, beside)
+				all = append(all, work{name, func(t *testing.T) {
+					r := &matrixRun{ring: newRing(t), words: words, beside: beside}
+					r.failing = r.plug(m.profile, false, states[m.profile].put(r, words))
+					r.healthy = r.plug("fido2.0", false, states["fido2.0"].put(r, ""))
+					r.ceremony(m.register)
+				}})
+			}
+		}
+	}
+	perform(t, all)
+	nothingLeft(t, before)
+}
+
+// matrixState is a key that is registered.
+type matrixState struct {
+	state  []byte
+	record relyingparty.Record
+}
+
+// newMatrixState registers a key of a profile. Those that are to fail have a PIN, if they take one.
+func newMatrixState(t *testing.T, profile string) (s matrixState) {
+	r := newRing(t)
+	k := r.plug(profile, profile != "fido2.0", nil)
+	k.touched(true)
+	if err := r.register(t.Context(), &person{pin: "1234"}, "", relyingparty.RegistrationChoices{}); err != nil {
+		t.Fatal(err)
+	}
+	s.record = r.records[0]
+	var err error
+	if s.state, err = k.Export(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// put gives the options of such a key, which fails as words say.
+func (s matrixState) put(r *matrixRun, words string) func(softkey.Options) softkey.Options {
+	r.records = append(r.records, s.record)
+	return func(o softkey.Options) softkey.Options {
+		o.Fixture, o.PIN = s.state, nil
+		if words == "" {
+			return o
+		}
+		r.in = fault.New(1, fault.MustParse(words))
+		r.t.Cleanup(r.in.Wait)
+		return r.in.Options(o)
+	}
+}
+
+// matrixRun is one ceremony with a key that fails and one that doesn't.
+type matrixRun struct {
+	*ring
+	words            string
+	beside           bool // the person does not touch the key that fails
+	in               *fault.Injector
+	failing, healthy *ringKey
+	typed            atomic.Int32 // PINs
+}
+
+// ceremony performs the ceremony. The person touches the key that fails, unless it lies beside, and the other one when
+// fobd says that the first can't serve, or nothing happens.
+func (r *matrixRun) ceremony(register bool) {
+	ctx, cancel := context.WithTimeout(r.t.Context(), faultBound)
+	defer cancel()
+	r.failing.touched(!r.beside)
+	r.healthy.touched(r.beside)
+	later := time.AfterFunc(matrixTouch, func() { r.healthy.touched(true) })
+	defer later.Stop()
+	who := &person{pin: "1234", saw: func(e ipc.Event) {
+		switch {
+		case e.Kind == ipc.EventPIN && !e.Wrong:
+			r.typed.Add(1)
+		case e.Kind == ipc.EventPassed && e.Device == r.failing.id:
+			r.healthy.touched(true)
+		}
+	}}
+	uv := webauthn.UserVerificationPreferred
+	var err error
+	if register {
+		err = r.register(ctx, who, "", relyingparty.RegistrationChoices{
+			UserVerification: uv, Attestation: webauthn.AttestationDirect, Timeout: matrixTimeout})
+	} else {
+		err = r.signIn(ctx, who, "", relyingparty.SignInChoices{UserVerification: uv, Timeout: matrixTimeout})
+	}
+	if err != nil && !r.allows(err) {
+		r.t.Errorf("%T: %v", err, err)
+	}
+	if !r.beside && len(r.in.Injected()) == 0 && !strings.HasPrefix(r.words, "corrupt seq") { // of which there may be none
+		r.t.Error("nothing has failed")
+	}
+	checkPINRetries(r.t, r.failing, r.words, int(r.typed.Load()))
+}
+
+// allows reports whether the ceremony may end with an error. The other key can't serve any more where the one that fails
+// was chosen; or says so, though nobody has touched it.
+func (r *matrixRun) allows(err error) bool {
+	has := func(words ...string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(r.words, w) })
+	}
+	pretends := strings.HasSuffix(r.words, "makeCredential 1") && has("status PIN", "garbage")
+	switch named := ipc.Error(nil); {
+	case has("corrupt bit"): // against which CTAPHID has no checksum
+		return errors.As(err, &named) || errors.Is(err, relyingparty.ErrNotVerified)
+	case r.beside:
+		return pretends && errors.Is(err, ipc.TimedOut{})
+	case has("status PIN_INVALID"):
+		return errors.Is(err, ipc.PINInvalid{Retries: 8})
+	default:
+		return has("hang", "drop", "corrupt cid") && errors.Is(err, ipc.TimedOut{})
+	}
+}
+
+// checkPINRetries fails the test where a key has counted more misses than PINs were typed.
+func checkPINRetries(t *testing.T, k *ringKey, words string, typed int) {
+	t.Helper()
+	least := 8
+	if n, err := fmt.Sscanf(words, "pin-retries %d", &least); n == 0 && err != nil {
+		least = 8
+	}
+	if left := int(k.Status().PINRetries); k.PIN && left < least-typed {
+		t.Errorf("%d PIN retries are left after %d PINs were typed", left, typed)
+	}
+}
