@@ -348,6 +348,46 @@ func TestReservedAttempts(t *testing.T) {
 	}
 }
 
+// busyPerson lets others try PINs on the key while the person types, or thinks of a new PIN.
+type busyPerson struct {
+	*person
+	key *scriptedKey
+	at  string
+}
+
+func (p *busyPerson) PIN(ctx context.Context, prompt PINPrompt) (PIN, error) {
+	p.others("pin")
+	return p.person.PIN(ctx, prompt)
+}
+
+func (p *busyPerson) NewPIN(ctx context.Context, prompt NewPINPrompt) (PIN, error) {
+	p.others("new pin")
+	return p.person.NewPIN(ctx, prompt)
+}
+
+func (p *busyPerson) others(at string) {
+	if p.at == at {
+		p.at, p.key.retries = "", 2
+	}
+}
+
+// TestReservedMeanwhile: a PIN that was typed when there were enough attempts does not cost one of the last.
+func TestReservedMeanwhile(t *testing.T) {
+	for at, want := range map[string][]string{
+		"pin":     {"pin retries=8 wrong=false", "pin retries=2 wrong=false", "reserved", "new pin min=4 replaces=true refused=false"},
+		"new pin": {"pin retries=8 wrong=false", "new pin min=4 replaces=true refused=false", "pin retries=2 wrong=false", "reserved"},
+	} {
+		key := &scriptedKey{info: ctap.GetInfoResponse{Options: options("clientPin")}, retries: 8}
+		who := &busyPerson{&person{pins: []string{"0000", "1234"}, chosen: []string{"5678"}}, key, at}
+		if err := ChangePIN(t.Context(), alone(key)[0], who); err != nil {
+			t.Error(err)
+		}
+		if !slices.Equal(who.seen, want) || !slices.Equal(key.asked, []string{"change pin=1234 to 5678"}) {
+			t.Errorf("%s: the person saw %q, the key was asked %q", at, who.seen, key.asked)
+		}
+	}
+}
+
 func TestRegisterAlgorithm(t *testing.T) {
 	key := &scriptedKey{info: ctap.GetInfoResponse{
 		Algorithms: []ctap.PublicKeyCredentialParameters{{Type: ctap.TypePublicKey, Alg: ctap.ES256}, {Type: ctap.TypePublicKey, Alg: ctap.EdDSA}},

@@ -71,7 +71,12 @@ func (c *ceremony) setPIN(ctx context.Context) (pin PIN, err error) {
 // one was wrong.
 func (c *ceremony) changePIN(ctx context.Context) (pin PIN, err error) {
 	err = c.verified(ctx, byPIN, func(ctx context.Context, _ bool, old PIN) error {
-		return c.choosePIN(ctx, &pin, func() error { return c.key.ChangePIN(ctx, old, pin) })
+		return c.choosePIN(ctx, &pin, func() error {
+			if err := c.mayTry(ctx); err != nil {
+				return err
+			}
+			return c.key.ChangePIN(ctx, old, pin)
+		})
 	})
 	return pin, err
 }

@@ -98,6 +98,8 @@ type ceremony struct {
 	misses  uint // fingers that the key did not know
 	lit     bool // the person was told to touch the key
 	noPIN   bool // the key's PIN does not verify the person for this
+	fewer   bool // somebody else has spent attempts while the person typed: each is one of the last
+	spend   bool // the person's PIN may cost one of the last attempts
 	making  bool // a discoverable credential was asked for: it may be there, though no answer has come
 }
 
@@ -135,6 +137,8 @@ func (c *ceremony) verified(ctx context.Context, m method, do Action) error {
 			return err
 		case tried && isStatus(err, ctap.ErrPINInvalid):
 			wrong = true
+		case errors.Is(err, errFewerAttempts) && !c.fewer:
+			c.fewer, wrong = true, false
 		case isStatus(err, ctap.ErrUVInvalid) && c.misses < c.fingers():
 		case fallback && isStatus(err, ctap.ErrPUATRequired, ctap.ErrUVBlocked, ctap.ErrUVInvalid):
 			m = pinMethod(c.info)
@@ -198,16 +202,35 @@ func (c *ceremony) withPIN(ctx context.Context, wrong bool, do Action) (tried bo
 	if retries.PowerCycle { // a PIN would be refused, right or wrong
 		return false, &PINError{ctap.ErrPINAuthBlocked, retries.Left}
 	}
-	pin, err := c.prompt.PIN(ctx, PINPrompt{
-		Device: c.device, Retries: retries.Left, Wrong: wrong, Reserved: retries.Left <= reservedAttempts})
+	c.spend = c.fewer || retries.Left <= reservedAttempts
+	pin, err := c.prompt.PIN(ctx, PINPrompt{Device: c.device, Retries: retries.Left, Wrong: wrong, Reserved: c.spend})
 	defer pin.Wipe()
 	if errors.Is(err, ErrDeclined) && wrong {
 		return false, &PINError{ctap.ErrPINInvalid, retries.Left} // what happened before is what the person should hear of
+	}
+	if err == nil {
+		err = c.mayTry(ctx)
 	}
 	if err != nil {
 		return false, err
 	}
 	return true, c.carryOut(ctx, do, TouchPrompt{}, pin)
+}
+
+// errFewerAttempts is a PIN that was typed when the key had more attempts left than it has now.
+var errFewerAttempts = errors.New("only the last attempts are left since the PIN was asked for")
+
+// mayTry finds out, right before a PIN is tried, whether the person's word is good for it: it takes minutes to type one, or
+// to think of a new one, and other programs may have used the key meanwhile.
+func (c *ceremony) mayTry(ctx context.Context) error {
+	if c.spend {
+		return nil
+	}
+	retries, err := answer(ctx, c.key.PINRetries)
+	if err == nil && retries.Left <= reservedAttempts {
+		return errFewerAttempts
+	}
+	return err
 }
 
 // pinError adds the attempts that are left to a status that speaks of the PIN.
