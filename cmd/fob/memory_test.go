@@ -19,6 +19,7 @@ import (
 const (
 	secretPIN = "Zq7#véloc\"raptor9Kx!"
 	typedPIN  = "Zq7#ve\u0301loc\"raptor9Kx!"
+	otherPIN  = "m4Mm0th-Kn1ght=Qo" // that the key has for a while
 )
 
 // TestPINLeavesNoTrace performs ceremonies with a PIN, right and wrong, and then looks for it in the memory of fobd,
@@ -57,6 +58,10 @@ func TestPINLeavesNoTrace(t *testing.T) {
 		w.run(t, w.withPIN(dir, typedPIN+"?", "sign-in", "record.json", "--pin-fd", "3"), 5)
 		w.run(t, w.withPIN(dir, typedPIN, "sign-in", "record.json", "--pin-fd", "3"), 0)
 		os.Remove(dir + "/record.json")
+		w.run(t, w.withPIN(dir, typedPIN, "key", "credentials", "list", "--pin-fd", "3"), 0)
+		w.run(t, w.withPINs(dir, typedPIN+"?", otherPIN, "key", "pin", "change"), 5)
+		w.run(t, w.withPINs(dir, typedPIN, otherPIN, "key", "pin", "change"), 0)
+		w.run(t, w.withPINs(dir, otherPIN, typedPIN, "key", "pin", "change"), 0)
 	}
 	var helpers []int
 	for end := time.Now().Add(patience); ; runtime.Gosched() {
@@ -78,7 +83,7 @@ func TestPINLeavesNoTrace(t *testing.T) {
 		t.Error("the memory of fobd can't be searched")
 	}
 	for _, pid := range append(helpers, fobd.cmd.Process.Pid) {
-		for _, part := range []string{typedPIN, secretPIN, secretPIN[:9], typedPIN[:9], "raptor9Kx!"} {
+		for _, part := range []string{typedPIN, secretPIN, secretPIN[:9], typedPIN[:9], "raptor9Kx!", otherPIN, otherPIN[:9]} {
 			for _, where := range memory(pid, part) {
 				t.Errorf("process %d still has the PIN, %s", pid, where)
 			}
@@ -96,6 +101,13 @@ func (w *world) withPIN(dir, pin string, args ...string) *exec.Cmd {
 	p.Close()
 	c := w.command(dir, "fob", args...)
 	c.ExtraFiles = []*os.File{r}
+	return c
+}
+
+// withPINs is withPIN with the PIN that the key shall have, from file descriptor 4.
+func (w *world) withPINs(dir, pin, chosen string, args ...string) *exec.Cmd {
+	c := w.withPIN(dir, pin, append(args, "--pin-fd", "3", "--new-pin-fd", "4")...)
+	c.ExtraFiles = append(c.ExtraFiles, w.withPIN(dir, chosen).ExtraFiles...)
 	return c
 }
 
