@@ -119,6 +119,30 @@ func checkNames(parameters json.RawMessage, v any) error {
 	return nil
 }
 
+// checkFlags refuses parameters that lack a bool of v whose tag names it and does not say omitempty. Who takes an empty text
+// or a number that is missing can tell; false is what encoding/json makes of both.
+func checkFlags(parameters json.RawMessage, v any) error {
+	given := make(map[string]bool)
+	if parameters != nil {
+		list, err := members(parameters)
+		if err != nil {
+			return InvalidParameter{"parameters"}
+		}
+		for _, m := range list {
+			given[m.name] = string(m.value) != "null"
+		}
+	}
+	t := reflect.TypeOf(v).Elem()
+	for i := 0; t.Kind() == reflect.Struct && i < t.NumField(); i++ {
+		f := t.Field(i)
+		name, option, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if f.Type.Kind() == reflect.Bool && name != "" && name != "-" && option == "" && !given[name] {
+			return InvalidParameter{name}
+		}
+	}
+	return nil
+}
+
 // fieldNames lists the JSON names of the fields of the struct that t points to.
 func fieldNames(t reflect.Type) []string {
 	if t.Kind() != reflect.Pointer || t.Elem().Kind() != reflect.Struct {

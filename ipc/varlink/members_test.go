@@ -58,3 +58,31 @@ func TestBindIsExact(t *testing.T) {
 		}
 	}
 }
+
+// TestBindWantsFlags: a parameter that is left out, or misspelt, is not taken for false.
+func TestBindWantsFlags(t *testing.T) {
+	for parameters, want := range map[string]string{
+		`{"on":true}`:               "",
+		`{"on":false,"device":"k"}`: "",
+		`{"on":true,"device":null}`: "",
+		`{"enabled":true}`:          "on",
+		`{"on":null}`:               "on",
+		`{"on":1}`:                  "on",
+		`{}`:                        "on",
+		``:                          "on",
+	} {
+		var in struct {
+			Device string `json:"device,omitempty"`
+			On     bool   `json:"on"`
+		}
+		call := &Call{Parameters: json.RawMessage(parameters)}
+		if parameters == "" {
+			call.Parameters = nil
+		}
+		err := call.Bind(&in)
+		var invalid InvalidParameter
+		if errors.As(err, &invalid); invalid.Parameter != want {
+			t.Errorf("%s: %v, %+v", parameters, err, in)
+		}
+	}
+}

@@ -31,9 +31,9 @@ type Reply struct {
 }
 
 // Bind decodes the parameters into the struct that v points to; absent parameters count as {}, unknown ones are
-// ignored, but for those that are another's in other case. Values of the wrong type give [InvalidParameter] with the
-// parameter's name (dotted inside a struct). An error with a name of its own, from an UnmarshalJSON or UnmarshalText
-// method, is returned as it is.
+// ignored, but for those that are another's in other case. Values of the wrong type, and bools that are absent though their
+// tag has a name and no omitempty, give [InvalidParameter] with the parameter's name (dotted inside a struct). An error with
+// a name of its own, from an UnmarshalJSON or UnmarshalText method, is returned as it is.
 func (c *Call) Bind(v any) error {
 	if err := checkNames(c.Parameters, v); err != nil {
 		return err
@@ -42,7 +42,7 @@ func (c *Call) Bind(v any) error {
 	var typeErr *json.UnmarshalTypeError
 	switch {
 	case err == nil:
-		return nil
+		return checkFlags(c.Parameters, v)
 	case errors.As(err, new(Named)), errors.As(err, new(*json.InvalidUnmarshalError)):
 		return err
 	case errors.As(err, &typeErr) && typeErr.Field != "":
