@@ -25,8 +25,9 @@ func (a *app) keyPIN() *cobra.Command {
 	return c
 }
 
-// newPINFlag is for commands that ask for a new PIN.
+// newPINFlag is for commands that are about a new PIN.
 func newPINFlag(c *cobra.Command, f *managementFlags) {
+	f.choosing = true
 	c.Flags().IntVar(&f.newPINFD, "new-pin-fd", -1,
 		"read the new PIN from file descriptor `N`, up to a line feed, instead of asking for it")
 }

@@ -116,3 +116,50 @@ func TestReplugTexts(t *testing.T) {
 		t.Errorf("%q", out.String())
 	}
 }
+
+// Who is asked for a new PIN on the way hears why. One that is too short, or differs from itself, is asked for again.
+func TestNewPIN(t *testing.T) {
+	s := newScreen(t, "")
+	const newPIN = `new PIN of fob emulated key \w{8}, at least 4 characters: $`
+	s.run("fob key credentials list")
+	s.sees(`^the key has no PIN yet, and wants one for this\r\n` + newPIN)
+	s.types("123\n")
+	s.sees(`a PIN of this key has at least 4 characters and at most 63 bytes\r\n` + newPIN)
+	s.types("sesame-4711\n")
+	s.sees(`the same again: $`)
+	s.types("sesame-4712\n")
+	s.sees(`these were two different PINs\r\n` + newPIN)
+	s.types("sesame-4711\n")
+	s.sees(`the same again: $`)
+	s.types("sesame-4711\n")
+	s.sees(`0 of 100 used\r\n`)
+	s.exits(0)
+
+	s.run("fob key pin force-change")
+	s.sees(`8 attempts left: $`)
+	s.types("sesame-4711\n")
+	s.exits(0)
+	s.run("fob key credentials list")
+	s.sees(`8 attempts left: $`)
+	s.types("sesame-4711\n")
+	s.sees(`the key wants its PIN to be changed first\r\n` + newPIN)
+	s.types("sesame-4711\n")
+	s.sees(`the same again: $`)
+	s.types("sesame-4711\n")
+	s.sees(`the key does not take this PIN; choose another one\r\n` + newPIN)
+	s.types(ctrlD)
+	s.sees(`fob: the key wants its PIN to be changed first\r\n`)
+	s.exits(5)
+
+	s.run("fob key pin change")
+	s.sees(`^PIN of fob emulated key \w{8}, 8 attempts left: $`)
+	s.types("sesame-4711\n")
+	s.sees(`^\r\n` + newPIN)
+	s.types("another-4711\n")
+	s.sees(`the same again: $`)
+	s.types("another-4711\n")
+	s.sees(`the PIN is changed\r\n`)
+	s.exits(0)
+	s.hides("sesame-4711")
+	s.hides("another-4711")
+}

@@ -37,6 +37,7 @@ type person struct {
 	json     *bool
 	pinFD    int  // -1 for none
 	newPINFD int  // of a command that changes the PIN; -1 for none
+	choosing bool // a new PIN is what the command is about
 	last     bool // the last attempts of a PIN may be spent
 	given    ipc.Secret
 	givenTo  string // the reader or the ID of the key
@@ -174,8 +175,14 @@ func (p *person) NewPIN(ctx context.Context, e ipc.Event) (ipc.Secret, error) {
 		return nil, errNoNewPIN
 	}
 	defer t.Close()
-	if e.Refused {
+	switch {
+	case e.Refused:
 		fmt.Fprintln(t, "the key does not take this PIN; choose another one")
+	case p.choosing:
+	case e.Replaces:
+		fmt.Fprintln(t, "the key wants its PIN to be changed first")
+	default:
+		fmt.Fprintln(t, "the key has no PIN yet, and wants one for this")
 	}
 	for {
 		pin, err := p.twice(ctx, t, e)
