@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -21,42 +22,41 @@ func (d *Daemon) deviceMethods() map[string]varlink.Handler {
 		"Watch":                       d.watch,
 		"GetInfo":                     d.getInfo,
 		"Wink":                        d.wink,
-		"SetPIN":                      managed(d, whichDevice, setPIN),
-		"ChangePIN":                   managed(d, whichDevice, changePIN),
-		"ForcePINChange":              managed(d, whichDevice, forcePINChange),
-		"SetMinPINLength":             managed(d, func(r *ipc.MinPINLengthRequest) string { return r.Device }, setMinPINLength),
-		"SetMinPINLengthRPIDs":        managed(d, func(r *ipc.MinPINLengthRPIDsRequest) string { return r.Device }, setRPIDs),
-		"SetAlwaysUV":                 managed(d, func(r *ipc.AlwaysUVRequest) string { return r.Device }, setAlwaysUV),
-		"EnableEnterpriseAttestation": managed(d, whichDevice, enableEnterpriseAttestation),
-		"ListCredentials":             managed(d, whichDevice, listCredentials),
-		"RenameCredential":            managed(d, func(r *ipc.RenameCredentialRequest) string { return r.Device }, renameCredential),
-		"DeleteCredential":            managed(d, func(r *ipc.DeleteCredentialRequest) string { return r.Device }, deleteCredential),
-		"ListLargeBlobs":              managed(d, whichDevice, listLargeBlobs),
-		"GetLargeBlob":                managed(d, whichCredential, getLargeBlob),
-		"SetLargeBlob":                managed(d, func(r *ipc.SetLargeBlobRequest) string { return r.Device }, setLargeBlob),
-		"DeleteLargeBlob":             managed(d, whichCredential, deleteLargeBlob),
-		"ListFingerprints":            managed(d, whichDevice, listFingerprints),
-		"AddFingerprint":              managed(d, func(r *ipc.AddFingerprintRequest) string { return r.Device }, addFingerprint),
-		"RenameFingerprint":           managed(d, func(r *ipc.RenameFingerprintRequest) string { return r.Device }, renameFingerprint),
-		"RemoveFingerprint":           managed(d, func(r *ipc.RemoveFingerprintRequest) string { return r.Device }, removeFingerprint),
-		"Reset":                       managed(d, func(r *ipc.ResetRequest) string { return r.Device }, d.reset),
+		"SetPIN":                      managed(d, setPIN),
+		"ChangePIN":                   managed(d, changePIN),
+		"ForcePINChange":              managed(d, forcePINChange),
+		"SetMinPINLength":             managed(d, setMinPINLength),
+		"SetMinPINLengthRPIDs":        managed(d, setRPIDs),
+		"SetAlwaysUV":                 managed(d, setAlwaysUV),
+		"EnableEnterpriseAttestation": managed(d, enableEnterpriseAttestation),
+		"ListCredentials":             managed(d, listCredentials),
+		"RenameCredential":            managed(d, renameCredential),
+		"DeleteCredential":            managed(d, deleteCredential),
+		"ListLargeBlobs":              managed(d, listLargeBlobs),
+		"GetLargeBlob":                managed(d, getLargeBlob),
+		"SetLargeBlob":                managed(d, setLargeBlob),
+		"DeleteLargeBlob":             managed(d, deleteLargeBlob),
+		"ListFingerprints":            managed(d, listFingerprints),
+		"AddFingerprint":              managed(d, addFingerprint),
+		"RenameFingerprint":           managed(d, renameFingerprint),
+		"RemoveFingerprint":           managed(d, removeFingerprint),
+		"Reset":                       managed(d, d.reset),
 	}
 }
 
-func whichDevice(r *ipc.WhichDevice) string { return r.Device }
-
-// managed is a method that manages one key, which device finds in its parameters.
-func managed[In any](d *Daemon, device func(*In) string, do management[In]) varlink.Handler {
+// managed is a method that manages one key, which its parameters name by "device".
+func managed[In any](d *Daemon, do management[In]) varlink.Handler {
 	return func(ctx context.Context, c *varlink.Call) (any, error) {
 		if !c.More {
 			return nil, varlink.ExpectedMore{}
 		}
+		var which ipc.WhichDevice
 		var in In
-		if err := c.Bind(&in); err != nil {
+		if err := cmp.Or(c.Bind(&which), c.Bind(&in)); err != nil {
 			return nil, err
 		}
 		var out any
-		err := d.onKeys(ctx, &ceremony{daemon: d, call: c, one: true}, device(&in), managementTime,
+		err := d.onKeys(ctx, &ceremony{daemon: d, call: c, one: true}, which.Device, managementTime,
 			func(ctx context.Context, keys []fido.Candidate, p fido.Prompter) (err error) {
 				out, err = do(ctx, keys[0], p, &in)
 				return err

@@ -13,8 +13,6 @@ import (
 	"fob/ipc/varlink"
 )
 
-func whichCredential(r *ipc.WhichCredential) string { return r.Device }
-
 func listCredentials(ctx context.Context, key fido.Candidate, p fido.Prompter, _ *ipc.WhichDevice) (any, error) {
 	found, err := fido.ListCredentials(ctx, key, p)
 	if err != nil {
