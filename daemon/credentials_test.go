@@ -197,11 +197,11 @@ func TestManagementFaults(t *testing.T) {
 		places := append([]string{"credentialManagement 1", "credentialManagement 2", "getKeyAgreement 1", "getPINRetries 1"}, steps[command]...)
 		for _, place := range places {
 			for effect, want := range effects {
+				if effect == "garbage on " && (place == "largeBlobs 3" || place == "credentialManagement 4") {
+					continue // an answer without content: garbage behind success is none of our business
+				}
 				t.Run(command+"/"+effect+place, func(t *testing.T) {
 					t.Parallel()
-					if effect == "garbage on " && (place == "largeBlobs 3" || place == "credentialManagement 4") {
-						t.Skip("an answer without content: garbage behind success is none of our business")
-					}
 					client, key := managedKey(t, state, fault.MustParse(effect+place))
 					err := do(t.Context(), client, id)
 					var named ipc.Error
