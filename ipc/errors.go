@@ -320,6 +320,7 @@ var known = append([]Error{
 	UnknownFingerprint{}, SeveralFingerprints{}, FingerprintNameTooLong{}, FingerprintsFull{}, FingerprintNotTaken{},
 	WrongName{}, NotTheSameKey{}, ResetLate{},
 	OptionsInvalid{}, OriginRefused{}, PINInvalid{}, PINAuthBlocked{}, PINBlocked{},
-	PINChangeRequired{}, FingerUnknown{}, FingersBlocked{}, VerificationNotSetUp{}, AlreadyRegistered{}, NotRegistered{}, KeyFull{}, Unsupported{},
+	PINChangeRequired{}, FingerUnknown{}, FingersBlocked{}, VerificationNotSetUp{},
+	AlreadyRegistered{}, NotRegistered{}, KeyFull{}, Unsupported{},
 	Declined{}, TimedOut{}, Cancelled{}, Interrupted{}, Failed{}, UnknownToken{}, WrongAnswer{},
 }, emulatorErrors...)

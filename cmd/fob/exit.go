@@ -54,13 +54,12 @@ func exitCode(err error) int {
 		ipc.NotFIDO2, ipc.HelperFailed, ipc.NoKey, ipc.UnknownKey, ipc.SeveralKeys, ipc.KeyLost, ipc.PlugFailed,
 		ipc.KeyFailed, ipc.Ended, ipc.WrongName, ipc.NotTheSameKey:
 		return exitDevice
-	case ipc.PINInvalid, ipc.PINAuthBlocked, ipc.PINBlocked, ipc.PINChangeRequired, ipc.VerificationNotSetUp, ipc.FingerUnknown, ipc.FingersBlocked,
-		ipc.PINSet, ipc.MinPINLengthGrows:
+	case ipc.PINInvalid, ipc.PINAuthBlocked, ipc.PINBlocked, ipc.PINChangeRequired, ipc.PINSet, ipc.MinPINLengthGrows,
+		ipc.VerificationNotSetUp, ipc.FingerUnknown, ipc.FingersBlocked:
 		return exitPIN
 	case ipc.AlreadyRegistered, ipc.NotRegistered, ipc.KeyFull, ipc.Unsupported, ipc.NotWaiting, ipc.WrongSample,
 		ipc.KeyRemoved, ipc.KeyInserted, ipc.NotSupported, ipc.UnknownCredential, ipc.SeveralCredentials, ipc.NoLargeBlob,
-		ipc.LargeBlobsFull, ipc.LargeBlobsCorrupt, ipc.LargeBlobLeft,
-		ipc.UnknownFingerprint, ipc.SeveralFingerprints,
+		ipc.LargeBlobsFull, ipc.LargeBlobsCorrupt, ipc.LargeBlobLeft, ipc.UnknownFingerprint, ipc.SeveralFingerprints,
 		ipc.FingerprintNameTooLong, ipc.FingerprintsFull, ipc.FingerprintNotTaken:
 		return exitKey
 	case ipc.TimedOut, ipc.ResetLate:
