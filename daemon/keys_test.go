@@ -99,14 +99,15 @@ func TestPassedOver(t *testing.T) {
 				t.Parallel()
 				r := newRing(t)
 				unable := r.plug(test.profile, test.pin, failing(t, test.fault))
+				choices := test.choices
 				if test.prepare != nil {
-					test.prepare(r, unable, &test.choices)
+					test.prepare(r, unable, &choices)
 				}
 				unable.touched(true)
 				if several {
 					r.plug("fido2.1", true, nil)
 				}
-				r.passesOver(unable, test.choices, test.want)
+				r.passesOver(unable, choices, test.want)
 			})
 		}
 	}
