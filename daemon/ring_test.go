@@ -27,7 +27,6 @@ type ringKey struct {
 	person *emulator.Person
 	mark   string
 	id     string // of the fido.DeviceInfo
-	card   bool
 
 	mu     sync.Mutex
 	asked  int           // how often it has begun to wait for the person
@@ -112,7 +111,7 @@ func (r *ring) plug(profile string, pin bool, change func(softkey.Options) softk
 	if k.Key = r.shelf.plug(k.mark, o); k.Key == nil {
 		r.t.FailNow()
 	}
-	r.add(k)
+	r.add(k, k.Path())
 	if sensor && k.Status().Fingerprints == 0 {
 		k.touched(true)
 		_, err := r.client.AddFingerprint(r.t.Context(), ipc.AddFingerprintRequest{Name: "left", Device: k.id},
@@ -126,12 +125,12 @@ func (r *ring) plug(profile string, pin bool, change func(softkey.Options) softk
 }
 
 // add learns the ID of a key that is plugged in.
-func (r *ring) add(k *ringKey) {
+func (r *ring) add(k *ringKey, path string) {
 	r.t.Helper()
 	devices, err := r.shelf.Devices(r.t.Context())
-	i := slices.IndexFunc(devices, func(d fido.DeviceInfo) bool { return d.Path == k.Path() })
+	i := slices.IndexFunc(devices, func(d fido.DeviceInfo) bool { return d.Path == path })
 	if err != nil || i < 0 {
-		r.t.Fatalf("%s is not in %+v, %v", k.Path(), devices, err)
+		r.t.Fatalf("%s is not in %+v, %v", path, devices, err)
 	}
 	k.id = string(devices[i].ID)
 	r.keys = append(r.keys, k)
