@@ -219,41 +219,46 @@ func (r *matrixRun) ceremony(register bool) {
 		r.t.Errorf("%T: %v; the person saw %v; lit: %v and %v", err, err, who.seen, r.failing.person.Waiting(),
 			r.healthy.person.Waiting())
 	}
-	if !r.beside && len(r.in.Injected()) == 0 && !strings.HasPrefix(r.words, "corrupt seq") { // of which there may be none
+	if !r.beside && len(r.in.Injected()) == 0 && !r.has("corrupt seq") { // of which there may be none
 		r.t.Error("nothing has failed")
 	}
-	checkPINRetries(r.t, r.failing, r.words, int(r.typed.Load()))
+	r.checkPINRetries()
 }
 
 // allows reports whether the ceremony may end with an error. The other key can't serve any more where the one that fails
 // was chosen; or says so, though nobody has touched it.
 func (r *matrixRun) allows(err error) bool {
-	has := func(words ...string) bool {
-		return slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(r.words, w) })
-	}
-	pretends := strings.HasSuffix(r.words, "makeCredential 1") && has("status PIN", "garbage")
+	pretends := strings.HasSuffix(r.words, "makeCredential 1") && r.has("status PIN", "garbage")
 	switch named := ipc.Error(nil); {
-	case has("corrupt bit"): // against which CTAPHID has no checksum
+	case r.has("corrupt bit"): // against which CTAPHID has no checksum
 		return errors.As(err, &named) || errors.Is(err, relyingparty.ErrNotVerified)
-	case has("unplug") && errors.Is(err, ipc.CardLost{Reader: "Virtual PCD 00 00"}): // it was chosen, and then awaited
+	case r.has("unplug") && errors.Is(err, ipc.CardLost{Reader: "Virtual PCD 00 00"}): // it was chosen, and then awaited
 		return true
 	case r.beside:
 		return pretends && errors.Is(err, ipc.TimedOut{})
-	case has("status PIN_INVALID"):
+	case r.has("status PIN_INVALID"):
 		return errors.Is(err, ipc.PINInvalid{Retries: 8})
 	default:
-		return has("hang", "drop", "corrupt cid") && errors.Is(err, ipc.TimedOut{})
+		return r.hangs() && errors.Is(err, ipc.TimedOut{})
 	}
 }
 
-// checkPINRetries fails the test where a key has counted more misses than PINs were typed.
-func checkPINRetries(t *testing.T, k *ringKey, words string, typed int) {
-	t.Helper()
+// has reports whether the fault has one of these effects.
+func (r *matrixRun) has(effects ...string) bool {
+	return slices.ContainsFunc(effects, func(e string) bool { return strings.HasPrefix(r.words, e) })
+}
+
+// hangs reports whether the key may never answer.
+func (r *matrixRun) hangs() bool { return r.has("hang", "drop", "corrupt cid") }
+
+// checkPINRetries fails the test where the key has counted more misses than PINs were typed.
+func (r *matrixRun) checkPINRetries() {
+	r.t.Helper()
 	least := 8
-	if n, err := fmt.Sscanf(words, "pin-retries %d", &least); n == 0 && err != nil {
-		least = 8
+	if words, ok := strings.CutPrefix(r.words, "pin-retries "); ok {
+		least = int(words[0] - '0')
 	}
-	if left := int(k.Status().PINRetries); k.PIN && left < least-typed {
-		t.Errorf("%d PIN retries are left after %d PINs were typed", left, typed)
+	if left, typed := int(r.failing.Status().PINRetries), int(r.typed.Load()); r.failing.PIN && left < least-typed {
+		r.t.Errorf("%d PIN retries are left after %d PINs were typed", left, typed)
 	}
 }
