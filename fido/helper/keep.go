@@ -20,7 +20,9 @@ func (s *Source) Keep(ctx context.Context) error {
 	s.keep = k
 	s.mu.Unlock()
 	defer s.endKeep(k)
+	present := make(map[string]bool)
 	for _, d := range now {
+		present[d.Path] = true
 		s.prepare(ctx, k, d.Path)
 	}
 	for {
@@ -30,14 +32,18 @@ func (s *Source) Keep(ctx context.Context) error {
 			case !ok:
 				return ctx.Err()
 			case e.Kind == fido.Added:
+				present[e.Device.Path] = true
 				s.changed(k)
 				s.prepare(ctx, k, e.Device.Path)
 			case e.Kind == fido.Removed:
+				delete(present, e.Device.Path)
 				s.changed(k)
 				s.drop(k, e.Device.Path)
 			}
 		case path := <-k.taken:
-			s.prepare(ctx, k, path)
+			if present[path] { // else nobody would end the helper
+				s.prepare(ctx, k, path)
+			}
 		}
 	}
 }

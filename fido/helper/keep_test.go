@@ -137,6 +137,25 @@ func TestKeepOfHelpersThatFail(t *testing.T) {
 	}
 }
 
+// TestKeepForgetsWhatIsGone: no helper is made ready for a key that was taken out right after its own was taken.
+func TestKeepForgetsWhatIsGone(t *testing.T) {
+	k := keepKeys(t, "good", "one", "two")
+	for _, name := range []string{"one", "two"} {
+		k.ready(name, true)
+		if err := os.Remove(k.path(name)); err != nil {
+			t.Fatal(err)
+		}
+		k.ready(name, false)
+	}
+	k.keep.taken <- k.path("one")
+	for len(k.keep.taken) > 0 {
+		runtime.Gosched()
+	}
+	k.plug("two") // of which Keep hears when it is done with the other
+	k.ready("two", true)
+	k.ready("one", false)
+}
+
 // TestKeepOfHelperThatHangs: a helper that does not answer does not keep Keep from what happens to keys.
 func TestKeepOfHelperThatHangs(t *testing.T) {
 	s, _ := newSource(t, "unconfined")
