@@ -250,6 +250,7 @@ func parseStoredCredential(in *credential) (*fido.StoredCredential, error) {
 		ThirdPartyPayment: in.ThirdPartyPayment,
 		HasLargeBlobKey:   in.HasLargeBlobKey,
 	}
+	c.RPIDCut = c.RPIDCut || sha256.Sum256([]byte(c.RP.ID)) != c.RPIDHash // also where it was cleaned
 	if in.LargeBlobStored > 0 {
 		c.LargeBlob = &fido.LargeBlobInfo{Size: in.LargeBlobSize, Stored: in.LargeBlobStored}
 	}

@@ -118,6 +118,22 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
+// TestRPIDIsCertain: an RP ID that is not shown as it is, or not that of the hash, is said to be so, whoever lies.
+func TestRPIDIsCertain(t *testing.T) {
+	for id, cut := range map[string]bool{"a.example": false, "a.exa\u200bmple": true, "b.example": true} {
+		list := fakeCredentials()
+		c := &list.List[0]
+		c.RP.ID, c.RPIDHash, c.RPIDCut = id, sha256.Sum256([]byte(id)), false
+		if id == "b.example" {
+			c.RPIDHash = sha256.Sum256([]byte("a.example"))
+		}
+		got, err := parseCredentials(mustBody(encodeCredentials(list)))
+		if err != nil || got.List[0].RPIDCut != cut {
+			t.Errorf("%q: %+v, %v", id, got, err)
+		}
+	}
+}
+
 func TestOneCredential(t *testing.T) {
 	k, events := openKey(t, "good")
 	id := []byte("credential")
