@@ -104,15 +104,15 @@ func checkValue(d *json.Decoder, path string, nesting int) error {
 	return nil
 }
 
+// join gives the path to a member, cut to MaxTextLength bytes: a hostile document has long names, and nests them.
 func join(path, name string) string {
-	if len(name) > MaxTextLength {
-		name = name[:MaxTextLength]
-	}
+	path, name = path[:min(len(path), MaxTextLength)], name[:min(len(name), MaxTextLength)]
 	switch {
 	case path == "":
 		return name
 	case name == "": // an element of a list
 		return path
 	}
-	return path + "." + name
+	joined := path + "." + name
+	return joined[:min(len(joined), MaxTextLength)]
 }

@@ -44,6 +44,19 @@ func checkMember(t *testing.T, in string, err error, member string, problem erro
 	}
 }
 
+// TestMemberIsShort: the path to a member is no longer than a member's name may be, however deep it is. It is made for each
+// element of a list.
+func TestMemberIsShort(t *testing.T) {
+	name := `{"` + strings.Repeat("n", MaxTextLength) + `":`
+	for _, end := range []string{`{"a":1,"a":2}`, `[0,{"a":1,"a":2}]`} {
+		err := CheckJSON([]byte(strings.Repeat(name, 10) + end + strings.Repeat("}", 10)))
+		var member *MemberError
+		if !errors.As(err, &member) || member.Problem != ErrDuplicateMember || len(member.Member) > MaxTextLength+16 {
+			t.Errorf("%s: %.100v, %d bytes", end, err, len(member.Member))
+		}
+	}
+}
+
 func TestBase64URL(t *testing.T) {
 	for in, want := range map[string]string{`""`: "", `"_-8"`: "\xff\xef", `"AA"`: "\x00", `"\u0041A"`: "\x00"} {
 		var b Base64URL
