@@ -215,8 +215,8 @@ func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, limit time.
 	return err
 }
 
-// afterwards ends a ceremony whose keys are dark. Helpers take a moment to end: who called need not wait for them, but who
-// comes next on these keys does.
+// afterwards ends a ceremony whose keys are dark. Helpers take a moment to end: who called need not wait for them, but
+// who comes next on these keys does.
 func (d *Daemon) afterwards(devices []fido.DeviceInfo, after []func()) {
 	if len(after) > 1 {
 		for _, dev := range devices {

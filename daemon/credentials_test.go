@@ -166,8 +166,8 @@ var operations = map[string]func(ctx context.Context, c *ipc.Client, id string) 
 	},
 }
 
-// TestManagementFaults: each command ends with one named error when the key fails at any step of it, and what it has not
-// done is as it was.
+// TestManagementFaults: each command ends with one named error when the key fails at any step of it, and what it has
+// not done is as it was.
 func TestManagementFaults(t *testing.T) {
 	client, key := managedKey(t, stocked(t, "alice"))
 	id := nameOf(t, client, "alice")
@@ -324,8 +324,8 @@ func (s *stubborn) Credentials(context.Context, *fido.CredentialsRequest) (*fido
 func (s *stubborn) DeleteCredential(context.Context, []byte) error             { return nil }
 func (s *stubborn) SetLargeBlob(ctx context.Context, _ []byte, _ []byte) error { return s.write(ctx) }
 
-// TestInterruptedDelete: once the credential is deleted its large blob is, too, whatever happens meanwhile. If that fails
-// the person hears of both, and not that nothing was done.
+// TestInterruptedDelete: once the credential is deleted its large blob is, too, whatever happens meanwhile. If that
+// fails the person hears of both, and not that nothing was done.
 func TestInterruptedDelete(t *testing.T) {
 	for _, outcome := range []error{nil, fido.ErrDeviceGone} {
 		k := &stubborn{fakeKey: fakeKey{closed: make(chan struct{}), options: map[string]bool{

@@ -25,8 +25,8 @@ func called(d fido.DeviceInfo, name string) bool {
 	return product || name != "" && name == string(d.ID)
 }
 
-// replugged is the source for a reset. The key takes its turn anew when it is plugged in again and has another ID: other
-// ceremonies may have been waiting for any key.
+// replugged is the source for a reset. The key takes its turn anew when it is plugged in again and has another ID:
+// other ceremonies may have been waiting for any key.
 type replugged struct {
 	*Daemon
 	fido.Watcher

@@ -49,8 +49,8 @@ func (r *running) interrupt(reason error) (cancelled []*ongoing) {
 	return cancelled
 }
 
-// Interrupt cancels all ceremonies that go on, because nobody is at the computer any more; reason says why, in words. It
-// returns when their keys are dark, or ctx ends.
+// Interrupt cancels all ceremonies that go on, because nobody is at the computer any more; reason says why, in words.
+// It returns when their keys are dark, or ctx ends.
 func (d *Daemon) Interrupt(ctx context.Context, reason string) {
 	for _, one := range d.running.interrupt(ipc.Interrupted{Reason: reason}) {
 		select {

@@ -28,9 +28,9 @@ const (
 )
 
 // TestSoak has one fobd live through many ceremonies of several clients at once, with one to five keys of different
-// models that fail at random, are pulled out, and are taken out for others; and with clients that hang up at random. Each
-// ceremony ends with what the relying party verifies or with an error that has a name. In the end there are as many
-// goroutines, descriptors and processes as there were in the beginning.
+// models that fail at random, are pulled out, and are taken out for others; and with clients that hang up at random.
+// Each ceremony ends with what the relying party verifies or with an error that has a name. In the end there are as
+// many goroutines, descriptors and processes as there were in the beginning.
 func TestSoak(t *testing.T) {
 	n := soakCeremonies
 	if text := os.Getenv("FOB_SOAK"); text != "" {

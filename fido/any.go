@@ -62,8 +62,8 @@ func onAny[T any](ctx context.Context, keys []Candidate, p Prompter, prepare pre
 	return nil, v, err
 }
 
-// prepareAll prepares the ceremony on all keys at once. It keeps those that are known to have the credential, if there are
-// any, and else those that may serve; its error is that of the last key when there is none.
+// prepareAll prepares the ceremony on all keys at once. It keeps those that are known to have the credential, if there
+// are any, and else those that may serve; its error is that of the last key when there is none.
 func prepareAll[T any](ctx context.Context, keys []Candidate, p Prompter, prepare preparation[T]) ([]*attempt[T], error) {
 	if len(keys) == 0 {
 		return nil, ErrNoDevice
@@ -103,8 +103,8 @@ type outcome[T any] struct {
 	touched bool // the person has chosen the key, and the ceremony is still to be done
 }
 
-// first performs the ceremony on the key that is touched first, and darkens the others. Keys that end before with an error
-// are passed over while others wait. It gives the attempt that the value or the error come from.
+// first performs the ceremony on the key that is touched first, and darkens the others. Keys that end before with an
+// error are passed over while others wait. It gives the attempt that the value or the error come from.
 func first[T any](ctx context.Context, attempts []*attempt[T], p *sharedPrompter) (a *attempt[T], v T, err error) {
 	if len(attempts) == 1 {
 		v, err = attempts[0].whole(ctx)
@@ -144,8 +144,8 @@ func decide[T any](ctx context.Context, left int, p *sharedPrompter, results <-c
 	}
 }
 
-// untilTouched performs the ceremony as far as a touch takes it. Where a PIN is needed, the touch only chooses the key: a
-// PIN is asked for when it is known which.
+// untilTouched performs the ceremony as far as a touch takes it. Where a PIN is needed, the touch only chooses the key:
+// a PIN is asked for when it is known which.
 func (a *attempt[T]) untilTouched(ctx context.Context) (o outcome[T]) {
 	o.err = a.tapping(ctx, func() error {
 		o = a.untilTouchedOnce(ctx)

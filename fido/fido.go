@@ -27,8 +27,8 @@ type DeviceInfo struct {
 	Emulated     bool      // a software authenticator: no hardware guards its keys
 	Transport    Transport // empty for TransportUSB
 	Reader       string    // that the key is held to, as pcscd names it; empty for a key without
-	// Mark tells the key again after it was unplugged and plugged in, among what is plugged in then: a serial number, or the
-	// place where it was and is. It is empty where nothing can be known.
+	// Mark tells the key again after it was unplugged and plugged in, among what is plugged in then: a serial number, or
+	// the place where it was and is. It is empty where nothing can be known.
 	Mark string
 }
 
@@ -114,8 +114,8 @@ type Authenticator interface {
 	ChangePIN(ctx context.Context, old, pin PIN) error
 	// Configure changes how the key works (§6.11).
 	Configure(ctx context.Context, r *ConfigRequest) error
-	// Credentials lists the discoverable credentials (§6.8). Until the key is closed it remembers them, and that the person
-	// was verified: the methods on credentials below come after it.
+	// Credentials lists the discoverable credentials (§6.8). Until the key is closed it remembers them, and that the
+	// person was verified: the methods on credentials below come after it.
 	Credentials(ctx context.Context, r *CredentialsRequest) (*Credentials, error)
 	// UpdateUser changes the names of the account of a credential (§6.8.6).
 	UpdateUser(ctx context.Context, id []byte, user ctap.PublicKeyCredentialUserEntity) error

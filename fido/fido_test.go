@@ -423,8 +423,8 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
-// TestKeyThatRefusesBeforeThePIN: a key that calls a PIN wrong which nobody gave ends the ceremony, and is not asked again
-// and again.
+// TestKeyThatRefusesBeforeThePIN: a key that calls a PIN wrong which nobody gave ends the ceremony, and is not asked
+// again and again.
 func TestKeyThatRefusesBeforeThePIN(t *testing.T) {
 	key := &scriptedKey{info: ctap.GetInfoResponse{Options: options("clientPin")}, retriesErr: ctap.ErrPINInvalid}
 	who := &person{pins: []string{"1234"}}

@@ -127,8 +127,8 @@ func AddFingerprint(ctx context.Context, key Candidate, p Prompter, name string)
 	return &Fingerprint{e.id, name}, nil
 }
 
-// RenameFingerprint gives an enrolled finger another name. which is its ID, in hex or base64url, the beginning of it, or
-// its name.
+// RenameFingerprint gives an enrolled finger another name. which is its ID, in hex or base64url, the beginning of it,
+// or its name.
 func RenameFingerprint(ctx context.Context, key Candidate, p Prompter, which, name string) (*Fingerprint, error) {
 	c, sensor, err := enrolling(ctx, key, p)
 	if err != nil {
@@ -274,7 +274,8 @@ func (c *ceremony) enroll(ctx context.Context) (e enrollment, err error) {
 	return e, ErrSamples
 }
 
-// undo makes the key forget a finger that shall not be enrolled, for err. It gives err, and says so if the finger stays.
+// undo makes the key forget a finger that shall not be enrolled, for err. It gives err, and says so if the finger
+// stays.
 func (c *ceremony) undo(ctx context.Context, e enrollment, err error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
 	defer cancel()

@@ -66,8 +66,8 @@ func GetLargeBlob(ctx context.Context, key Candidate, p Prompter, name string) (
 	return c.key.LargeBlob(ctx, credential.ID)
 }
 
-// SetLargeBlob gives a credential a large blob, of one byte at least and MaxLargeBlob at most, in place of the one that it
-// has. Where there is no room it is a *LargeBlobSpaceError, and nothing is written.
+// SetLargeBlob gives a credential a large blob, of one byte at least and MaxLargeBlob at most, in place of the one that
+// it has. Where there is no room it is a *LargeBlobSpaceError, and nothing is written.
 func SetLargeBlob(ctx context.Context, key Candidate, p Prompter, name string, blob []byte) error {
 	if len(blob) == 0 || len(blob) > MaxLargeBlob {
 		return ctap.ErrInvalidLength

@@ -8,8 +8,8 @@ import (
 )
 
 // batches cuts a list of credential IDs into such as the key takes in one request, and drops the IDs that it can't have
-// made, because they are too long for it. more is the size of other parameters that may be long, in bytes. An ID by itself
-// is left to the key, however long it is.
+// made, because they are too long for it. more is the size of other parameters that may be long, in bytes. An ID by
+// itself is left to the key, however long it is.
 func batches(info *ctap.GetInfoResponse, ids [][]byte, more int) [][][]byte {
 	const (
 		defaultMsgSize = 1024 // bytes, of a key that does not say (CTAP 2.2 §6.4, maxMsgSize)
@@ -34,8 +34,8 @@ func batches(info *ctap.GetInfoResponse, ids [][]byte, more int) [][][]byte {
 	return all
 }
 
-// probe asks the key, without a touch, which of the credentials it has: one of them, or nil. With a PIN it finds those that
-// are told to a verified person alone; so it does with uv, which asks for a fingerprint.
+// probe asks the key, without a touch, which of the credentials it has: one of them, or nil. With a PIN it finds those
+// that are told to a verified person alone; so it does with uv, which asks for a fingerprint.
 func (c *ceremony) probe(ctx context.Context, rpID string, lists [][][]byte, uv bool, pin PIN) ([]byte, error) {
 	for _, list := range lists {
 		found, err := c.assertSilently(ctx, &GetAssertionRequest{

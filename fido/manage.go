@@ -12,8 +12,8 @@ type Unsupported string
 
 func (u Unsupported) Error() string { return "the key can't do what is asked for: " + string(u) }
 
-// Action is a change of a key, or a look into it, that the key allows to a verified person. uv asks for the key's built-in
-// user verification, pin is nil for none.
+// Action is a change of a key, or a look into it, that the key allows to a verified person. uv asks for the key's
+// built-in user verification, pin is nil for none.
 type Action func(ctx context.Context, uv bool, pin PIN) error
 
 // manage performs an action for which the key wants a pinUvAuthToken with a permission (CTAP 2.2 §6.5.5.7).

@@ -45,8 +45,8 @@ func ChangePIN(ctx context.Context, key Candidate, p Prompter) error {
 	return err
 }
 
-// withNewPIN has the person choose a PIN, by choose, and does with it what is to be done. What the person hears who chooses
-// none is declined.
+// withNewPIN has the person choose a PIN, by choose, and does with it what is to be done. What the person hears who
+// chooses none is declined.
 func (c *ceremony) withNewPIN(
 	ctx context.Context, choose func(context.Context) (PIN, error), declined error, do Action,
 ) error {

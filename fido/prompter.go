@@ -11,8 +11,8 @@ import (
 type Prompter interface {
 	// PIN asks for the PIN of a key. The caller wipes what it gets. ErrDeclined when the person gives none.
 	PIN(ctx context.Context, p PINPrompt) (PIN, error)
-	// NewPIN asks for the PIN that a key shall have from now on. The caller wipes what it gets. ErrDeclined when the person
-	// gives none.
+	// NewPIN asks for the PIN that a key shall have from now on. The caller wipes what it gets. ErrDeclined when the
+	// person gives none.
 	NewPIN(ctx context.Context, p NewPINPrompt) (PIN, error)
 	// Touch says that the key waits to be touched, or for a fingerprint. It is called when the key begins to.
 	Touch(ctx context.Context, p TouchPrompt) error

@@ -32,9 +32,9 @@ type NotTheSameKeyError struct{ Problem string }
 
 func (e *NotTheSameKeyError) Error() string { return "not the same key: " + e.Problem }
 
-// Reset erases a key (CTAP 2.2 §6.6), once the person has unplugged it and plugged it in again: that is sent to no other
-// key, and to none that was not plugged in since. What else is plugged in must stay as it is meanwhile. Reset closes
-// key.Key; others of s it opens and closes itself.
+// Reset erases a key (CTAP 2.2 §6.6), once the person has unplugged it and plugged it in again: that is sent to no
+// other key, and to none that was not plugged in since. What else is plugged in must stay as it is meanwhile. Reset
+// closes key.Key; others of s it opens and closes itself.
 func Reset(ctx context.Context, s FollowedSource, key Candidate, p Prompter) error {
 	ctx, stop := context.WithCancel(ctx)
 	r := &reset{source: s, prompt: p, before: key.Info}

@@ -11,8 +11,8 @@ import (
 	"fob/fido/ctap"
 )
 
-// plugs is a source that plays what happens when the person is asked to plug the key in again: one list of events for each
-// time.
+// plugs is a source that plays what happens when the person is asked to plug the key in again: one list of events for
+// each time.
 type plugs struct {
 	now    []DeviceInfo
 	rounds [][]Event

@@ -22,8 +22,8 @@ type Assertion struct {
 }
 
 // SignIn makes an assertion on the one of keys that is touched first. With an allow list, and several keys, only those
-// light up that have one of its credentials, as far as keys tell. Where several discoverable credentials match, the person
-// chooses the account. It returns ctx.Err() when ctx ends; all keys are dark when it returns.
+// light up that have one of its credentials, as far as keys tell. Where several discoverable credentials match, the
+// person chooses the account. It returns ctx.Err() when ctx ends; all keys are dark when it returns.
 func SignIn(ctx context.Context, keys []Candidate, p Prompter, o *SignInOptions) (*Assertion, error) {
 	c, found, err := onAny(ctx, keys, p, func(ctx context.Context, c *ceremony) (*attempt[assertions], error) {
 		return c.prepareSignIn(ctx, o)
@@ -71,9 +71,9 @@ func (c *ceremony) prepareSignIn(ctx context.Context, o *SignInOptions) (*attemp
 	return &attempt[assertions]{ceremony: c, method: m, holds: known != nil, perform: perform}, nil
 }
 
-// holds finds the credential of an allow list that the key has, where that matters: among several keys, or in a list that
-// is too long for a request. It is nil when the key doesn't tell; one that can't verify a person tells all, and is of no
-// use then.
+// holds finds the credential of an allow list that the key has, where that matters: among several keys, or in a list
+// that is too long for a request. It is nil when the key doesn't tell; one that can't verify a person tells all, and is
+// of no use then.
 func (c *ceremony) holds(ctx context.Context, rpID string, lists [][][]byte) ([]byte, error) {
 	if len(lists) == 0 || len(lists) == 1 && !c.several {
 		return nil, nil
@@ -90,8 +90,8 @@ func (c *ceremony) holds(ctx context.Context, rpID string, lists [][][]byte) ([]
 	return id, nil
 }
 
-// assert asks for an assertion. In lists that are too long for one request, or whose credentials have salts of their own,
-// it finds the credential first.
+// assert asks for an assertion. In lists that are too long for one request, or whose credentials have salts of their
+// own, it finds the credential first.
 func (c *ceremony) assert(ctx context.Context, r *GetAssertionRequest, lists [][][]byte, x *SignInExtensions) (
 	assertions, error) {
 

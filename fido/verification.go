@@ -186,8 +186,8 @@ func (c *ceremony) fingers() uint {
 	return min(cmp.Or(c.info.PreferredUVAttempts, beforePIN), most)
 }
 
-// withPIN asks for the PIN, does with it what is to be done, and wipes it. tried is true when it got so far: an error that
-// speaks of the PIN before is not about what the person typed.
+// withPIN asks for the PIN, does with it what is to be done, and wipes it. tried is true when it got so far: an error
+// that speaks of the PIN before is not about what the person typed.
 func (c *ceremony) withPIN(ctx context.Context, wrong bool, do Action) (tried bool, err error) {
 	retries, err := answer(ctx, c.key.PINRetries)
 	if isStatus(err, ctap.ErrPINInvalid, ctap.ErrPINAuthBlocked, ctap.ErrPINBlocked) { // nobody gave a PIN

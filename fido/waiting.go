@@ -4,9 +4,9 @@ import "context"
 
 type waitingKey struct{}
 
-// OnWaiting gives a context for operations of authenticators. Each of them calls told, in its own goroutine, when the key
-// begins to wait for the person: to touch it, or to lay a finger on it. A key that has no need of the person, or refuses
-// before, does not.
+// OnWaiting gives a context for operations of authenticators. Each of them calls told, in its own goroutine, when the
+// key begins to wait for the person: to touch it, or to lay a finger on it. A key that has no need of the person, or
+// refuses before, does not.
 func OnWaiting(ctx context.Context, told func()) context.Context {
 	return context.WithValue(ctx, waitingKey{}, told)
 }

@@ -17,15 +17,15 @@ import (
 	"fob/ipc/varlink"
 )
 
-// Client talks to fobd. The zero value uses the socket of the user's own fobd. It holds no connection between calls, and
-// its methods may be called concurrently. Errors of fobd have the types of this package: see Error.
+// Client talks to fobd. The zero value uses the socket of the user's own fobd. It holds no connection between calls,
+// and its methods may be called concurrently. Errors of fobd have the types of this package: see Error.
 type Client struct {
 	Socket string // path; empty for DefaultSocket
 }
 
-// Prompter is the person, as a program reaches them. Methods are called one at a time, except that PIN, NewPIN and Choose
-// run beside the others; their ctx ends when the answer is not needed any more. An error of a method ends the ceremony and
-// is returned by it, except ErrDeclined, which tells fobd that the person refused.
+// Prompter is the person, as a program reaches them. Methods are called one at a time, except that PIN, NewPIN and
+// Choose run beside the others; their ctx ends when the answer is not needed any more. An error of a method ends the
+// ceremony and is returned by it, except ErrDeclined, which tells fobd that the person refused.
 type Prompter interface {
 	// Waiting says that other ceremonies come first.
 	Waiting(e Event)
@@ -40,8 +40,8 @@ type Prompter interface {
 	Sample(e Event)
 	// Replug says that the key must be unplugged and plugged in again.
 	Replug(e Event)
-	// PIN asks for the PIN of the key; the client wipes what it gets. Where e.Reserved, a PIN is the person's explicit word
-	// that one of the last attempts may be spent.
+	// PIN asks for the PIN of the key; the client wipes what it gets. Where e.Reserved, a PIN is the person's explicit
+	// word that one of the last attempts may be spent.
 	PIN(ctx context.Context, e Event) (Secret, error)
 	// NewPIN asks for the PIN that the key shall have from now on; the client wipes what it gets.
 	NewPIN(ctx context.Context, e Event) (Secret, error)

@@ -139,8 +139,8 @@ func (c *Client) RenameCredential(ctx context.Context, r RenameCredentialRequest
 	return last(ctx, c, MethodRenameCredential, r, p, func(r *CredentialRenamed) *Credential { return r.Credential })
 }
 
-// DeleteCredential performs fob.Device.DeleteCredential. With r.Confirm, p is asked if it is a Confirmer, and declines if
-// not.
+// DeleteCredential performs fob.Device.DeleteCredential. With r.Confirm, p is asked if it is a Confirmer, and declines
+// if not.
 func (c *Client) DeleteCredential(ctx context.Context, r DeleteCredentialRequest, p Prompter) (*CredentialDeleted, error) {
 	return last(ctx, c, MethodDeleteCredential, r, p, func(r *CredentialDeleted) *CredentialDeleted { return r })
 }

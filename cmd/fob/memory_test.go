@@ -23,8 +23,8 @@ const (
 )
 
 // TestPINLeavesNoTrace performs ceremonies with a PIN, right and wrong, and then looks for it in the memory of fobd,
-// which goes on, and of the helper that waits for the next one. The helper that was given the PIN is gone by then. The key
-// is another process's.
+// which goes on, and of the helper that waits for the next one. The helper that was given the PIN is gone by then. The
+// key is another process's.
 func TestPINLeavesNoTrace(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("NOT RUN: only root may read the memory of fobd")

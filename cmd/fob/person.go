@@ -18,8 +18,8 @@ import (
 	"fob/ipc"
 )
 
-// What the person reads follows these rules: plain words; no capital letter at the beginning and no period at the end of
-// a line of ours; questions end with a colon and stay on their line; everything goes to standard error or the
+// What the person reads follows these rules: plain words; no capital letter at the beginning and no period at the end
+// of a line of ours; questions end with a colon and stay on their line; everything goes to standard error or the
 // terminal, so that standard output is for results alone.
 
 var (
@@ -216,8 +216,8 @@ func (p *person) twice(ctx context.Context, t *terminal, e ipc.Event) (ipc.Secre
 	return nil, err
 }
 
-// pinOnce reads the PIN of the file descriptor, and gives it again for a card that left its reader and is back, but for no
-// other key. It is kept as long as the program, which ends with the ceremony.
+// pinOnce reads the PIN of the file descriptor, and gives it again for a card that left its reader and is back, but for
+// no other key. It is kept as long as the program, which ends with the ceremony.
 func (p *person) pinOnce(ctx context.Context, key string) (ipc.Secret, error) {
 	if p.given == nil {
 		pin, err := program.ReadPIN(ctx, p.pinFD)

@@ -62,8 +62,8 @@ func newScreen(t *testing.T, pin string, flags ...string) *screen {
 	return &screen{t: t, dir: dir, world: w, fobd: p}
 }
 
-// shell runs a line that the person has typed, and stays: while the shell lives, the terminal is as the line has left it.
-// Ctrl-C, which goes to all programs in the terminal, ends the line and not the shell.
+// shell runs a line that the person has typed, and stays: while the shell lives, the terminal is as the line has left
+// it. Ctrl-C, which goes to all programs in the terminal, ends the line and not the shell.
 const shell = `trap : INT; eval "$1"; echo "exit code $?"; exec cat`
 
 // run types a line at a new terminal.

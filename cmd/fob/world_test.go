@@ -208,7 +208,8 @@ func (w *world) ready(name string, fobd *exec.Cmd) (*process, error) {
 	return p, err
 }
 
-// hides checks that nobody has said a secret, and that no process shows it to the others in its arguments or environment.
+// hides checks that nobody has said a secret, and that no process shows it to the others in its arguments or
+// environment.
 func (w *world) hides(secret string) error {
 	if strings.Contains(w.said.String(), secret) {
 		return errors.New("a program that has ended said it")

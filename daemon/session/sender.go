@@ -12,8 +12,8 @@ const (
 	ownerChanged = "NameOwnerChanged"
 )
 
-// sender lets signals of logind through, and nobody else's: any program may send one to any connection, whatever that has
-// subscribed to. It drops the others before they are queued.
+// sender lets signals of logind through, and nobody else's: any program may send one to any connection, whatever that
+// has subscribed to. It drops the others before they are queued.
 type sender struct {
 	queue
 	owner atomic.Pointer[string] // logind's connection, by its unique name; nil before it is known

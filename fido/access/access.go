@@ -1,5 +1,5 @@
-// Package access says why a security key can't be used, and what to do about it: in words, with a command where there is
-// one. It looks at files and tries to open nodes; it changes nothing, and needs no rights.
+// Package access says why a security key can't be used, and what to do about it: in words, with a command where there
+// is one. It looks at files and tries to open nodes; it changes nothing, and needs no rights.
 package access
 
 import (

@@ -21,9 +21,9 @@ const (
 	maxFiles     = 4096 // of a process
 )
 
-// Holders lists the processes that have a node open, as far as we may see that: those of our own user that have not made
-// themselves unreadable, as ssh-agent's helpers and fobd's do. Any number of programs may have a hidraw device open; each
-// gets a copy of what the key says, so that they disturb one another only when they talk at the same time.
+// Holders lists the processes that have a node open, as far as we may see that: those of our own user that have not
+// made themselves unreadable, as ssh-agent's helpers and fobd's do. Any number of programs may have a hidraw device
+// open; each gets a copy of what the key says, so that they disturb one another only when they talk at the same time.
 func (s System) Holders(node string) []Process {
 	path, err := filepath.EvalSymlinks(s.Path(node))
 	if err != nil {
@@ -124,7 +124,8 @@ func openedBy(holders []Process) Finding {
 	return f
 }
 
-// Cards says who may have the smart card side (CCID) of keys, which PC/SC and NFC readers need, and FIDO at USB does not.
+// Cards says who may have the smart card side (CCID) of keys, which PC/SC and NFC readers need, and FIDO at USB does
+// not.
 func (s System) Cards() []Finding {
 	var list []Finding
 	if p := s.running("pcscd"); len(p) > 0 {

@@ -29,7 +29,8 @@ type HMACSecretInput struct {
 	PINUVAuthProtocol PINProtocol   `cbor:"4,keyasint,omitzero"` // absent: protocol one
 }
 
-// MakeCredentialExtensionInputs are the extension inputs that we know at makeCredential; nil where one was not asked for.
+// MakeCredentialExtensionInputs are the extension inputs that we know at makeCredential; nil where one was not asked
+// for.
 type MakeCredentialExtensionInputs struct {
 	CredBlob          Bytes            `cbor:"credBlob,omitzero"`
 	CredProtect       CredProtect      `cbor:"credProtect,omitzero"`
@@ -73,8 +74,8 @@ func EncodeExtensions[T MakeCredentialExtensionInputs | GetAssertionExtensionInp
 	return *members
 }
 
-// DecodeExtensions reads the extension inputs that we know of a request. The error is ErrCBORUnexpectedType for one that
-// has another type.
+// DecodeExtensions reads the extension inputs that we know of a request. The error is ErrCBORUnexpectedType for one
+// that has another type.
 func DecodeExtensions[T MakeCredentialExtensionInputs | GetAssertionExtensionInputs](members map[string]RawMessage) (*T, error) {
 	if len(members) == 0 {
 		return new(T), nil
@@ -86,8 +87,8 @@ func DecodeExtensions[T MakeCredentialExtensionInputs | GetAssertionExtensionInp
 	return parse[T](b)
 }
 
-// ExtensionOutputs reads the extension outputs that we know in authenticator data. The error is ErrCBORUnexpectedType for
-// one that has another type. Others, also such as nobody asked for, are left to the relying party (WebAuthn §7.1).
+// ExtensionOutputs reads the extension outputs that we know in authenticator data. The error is ErrCBORUnexpectedType
+// for one that has another type. Others, also such as nobody asked for, are left to the relying party (WebAuthn §7.1).
 func ExtensionOutputs[T MakeCredentialExtensionOutputs | GetAssertionExtensionOutputs](d *AuthenticatorData) (*T, error) {
 	if d.Extensions == nil {
 		return new(T), nil

@@ -59,9 +59,9 @@ func Open(ctx context.Context, conn Conn) (*Client, error) {
 // CBOR sends a CTAP2 command, its byte followed by CBOR, and returns the response: at least a status byte. It calls
 // onKeepalive, which may be nil, at each keepalive.
 //
-// When ctx is done, it sends CTAPHID_CANCEL and waits for the device's answer, at most a second. It returns the error of
-// ctx then, with ErrUnanswered if there is none, unless the device had completed the command already: then it returns
-// that response.
+// When ctx is done, it sends CTAPHID_CANCEL and waits for the device's answer, at most a second. It returns the error
+// of ctx then, with ErrUnanswered if there is none, unless the device had completed the command already: then it
+// returns that response.
 func (c *Client) CBOR(ctx context.Context, payload []byte, onKeepalive func(ctap.KeepaliveStatus)) ([]byte, error) {
 	e, err := c.begin(ctx, CommandCBOR, payload)
 	if err != nil {

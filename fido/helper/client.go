@@ -94,8 +94,8 @@ func (c *client) sendCancel(id uint32) {
 	}
 }
 
-// receive reads the reply, and before it perhaps that the key waits for the person. A helper that says so again and again
-// does not keep us.
+// receive reads the reply, and before it perhaps that the key waits for the person. A helper that says so again and
+// again does not keep us.
 func (c *client) receive(ctx context.Context, id uint32) (*reply, error) {
 	for told := false; ; told = true {
 		r, err := c.next(id)

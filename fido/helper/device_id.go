@@ -14,11 +14,11 @@ import (
 	"fob/fido/hidraw"
 )
 
-// DeviceID names the device behind path, looked at alone; a Source, which sees all of them, may give it another ID where
-// two have one serial number. See hidraw.ID for hidraw devices.
+// DeviceID names the device behind path, looked at alone; a Source, which sees all of them, may give it another ID
+// where two have one serial number. See hidraw.ID for hidraw devices.
 //
-// Of other devices, the inode and the device number alone may come back with the next one, so something that counts up is
-// added: for a pseudo-terminal, which sysfs does not know, the time when its node was made.
+// Of other devices, the inode and the device number alone may come back with the next one, so something that counts up
+// is added: for a pseudo-terminal, which sysfs does not know, the time when its node was made.
 func DeviceID(path string) (fido.DeviceID, error) {
 	var tree hidraw.Tree
 	if d, err := tree.ByNode(path); err == nil {

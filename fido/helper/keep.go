@@ -156,8 +156,8 @@ func (s *Source) found(ctx context.Context) ([]fido.DeviceInfo, error) {
 	return infos, nil
 }
 
-// openReady opens the key at path with the helper that waits for it; ok is false when there is none, or it is of no use:
-// it has ended, or was confined to what was there before.
+// openReady opens the key at path with the helper that waits for it; ok is false when there is none, or it is of no
+// use: it has ended, or was confined to what was there before.
 func (s *Source) openReady(ctx context.Context, path string) (c *client, sandbox Sandbox, err error, ok bool) {
 	if c = s.take(path); c == nil {
 		return nil, Sandbox{}, nil, false

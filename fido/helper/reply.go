@@ -233,8 +233,8 @@ func encodeAssertions(assertions []fido.GetAssertionResponse) ([]byte, error) {
 	return ctap.Marshal(list)
 }
 
-// parseAssertions decodes what encodeAssertions encodes, the answer to asked. When there is a list of credentials that are
-// allowed, nothing else may have signed.
+// parseAssertions decodes what encodeAssertions encodes, the answer to asked. When there is a list of credentials that
+// are allowed, nothing else may have signed.
 func parseAssertions(body []byte, asked *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
 	var list []assertionBody
 	if err := ctap.Unmarshal(body, &list); err != nil {

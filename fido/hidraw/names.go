@@ -14,12 +14,12 @@ import (
 // of one model are alike to the last bit. So there are two kinds of IDs, and none claims more than is known.
 //
 // The ID of a stay is made of the boot and of the device's path in sysfs, that is of the ports that it is plugged into
-// and of the number that the kernel counts up with each HID device. It tells equal models apart for as long as they stay
-// plugged in, survives that hidraw numbers are given away again, and never comes back: a key that is plugged in again
-// has another, even at the same port.
+// and of the number that the kernel counts up with each HID device. It tells equal models apart for as long as they
+// stay plugged in, survives that hidraw numbers are given away again, and never comes back: a key that is plugged in
+// again has another, even at the same port.
 //
-// The ID of a serial number is for keys that have a credible one: it is the same at each port, after each replug and each
-// boot. It is the key's own word; a device can be made that copies it, as it copies the vendor's number and name.
+// The ID of a serial number is for keys that have a credible one: it is the same at each port, after each replug and
+// each boot. It is the key's own word; a device can be made that copies it, as it copies the vendor's number and name.
 type ID string
 
 func newID(format string, of ...any) ID {

@@ -76,7 +76,8 @@ func accounts(l *fido.Credentials) (names []string) {
 	return names
 }
 
-// TestCredentials lists, renames and deletes on keys that have the command, its preview alone, and a PIN protocol or two.
+// TestCredentials lists, renames and deletes on keys that have the command, its preview alone, and a PIN protocol or
+// two.
 func TestCredentials(t *testing.T) {
 	for _, profile := range []string{"fido2.1", "fido2.2", "like-yubikey-5.4", "like-yubikey-bio", "like-nitrokey-3", "counterless", "fingerprint"} {
 		t.Run(profile, func(t *testing.T) {

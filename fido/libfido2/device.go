@@ -50,8 +50,8 @@ type Device struct {
 
 var _ fido.Authenticator = (*Device)(nil)
 
-// Prepare lets OpenSSL, which libfido2 does its cryptography with, read its configuration and load what that asks for, by
-// hashing something. Later the process may be confined so that it can't open files.
+// Prepare lets OpenSSL, which libfido2 does its cryptography with, read its configuration and load what that asks for,
+// by hashing something. Later the process may be confined so that it can't open files.
 func Prepare() error {
 	cred := C.fido_cred_new()
 	if cred == nil {
@@ -62,8 +62,8 @@ func Prepare() error {
 	return firstFailure([]C.int{C.fido_cred_set_clientdata(cred, uchars(data), C.size_t(len(data)))})
 }
 
-// Open opens the key at path: fido.ErrNoDevice, ErrDenied, ErrDeviceBusy, ErrBadAnswer, ErrDeviceGone, or ErrNotFIDO2 for
-// one that speaks neither FIDO2 nor U2F over HID. It takes up to three seconds. The caller closes the device.
+// Open opens the key at path: fido.ErrNoDevice, ErrDenied, ErrDeviceBusy, ErrBadAnswer, ErrDeviceGone, or ErrNotFIDO2
+// for one that speaks neither FIDO2 nor U2F over HID. It takes up to three seconds. The caller closes the device.
 func Open(path string) (_ *Device, err error) {
 	if strings.IndexByte(path, 0) >= 0 {
 		return nil, fido.ErrNoDevice

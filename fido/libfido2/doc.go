@@ -7,8 +7,8 @@
 // (fido/ctaphid), which also knows what libfido2 would hide: that a key waits for the person, is busy, or is gone. Only
 // devices of the kernel's NFC are left to libfido2 altogether.
 //
-// What libfido2 has no word for, or does in its own way, is asked of the key in Go, too (fido/platform): the credentials
-// on it and their large blobs, fingerprints, and some extensions.
+// What libfido2 has no word for, or does in its own way, is asked of the key in Go, too (fido/platform): the
+// credentials on it and their large blobs, fingerprints, and some extensions.
 //
 // Only cmd/fob-fido-helper imports this package: the daemon never runs C.
 package libfido2

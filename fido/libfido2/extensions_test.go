@@ -19,8 +19,8 @@ import (
 
 var pin = fido.PIN("1234")
 
-// tool runs a program of fido2-tools, which must succeed, in a session without a terminal, so that it reads the PIN from its
-// standard input. The session's leader is a shell, which does not take the key's pseudo-terminal for its own.
+// tool runs a program of fido2-tools, which must succeed, in a session without a terminal, so that it reads the PIN
+// from its standard input. The session's leader is a shell, which does not take the key's pseudo-terminal for its own.
 func tool(t *testing.T, program string, args ...string) string {
 	t.Helper()
 	if _, err := exec.LookPath(program); err != nil {

@@ -17,8 +17,8 @@ func (d *Device) Sensor(ctx context.Context) (*fido.Sensor, error) {
 	return k.Sensor(ctx)
 }
 
-// AuthorizeEnrollment verifies the person, by a finger where uv, else by the PIN (CTAP 2.2 §6.5.5.7). What follows needs
-// it, until Close.
+// AuthorizeEnrollment verifies the person, by a finger where uv, else by the PIN (CTAP 2.2 §6.5.5.7). What follows
+// needs it, until Close.
 func (d *Device) AuthorizeEnrollment(ctx context.Context, uv bool, pin fido.PIN) error {
 	k, err := d.platform(ctx)
 	if err != nil {

@@ -339,8 +339,8 @@ func TestChains(t *testing.T) {
 	}
 }
 
-// TestFIDORoots: what is built in are GlobalSign's roots, as they publish their SHA-256, as go-webauthn trusts the newer
-// one, and as Debian has them.
+// TestFIDORoots: what is built in are GlobalSign's roots, as they publish their SHA-256, as go-webauthn trusts the
+// newer one, and as Debian has them.
 func TestFIDORoots(t *testing.T) {
 	s := must[Service](t)(FIDO())
 	want := []string{"4fa3126d8d3a11d1c4855a4f807cbad6cf919d3a5a88b03bea2c6372d93c40c9",

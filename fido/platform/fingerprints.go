@@ -10,8 +10,8 @@ import (
 	"fob/fido/ctap"
 )
 
-// Fingerprints are those of a key whose person is verified (§6.7, authenticatorBioEnrollment). libfido2's calls for them
-// take a PIN alone, know the preview of the command alone, and don't tell how long a name may be.
+// Fingerprints are those of a key whose person is verified (§6.7, authenticatorBioEnrollment). libfido2's calls for
+// them take a PIN alone, know the preview of the command alone, and don't tell how long a name may be.
 type Fingerprints struct {
 	key     *Key
 	session *session

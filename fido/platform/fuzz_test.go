@@ -8,8 +8,8 @@ import (
 	"fob/fido/ctap"
 )
 
-// FuzzLargeBlobArray gives a credential a blob in what a key could have for a large-blob array, from the array without its
-// hash.
+// FuzzLargeBlobArray gives a credential a blob in what a key could have for a large-blob array, from the array without
+// its hash.
 func FuzzLargeBlobArray(f *testing.F) {
 	key := make([]byte, 32)
 	array, err := blobArray{{0xa0}}.with(key, []byte("blob"))

@@ -66,8 +66,8 @@ func (k *Key) maxFragment() int {
 // maxArray is how long the array can be, serialized.
 func (k *Key) maxArray() uint { return max(k.Info.MaxLargeBlobArray, smallestArray) }
 
-// readArray reads the large-blob array, fragment by fragment (§6.10.2), and gives its length too, serialized. One that was
-// damaged is fido.ErrLargeBlobsCorrupt.
+// readArray reads the large-blob array, fragment by fragment (§6.10.2), and gives its length too, serialized. One that
+// was damaged is fido.ErrLargeBlobsCorrupt.
 func (k *Key) readArray(ctx context.Context) (array blobArray, length uint, err error) {
 	var b []byte
 	get := uint(k.maxFragment())

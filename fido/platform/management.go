@@ -12,8 +12,8 @@ import (
 	"fob/fido/ctap"
 )
 
-// Management is what the owner of a key was shown, and may do with it now. libfido2 finds credentials by RP ID, though a
-// key may cut that short and only its hash is sure, asks for a token at each turn, which would mean a finger for each
+// Management is what the owner of a key was shown, and may do with it now. libfido2 finds credentials by RP ID, though
+// a key may cut that short and only its hash is sure, asks for a token at each turn, which would mean a finger for each
 // relying party, and takes a large-blob array that is damaged for an empty one.
 type Management struct {
 	key      *Key

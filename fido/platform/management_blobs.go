@@ -11,8 +11,9 @@ import (
 	"fob/fido/ctap"
 )
 
-// LargeBlob gives the large blob of a credential that was listed (§6.10); fido.ErrLargeBlobMissing. The specification takes
-// an array that is damaged for an empty one; here it is fido.ErrLargeBlobsCorrupt, as others may know how to save it.
+// LargeBlob gives the large blob of a credential that was listed (§6.10); fido.ErrLargeBlobMissing. The specification
+// takes an array that is damaged for an empty one; here it is fido.ErrLargeBlobsCorrupt, as others may know how to save
+// it.
 func (m *Management) LargeBlob(ctx context.Context, id []byte) ([]byte, error) {
 	key, err := m.blobKey(id)
 	if err != nil {
@@ -32,8 +33,8 @@ func (m *Management) LargeBlob(ctx context.Context, id []byte) ([]byte, error) {
 	return blob, nil
 }
 
-// SetLargeBlob replaces it, nil for none. It can still be deleted after its credential was. What others have in the array
-// stays as it is.
+// SetLargeBlob replaces it, nil for none. It can still be deleted after its credential was. What others have in the
+// array stays as it is.
 func (m *Management) SetLargeBlob(ctx context.Context, id, blob []byte) error {
 	key, err := m.blobKey(id)
 	if err != nil {

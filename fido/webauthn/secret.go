@@ -5,8 +5,8 @@ import (
 	"log/slog"
 )
 
-// Secret is a byte string like Base64URL that never prints itself: an input or an output of prf. JSON has it in the clear,
-// for the relying party.
+// Secret is a byte string like Base64URL that never prints itself: an input or an output of prf. JSON has it in the
+// clear, for the relying party.
 type Secret []byte
 
 const redacted = "[secret]"
