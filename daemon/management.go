@@ -81,7 +81,9 @@ func forcePINChange(ctx context.Context, key fido.Candidate, p fido.Prompter, _ 
 		Subcommand: ctap.SubcommandSetMinPINLength, ForceChange: true})
 }
 
-func setMinPINLength(ctx context.Context, key fido.Candidate, p fido.Prompter, in *ipc.MinPINLengthRequest) (any, error) {
+func setMinPINLength(
+	ctx context.Context, key fido.Candidate, p fido.Prompter, in *ipc.MinPINLengthRequest,
+) (any, error) {
 	if in.Length < fido.MinPINLength || in.Length > fido.MaxPINLength {
 		return nil, varlink.InvalidParameter{Parameter: "length"}
 	}
@@ -109,6 +111,8 @@ func setAlwaysUV(ctx context.Context, key fido.Candidate, p fido.Prompter, in *i
 	return nil, fido.SetAlwaysUV(ctx, key, p, in.On)
 }
 
-func enableEnterpriseAttestation(ctx context.Context, key fido.Candidate, p fido.Prompter, _ *ipc.WhichDevice) (any, error) {
+func enableEnterpriseAttestation(
+	ctx context.Context, key fido.Candidate, p fido.Prompter, _ *ipc.WhichDevice,
+) (any, error) {
 	return nil, fido.EnableEnterpriseAttestation(ctx, key, p)
 }

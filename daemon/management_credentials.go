@@ -26,7 +26,9 @@ func listCredentials(ctx context.Context, key fido.Candidate, p fido.Prompter, _
 	return ipc.CredentialsListed{List: list}, nil
 }
 
-func renameCredential(ctx context.Context, key fido.Candidate, p fido.Prompter, in *ipc.RenameCredentialRequest) (any, error) {
+func renameCredential(
+	ctx context.Context, key fido.Candidate, p fido.Prompter, in *ipc.RenameCredentialRequest,
+) (any, error) {
 	if err := checkNames(in); err != nil {
 		return nil, err
 	}
@@ -55,7 +57,9 @@ func checkNames(in *ipc.RenameCredentialRequest) error {
 
 func unprintable(r rune) bool { return !unicode.IsPrint(r) }
 
-func deleteCredential(ctx context.Context, key fido.Candidate, p fido.Prompter, in *ipc.DeleteCredentialRequest) (any, error) {
+func deleteCredential(
+	ctx context.Context, key fido.Candidate, p fido.Prompter, in *ipc.DeleteCredentialRequest,
+) (any, error) {
 	c, err := fido.DeleteCredential(ctx, key, p, in.Credential, in.Confirm)
 	if err != nil {
 		return nil, err

@@ -121,7 +121,9 @@ func RenameCredential(
 // DeleteCredential deletes a credential (§6.8.5), and its large blob, which nobody could read any more. confirm has p,
 // a Confirmer, asked before. It gives the credential as it was. When the error is *OrphanError the credential is
 // deleted, and its large blob is not.
-func DeleteCredential(ctx context.Context, key Candidate, p Prompter, name string, confirm bool) (*StoredCredential, error) {
+func DeleteCredential(
+	ctx context.Context, key Candidate, p Prompter, name string, confirm bool,
+) (*StoredCredential, error) {
 	m, err := beginManagement(ctx, key, p)
 	if err != nil {
 		return nil, err

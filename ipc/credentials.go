@@ -141,7 +141,9 @@ func (c *Client) RenameCredential(ctx context.Context, r RenameCredentialRequest
 
 // DeleteCredential performs fob.Device.DeleteCredential. With r.Confirm, p is asked if it is a Confirmer, and declines
 // if not.
-func (c *Client) DeleteCredential(ctx context.Context, r DeleteCredentialRequest, p Prompter) (*CredentialDeleted, error) {
+func (c *Client) DeleteCredential(
+	ctx context.Context, r DeleteCredentialRequest, p Prompter,
+) (*CredentialDeleted, error) {
 	return last(ctx, c, MethodDeleteCredential, r, p, func(r *CredentialDeleted) *CredentialDeleted { return r })
 }
 

@@ -63,7 +63,8 @@ func (a *app) printCredentials(list *ipc.CredentialList) error {
 			rp = rpName(c)
 			cut = cut || c.RPIDCut
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", rp, shown(accountOf(c)), shown(c.DisplayName), c.ID[:short[i]], protectionOf(c))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n",
+			rp, shown(accountOf(c)), shown(c.DisplayName), c.ID[:short[i]], protectionOf(c))
 	}
 	if err := w.Flush(); err != nil {
 		return err

@@ -149,7 +149,8 @@ func fingerText(f *ipc.Fingerprint) string {
 }
 
 func badFingerprintName(name string) error {
-	return program.Usage(fmt.Errorf("%q is no name for a finger: that is text that can be printed, without spaces around it", name))
+	return program.Usage(fmt.Errorf(
+		"%q is no name for a finger: that is text that can be printed, without spaces around it", name))
 }
 
 // arguments wants those of these names.

@@ -61,9 +61,11 @@ func (a *app) printLargeBlobs(list *ipc.LargeBlobList) error {
 		return err
 	}
 	if list.Orphans > 0 {
-		fmt.Fprintf(a.stdout, "%s to no credential on the key\n", plural(list.Orphans, "large blob belongs", "large blobs belong"))
+		fmt.Fprintf(a.stdout, "%s to no credential on the key\n",
+			plural(list.Orphans, "large blob belongs", "large blobs belong"))
 	}
-	_, err := fmt.Fprintf(a.stdout, "%d of %d bytes used, %d free\n", list.Used, list.Capacity, max(list.Capacity-list.Used, 0))
+	_, err := fmt.Fprintf(a.stdout, "%d of %d bytes used, %d free\n",
+		list.Used, list.Capacity, max(list.Capacity-list.Used, 0))
 	return err
 }
 

@@ -107,14 +107,16 @@ extension minPinLength. They take the place of those that were set before.`,
 	c.Flags().StringSliceVar(&rpIDs, "rp", nil, "RP IDs: the `DOMAIN`s that may ask")
 	return a.managing(c, func(ctx context.Context, f *managementFlags, args []string) error {
 		if len(args) == 0 {
-			if err := a.client.SetMinPINLengthRPIDs(ctx, ipc.MinPINLengthRPIDsRequest{Device: f.device, RPIDs: rpIDs}, f); err != nil {
+			r := ipc.MinPINLengthRPIDsRequest{Device: f.device, RPIDs: rpIDs}
+			if err := a.client.SetMinPINLengthRPIDs(ctx, r, f); err != nil {
 				return err
 			}
 			return a.done("%s may ask how short a PIN may be", strings.Join(rpIDs, ", "))
 		}
 		n, err := strconv.Atoi(args[0])
 		if err != nil || n < fido.MinPINLength || n > fido.MaxPINLength {
-			return program.Usage(fmt.Errorf("%q is no length of a PIN, %d to %d", args[0], fido.MinPINLength, fido.MaxPINLength))
+			return program.Usage(fmt.Errorf(
+				"%q is no length of a PIN, %d to %d", args[0], fido.MinPINLength, fido.MaxPINLength))
 		}
 		if err := a.client.SetMinPINLength(ctx, ipc.MinPINLengthRequest{Device: f.device, Length: n}, f); err != nil {
 			return err

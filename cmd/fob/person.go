@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"fob/cmd/internal/program"
+	"fob/fido"
 	"fob/ipc"
 )
 
@@ -25,10 +26,12 @@ import (
 var (
 	errNoTerminal = errors.New("a PIN is needed, and there is no terminal to ask for it; give it with --pin-fd")
 	errRefused    = errors.New("the key does not take the new PIN; it may be too short, too simple, or the old one")
-	errReserved   = errors.New("the key has only its last PIN attempts left; give the PIN with --last-attempts if it is surely right")
-	errOtherKey   = errors.New("the PIN of --pin-fd was given to another key; name the one that it is of with --device")
-	errNoNewPIN   = errors.New("the key wants a new PIN, and there is no terminal to ask for it; 'fob key pin' takes one with --new-pin-fd")
-	errNoChoice   = errors.New("several accounts match, and there is no terminal to choose one")
+	errReserved   = errors.New("the key has only its last PIN attempts left; " +
+		"give the PIN with --last-attempts if it is surely right")
+	errOtherKey = errors.New("the PIN of --pin-fd was given to another key; name the one that it is of with --device")
+	errNoNewPIN = errors.New("the key wants a new PIN, and there is no terminal to ask for it; " +
+		"'fob key pin' takes one with --new-pin-fd")
+	errNoChoice = errors.New("several accounts match, and there is no terminal to choose one")
 )
 
 // person implements ipc.Prompter: the one at the terminal, or a PIN from a file descriptor.
@@ -50,8 +53,10 @@ func (a *app) person() person {
 }
 
 func (p *person) flags(f *pflag.FlagSet) {
-	f.IntVar(&p.pinFD, "pin-fd", -1, "read the key's PIN from file descriptor `N`, up to a line feed, instead of asking for it")
-	f.BoolVar(&p.last, "last-attempts", false, "with --pin-fd, spend the last attempts before the key blocks its PIN for good")
+	f.IntVar(&p.pinFD, "pin-fd", -1,
+		"read the key's PIN from file descriptor `N`, up to a line feed, instead of asking for it")
+	f.BoolVar(&p.last, "last-attempts", false,
+		"with --pin-fd, spend the last attempts before the key blocks its PIN for good")
 }
 
 // Waiting implements ipc.Prompter.
@@ -60,7 +65,8 @@ func (p *person) Waiting(e ipc.Event) {
 		p.printEvent(e)
 		return
 	}
-	fmt.Fprintf(p.out, "waiting for %s: %s first\n", describe(e), plural(e.Position, "other ceremony comes", "other ceremonies come"))
+	others := plural(e.Position, "other ceremony comes", "other ceremonies come")
+	fmt.Fprintf(p.out, "waiting for %s: %s first\n", describe(e), others)
 }
 
 // Touch implements ipc.Prompter.
@@ -95,7 +101,8 @@ func (p *person) Tap(e ipc.Event) {
 	}
 	fmt.Fprintf(p.out, "tap the key on %s again, and leave it there\n", shown(e.Reader))
 	if e.Made {
-		fmt.Fprintln(p.out, "use the same key: it may have made the credential already, and replaces it then; another one would not")
+		fmt.Fprintln(p.out,
+			"use the same key: it may have made the credential already, and replaces it then; another one would not")
 	}
 }
 
@@ -194,10 +201,11 @@ func (p *person) NewPIN(ctx context.Context, e ipc.Event) (ipc.Secret, error) {
 
 // twice asks for a new PIN two times, and gives nil where it is too short or they differ, which the person is told.
 func (p *person) twice(ctx context.Context, t *terminal, e ipc.Event) (ipc.Secret, error) {
-	pin, err := t.secret(ctx, fmt.Sprintf("new PIN of %s, at least %s: ", describe(e), plural(e.MinLength, "character", "characters")))
+	least := plural(e.MinLength, "character", "characters")
+	pin, err := t.secret(ctx, fmt.Sprintf("new PIN of %s, at least %s: ", describe(e), least))
 	if errors.Is(err, program.ErrPINLength) || err == nil && utf8.RuneCount(pin) < e.MinLength {
 		pin.Wipe()
-		fmt.Fprintf(t, "a PIN of this key has at least %s and at most 63 bytes\n", plural(e.MinLength, "character", "characters"))
+		fmt.Fprintf(t, "a PIN of this key has at least %s and at most %d bytes\n", least, fido.MaxPINLength)
 		return nil, nil
 	}
 	if err != nil {

@@ -229,7 +229,11 @@ func (a *app) printRegistered(r *relyingparty.Record, saved string) error {
 	fmt.Fprintf(w, "credential\t%s\n", r.Credential.ID)
 	fmt.Fprintf(w, "algorithm\t%v\n", r.Credential.Algorithm)
 	fmt.Fprintf(w, "user\t%s\n", presence(true, r.Credential.UserVerified))
-	fmt.Fprintf(w, "kept on\t%s\n", map[bool]string{true: "the key (discoverable)", false: "the server (not discoverable)"}[r.Credential.Discoverable])
+	kept := "the server (not discoverable)"
+	if r.Credential.Discoverable {
+		kept = "the key (discoverable)"
+	}
+	fmt.Fprintf(w, "kept on\t%s\n", kept)
 	if saved != "" {
 		fmt.Fprintf(w, "saved\t%s\n", saved)
 	}

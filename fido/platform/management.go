@@ -156,7 +156,9 @@ func (m *Management) relyingParties(ctx context.Context) (rps []ctap.CredentialM
 	return rps, err
 }
 
-func (m *Management) credentialsOf(ctx context.Context, rp *ctap.CredentialManagementResponse, list *fido.Credentials) error {
+func (m *Management) credentialsOf(
+	ctx context.Context, rp *ctap.CredentialManagementResponse, list *fido.Credentials,
+) error {
 	params := &ctap.CredentialManagementParams{RPIDHash: rp.RPIDHash}
 	return m.enumerate(ctx,
 		ctap.SubcommandEnumerateCredentialsBegin, params, ctap.SubcommandEnumerateCredentialsGetNextCredential,
