@@ -137,12 +137,7 @@ func (o *options) run(ctx context.Context) error {
 	if err := program.Confine(); err != nil {
 		return err
 	}
-	level := slog.LevelInfo
-	if o.verbose {
-		level = slog.LevelDebug
-	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
-
+	log := o.log()
 	path, err := o.helperPath()
 	if err != nil {
 		return err
@@ -157,13 +152,7 @@ func (o *options) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		e.add(func() []fido.DeviceInfo {
-			if info := key.Info(); info.Path != "" {
-				info.Mark = "emulator " + key.ID // wherever it is plugged in again
-				return []fido.DeviceInfo{info}
-			}
-			return nil // somebody has taken it out
-		}, bench.Plugs)
+		e.add(func() []fido.DeviceInfo { return emulated(key) }, bench.Plugs)
 		d.More = append(d.More, bench.Interface())
 	}
 	if o.nfc {
@@ -186,6 +175,14 @@ func (o *options) run(ctx context.Context) error {
 		return errors.Join(err, l.Close())
 	}
 	return o.serve(ctx, d, source, l)
+}
+
+func (o *options) log() *slog.Logger {
+	level := slog.LevelInfo
+	if o.verbose {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 }
 
 // serve serves, and does beside it what goes on as long.
@@ -215,6 +212,16 @@ func (o *options) named() []fido.DeviceInfo {
 		list = append(list, fido.DeviceInfo{Path: path, Product: "key at " + path})
 	}
 	return list
+}
+
+// emulated lists the emulated key, unless somebody has taken it out.
+func emulated(key *workbench.Key) []fido.DeviceInfo {
+	info := key.Info()
+	if info.Path == "" {
+		return nil
+	}
+	info.Mark = "emulator " + key.ID // wherever it is plugged in again
+	return []fido.DeviceInfo{info}
 }
 
 // plug plugs the emulated key in.

@@ -48,21 +48,29 @@ func (d *Device) GetAssertion(ctx context.Context, r *fido.GetAssertionRequest) 
 	if err := d.ceremony(ctx, func() C.int { return C.fob_get_assert(d.dev, assertion, pin) }); err != nil {
 		return nil, err
 	}
+	return readAssertions(assertion, r, allowed)
+}
+
+// readAssertions copies what the key gave.
+func readAssertions(
+	assertion *C.fido_assert_t, r *fido.GetAssertionRequest, allowed [][]byte,
+) (list []fido.GetAssertionResponse, err error) {
 	n := C.fido_assert_count(assertion)
 	if n > maxAssertions {
 		return nil, ctap.ErrLimitExceeded
 	}
-	list := make([]fido.GetAssertionResponse, n)
+	list = make([]fido.GetAssertionResponse, n)
 	for i := range list {
 		if list[i].GetAssertionResponse, err = readAssertion(assertion, C.size_t(i), allowed); err != nil {
 			return nil, err
 		}
-		if r.Salts != nil {
-			list[i].HMACSecret = goBytes(
-				C.fido_assert_hmac_secret_ptr(assertion, C.size_t(i)), C.fido_assert_hmac_secret_len(assertion, C.size_t(i)))
-			if n := len(list[i].HMACSecret); n != 0 && n != len(r.Salts) { // libfido2 does not compare
-				return nil, fmt.Errorf("%w: hmac-secret of %d bytes", fido.ErrBadAnswer, n)
-			}
+		if r.Salts == nil {
+			continue
+		}
+		list[i].HMACSecret = goBytes(
+			C.fido_assert_hmac_secret_ptr(assertion, C.size_t(i)), C.fido_assert_hmac_secret_len(assertion, C.size_t(i)))
+		if n := len(list[i].HMACSecret); n != 0 && n != len(r.Salts) { // libfido2 does not compare
+			return nil, fmt.Errorf("%w: hmac-secret of %d bytes", fido.ErrBadAnswer, n)
 		}
 	}
 	return list, nil

@@ -46,6 +46,13 @@ func (d *Device) MakeCredential(
 	if err := d.ceremony(ctx, func() C.int { return C.fob_make_cred(d.dev, cred, pin) }); err != nil {
 		return nil, err
 	}
+	return d.readCredential(cred, r)
+}
+
+// readCredential copies what the key gave.
+func (d *Device) readCredential(
+	cred *C.fido_cred_t, r *fido.MakeCredentialRequest,
+) (*fido.MakeCredentialResponse, error) {
 	attStmt, err := canonical(goBytes(C.fido_cred_attstmt_ptr(cred), C.fido_cred_attstmt_len(cred)))
 	if err == nil && d.u2f {
 		attStmt, err = u2fStatement(attStmt)
