@@ -202,6 +202,20 @@ func (c *Client) follow(ctx context.Context, method string, in any, p Prompter, 
 	return varlink.ErrMalformed // a stream ends with a last reply or an error
 }
 
+// last follows a method to its last reply and takes the result out of it.
+func last[Reply, Result any](
+	ctx context.Context, c *Client, method string, in any, p Prompter, result func(*Reply) *Result,
+) (*Result, error) {
+	var reply Reply
+	if err := c.follow(ctx, method, in, p, &reply); err != nil {
+		return nil, err
+	}
+	if r := result(&reply); r != nil {
+		return r, nil
+	}
+	return nil, fmt.Errorf("fobd gave no result of %s", method)
+}
+
 // answer asks the person and tells fobd.
 func (c *Client) answer(ctx context.Context, e Event, p Prompter) error {
 	token, err := json.Marshal(e.Token)

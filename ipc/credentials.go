@@ -173,20 +173,6 @@ func (c *Client) DeleteLargeBlob(ctx context.Context, r WhichCredential, p Promp
 	return c.manage(ctx, MethodDeleteLargeBlob, r, p)
 }
 
-// last follows a method to its last reply and takes the result out of it.
-func last[Reply, Result any](
-	ctx context.Context, c *Client, method string, in any, p Prompter, result func(*Reply) *Result,
-) (*Result, error) {
-	var reply Reply
-	if err := c.follow(ctx, method, in, p, &reply); err != nil {
-		return nil, err
-	}
-	if r := result(&reply); r != nil {
-		return r, nil
-	}
-	return nil, fmt.Errorf("fobd gave no result of %s", method)
-}
-
 // The errors of credentials and large blobs, of fob.Device.
 type (
 	UnknownCredential struct {

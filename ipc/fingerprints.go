@@ -59,16 +59,14 @@ type FingerprintReply struct {
 	Fingerprint *Fingerprint `json:"fingerprint,omitempty"`
 }
 
-// Fingerprints performs fob.Device.ListFingerprints.
-func (c *Client) Fingerprints(ctx context.Context, device string, p Prompter) (*Sensor, []Fingerprint, error) {
-	var last FingerprintsReply
-	if err := c.follow(ctx, MethodListFingerprints, WhichDevice{device}, p, &last); err != nil {
-		return nil, nil, err
-	}
-	if last.Sensor == nil {
-		return nil, nil, fmt.Errorf("%s: no sensor in the reply", MethodListFingerprints)
-	}
-	return last.Sensor, last.Fingerprints, nil
+// ListFingerprints performs fob.Device.ListFingerprints.
+func (c *Client) ListFingerprints(ctx context.Context, device string, p Prompter) (*FingerprintsReply, error) {
+	return last(ctx, c, MethodListFingerprints, WhichDevice{device}, p, func(r *FingerprintsReply) *FingerprintsReply {
+		if r.Sensor == nil {
+			return nil
+		}
+		return r
+	})
 }
 
 // AddFingerprint performs fob.Device.AddFingerprint. When ctx ends, nothing is enrolled.
@@ -87,14 +85,7 @@ func (c *Client) RemoveFingerprint(ctx context.Context, r RemoveFingerprintReque
 }
 
 func (c *Client) fingerprint(ctx context.Context, method string, in any, p Prompter) (*Fingerprint, error) {
-	var last FingerprintReply
-	if err := c.follow(ctx, method, in, p, &last); err != nil {
-		return nil, err
-	}
-	if last.Fingerprint == nil {
-		return nil, fmt.Errorf("%s: no fingerprint in the reply", method)
-	}
-	return last.Fingerprint, nil
+	return last(ctx, c, method, in, p, func(r *FingerprintReply) *Fingerprint { return r.Fingerprint })
 }
 
 // The errors about fingerprints.

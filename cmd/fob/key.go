@@ -45,7 +45,7 @@ func (a *app) onOneKey(c *cobra.Command, f *managementFlags, do managed) *cobra.
 		c.Args = noArguments
 	}
 	c.RunE = func(c *cobra.Command, args []string) error { return do(c.Context(), f, args) }
-	deviceFlag(c, &f.device)
+	c.Flags().StringVar(&f.device, "device", "", "`ID` of the key; needed where several are plugged in")
 	return c
 }
 

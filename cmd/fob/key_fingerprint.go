@@ -53,14 +53,14 @@ nothing is enrolled then.`,
 func (a *app) fingerprintList() *cobra.Command {
 	c := &cobra.Command{Use: "list", Short: "List the fingers that the key knows"}
 	return a.managing(c, func(ctx context.Context, f *managementFlags, _ []string) error {
-		sensor, list, err := a.client.Fingerprints(ctx, f.device, f)
+		list, err := a.client.ListFingerprints(ctx, f.device, f)
 		if err != nil {
 			return err
 		}
 		if a.json {
-			return a.printJSON(ipc.FingerprintsReply{Sensor: sensor, Fingerprints: list})
+			return a.printJSON(list)
 		}
-		return a.printFingerprints(sensor, list)
+		return a.printFingerprints(list.Sensor, list.Fingerprints)
 	})
 }
 

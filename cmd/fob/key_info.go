@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,45 +15,27 @@ import (
 )
 
 func (a *app) keyInfo() *cobra.Command {
-	var device string
-	c := &cobra.Command{
-		Use:   "info",
-		Short: "Tell what a key can do and how it is set up",
-		Args:  noArguments,
-		RunE: func(c *cobra.Command, _ []string) error {
-			reply, err := a.client.GetInfo(c.Context(), device)
-			if err != nil {
-				return err
-			}
-			if a.json {
-				return a.printJSON(reply)
-			}
-			return a.printInfo(reply)
-		},
-	}
-	deviceFlag(c, &device)
-	return c
+	c := &cobra.Command{Use: "info", Short: "Tell what a key can do and how it is set up"}
+	return a.onOneKey(c, &managementFlags{}, func(ctx context.Context, f *managementFlags, _ []string) error {
+		reply, err := a.client.GetInfo(ctx, f.device)
+		if err != nil {
+			return err
+		}
+		if a.json {
+			return a.printJSON(reply)
+		}
+		return a.printInfo(reply)
+	})
 }
 
 func (a *app) keyWink() *cobra.Command {
-	var device string
-	c := &cobra.Command{
-		Use:   "wink",
-		Short: "Have a key show itself, by light or sound",
-		Args:  noArguments,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if err := a.client.Wink(c.Context(), device); err != nil {
-				return err
-			}
-			return a.done("the key shows itself")
-		},
-	}
-	deviceFlag(c, &device)
-	return c
-}
-
-func deviceFlag(c *cobra.Command, device *string) {
-	c.Flags().StringVar(device, "device", "", "`ID` of the key; needed where several are plugged in")
+	c := &cobra.Command{Use: "wink", Short: "Have a key show itself, by light or sound"}
+	return a.onOneKey(c, &managementFlags{}, func(ctx context.Context, f *managementFlags, _ []string) error {
+		if err := a.client.Wink(ctx, f.device); err != nil {
+			return err
+		}
+		return a.done("the key shows itself")
+	})
 }
 
 // printInfo says in words what a key is like: first what it is, then how it is set up, then what it can.
