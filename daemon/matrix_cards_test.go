@@ -15,7 +15,7 @@ import (
 // cardFaults are those of a card that signs in: as a command fails, and an APDU. pcscd takes a second or two to see a card
 // come and leave, so not all fail everywhere. Those of the first APDUs would be of a card that is no key.
 var cardFaults = []string{
-	"garbage on getInfo 2", "truncate after getAssertion 1", "oversize after getAssertion 2", "hang on getAssertion 1",
+	"garbage on getInfo 2", "truncate after getAssertion 1", "oversize after getAssertion 2",
 	"hang on getAssertion 2", "keepalives 9 on getPinToken", "delay 20ms on getPinToken", "status OTHER on getPinToken",
 	"unplug for 20ms on getPinToken", "unplug after getAssertion 2",
 	"delay 20ms in apdu 9", "corrupt bit in apdu 6", "corrupt bit out apdu 9", "status 0x6f00 in apdu 5",

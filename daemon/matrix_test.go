@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -21,7 +22,8 @@ import (
 const (
 	matrixWorkers = 16              // most of them wait for keys that hang
 	matrixTimeout = 8 * time.Second // what the relying party asks for: longer than a key may take to be opened
-	matrixTouch   = 4 * time.Second // until the person touches another key
+	matrixTouch   = 2 * time.Second // until the person touches another key
+	matrixHang    = 4 * time.Second // in place of matrixTimeout, where it surely passes
 )
 
 // The effects of faults, by the places that they suit.
@@ -36,6 +38,9 @@ var (
 		"drop", "duplicate", "delay 20ms", "corrupt bit", "corrupt cid", "corrupt seq", "corrupt nonce", "corrupt short",
 		"corrupt long", "corrupt huge", "unplug", "unplug for 20ms"}
 )
+
+// insteadOf are the effects that keep a key from performing a command, if they don't come after it.
+var insteadOf = regexp.MustCompile(`^(garbage|status .*|unplug.*|hang)$`)
 
 // matrixModel is a model of key, and the faults that it is tried with.
 type matrixModel struct {
@@ -67,7 +72,7 @@ func (m *matrixModel) faults(beside bool) (all []string) {
 	for _, command := range commands {
 		for _, effect := range m.effects {
 			all = append(all, effect+" on "+command)
-			if !strings.Contains(effect, "retries") && !strings.HasPrefix(effect, "clock") {
+			if insteadOf.MatchString(effect) {
 				all = append(all, effect+" after "+command)
 			}
 		}
@@ -207,13 +212,13 @@ func (r *matrixRun) ceremony(register bool) {
 			r.healthy.touched(true)
 		}
 	}}
-	uv := webauthn.UserVerificationPreferred
+	uv, limit := webauthn.UserVerificationPreferred, r.limit()
 	var err error
 	if register {
 		err = r.register(ctx, who, "", relyingparty.RegistrationChoices{
-			UserVerification: uv, Attestation: webauthn.AttestationDirect, Timeout: matrixTimeout})
+			UserVerification: uv, Attestation: webauthn.AttestationDirect, Timeout: limit})
 	} else {
-		err = r.signIn(ctx, who, "", relyingparty.SignInChoices{UserVerification: uv, Timeout: matrixTimeout})
+		err = r.signIn(ctx, who, "", relyingparty.SignInChoices{UserVerification: uv, Timeout: limit})
 	}
 	if err != nil && !r.allows(err) {
 		r.t.Errorf("%T: %v; the person saw %v; lit: %v and %v", err, err, who.seen, r.failing.person.Waiting(),
@@ -246,6 +251,17 @@ func (r *matrixRun) allows(err error) bool {
 // has reports whether the fault has one of these effects.
 func (r *matrixRun) has(effects ...string) bool {
 	return slices.ContainsFunc(effects, func(e string) bool { return strings.HasPrefix(r.words, e) })
+}
+
+// limit is what the relying party asks for. No other key serves once the one that was chosen hangs, but while it should
+// answer without a touch.
+func (r *matrixRun) limit() time.Duration {
+	for _, command := range []string{"getKeyAgreement", "getPinToken", "makeCredential 2", "getAssertion 2"} {
+		if !r.beside && r.hangs() && strings.HasSuffix(r.words, command) {
+			return matrixHang
+		}
+	}
+	return matrixTimeout
 }
 
 // hangs reports whether the key may never answer.
