@@ -4,16 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"fob/fido/ctap"
-	"fob/fido/fault"
-	"fob/fido/softkey"
-	"fob/ipc"
 	"slices"
 	"testing"
 
+	"fob/fido/ctap"
 	"fob/fido/emulator"
+	"fob/fido/fault"
 	"fob/fido/relyingparty"
+	"fob/fido/softkey"
 	"fob/fido/webauthn"
+	"fob/ipc"
 )
 
 // TestEachKeyServes has one to five keys of different models at once: all light up, the one that is touched registers
@@ -59,8 +59,8 @@ func (r *ring) eachServes() {
 	}
 }
 
-// TestPassedOver has keys that can't serve: alone, a ceremony ends with the error that says why; beside another one, the
-// person hears why, and the other serves.
+// TestPassedOver has keys that can't serve: alone, a ceremony ends with the error that says why; beside another one,
+// the person hears why, and the other serves.
 func TestPassedOver(t *testing.T) {
 	required := relyingparty.RegistrationChoices{UserVerification: webauthn.UserVerificationRequired}
 	resident := relyingparty.RegistrationChoices{ResidentKey: webauthn.ResidentKeyRequired}

@@ -12,8 +12,8 @@ import (
 	"fob/fido/webauthn"
 )
 
-// cardFaults are those of a card that signs in: as a command fails, and an APDU. pcscd takes a second or two to see a card
-// come and leave, so not all fail everywhere. Those of the first APDUs would be of a card that is no key.
+// cardFaults are those of a card that signs in: as a command fails, and an APDU. pcscd takes a second or two to see a
+// card come and leave, so not all fail everywhere. Those of the first APDUs would be of a card that is no key.
 var cardFaults = []string{
 	"garbage on getInfo 2", "truncate after getAssertion 1", "oversize after getAssertion 2",
 	"hang on getAssertion 2", "keepalives 9 on getPinToken", "delay 20ms on getPinToken", "status OTHER on getPinToken",
@@ -98,8 +98,8 @@ func awaitReader(t *testing.T, w *nfcbridge.Watcher, changed <-chan struct{}, th
 	}
 }
 
-// TestCardAmongKeys has a card and keys at once: holding the card to the reader is the first touch, and it is a key like
-// the others then.
+// TestCardAmongKeys has a card and keys at once: holding the card to the reader is the first touch, and it is a key
+// like the others then.
 func TestCardAmongKeys(t *testing.T) {
 	w := readCards(t)
 	r := newRing(t)

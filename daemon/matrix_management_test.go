@@ -32,18 +32,18 @@ var actions = []struct {
 }{
 	{"list", true, func(ctx context.Context, c *ipc.Client, who *chooser) error {
 		return second(c.ListCredentials(ctx, "", who))
-	}, []string{"getInfo 2", "getPINRetries", "getKeyAgreement", "getPinToken",
+	}, []string{"getInfo", "getPINRetries", "getKeyAgreement", "getPinToken",
 		"credentialManagement 1", "credentialManagement 2", "credentialManagement 3"}},
 	{"change", true, func(ctx context.Context, c *ipc.Client, who *chooser) error {
 		return c.ChangePIN(ctx, "", who)
 	}, []string{"getPINRetries", "getKeyAgreement", "changePIN"}},
 	{"set", false, func(ctx context.Context, c *ipc.Client, who *chooser) error {
 		return c.SetPIN(ctx, "", who)
-	}, []string{"getInfo 2", "getKeyAgreement", "setPIN"}},
+	}, []string{"getInfo", "getKeyAgreement", "setPIN"}},
 }
 
-// TestEveryFaultOfManagement has a key fail in each way while it is managed: that ends with success, or one error with a
-// name, and no PIN is tried more often than it was typed.
+// TestEveryFaultOfManagement has a key fail in each way while it is managed: that ends with success, or one error
+// with a name, and no PIN is tried more often than it was typed.
 func TestEveryFaultOfManagement(t *testing.T) {
 	state := stocked(t, "alice")
 	before := leftovers(t)

@@ -114,10 +114,10 @@ func perform(t *testing.T, n int, all []work) {
 	workers.Wait()
 }
 
-// TestEveryFault has one of two keys fail, in each way, at each step of a ceremony: the one that the person touches, and
-// the one that lies beside it. Whatever it does, the ceremony ends in time, with what the relying party verifies or an
-// error that has a name; while the other key can still be touched, it serves. No PIN is tried more often than it was
-// typed.
+// TestEveryFault has one of two keys fail, in each way, at each step of a ceremony: the one that the person touches,
+// and the one that lies beside it. Whatever it does, the ceremony ends in time, with what the relying party verifies
+// or an error that has a name; while the other key can still be touched, it serves. No PIN is tried more often than
+// it was typed.
 func TestEveryFault(t *testing.T) {
 	states := make(map[string]matrixState)
 	for _, profile := range []string{"fido2.0", "fido2.1", "fingerprint", "u2f"} {
@@ -230,8 +230,8 @@ func (r *matrixRun) ceremony(register bool) {
 	r.checkPINRetries()
 }
 
-// allows reports whether the ceremony may end with an error. The other key can't serve any more where the one that fails
-// was chosen; or says so, though nobody has touched it.
+// allows reports whether the ceremony may end with an error. The other key can't serve any more where the one that
+// fails was chosen; or says so, though nobody has touched it.
 func (r *matrixRun) allows(err error) bool {
 	pretends := strings.HasSuffix(r.words, "makeCredential 1") && r.has("status PIN", "garbage")
 	switch named := ipc.Error(nil); {

@@ -9,8 +9,8 @@ import (
 // answerTime is how long a key may take for an answer that needs nobody. RSA and slow cards take a second or two.
 const answerTime = 5 * time.Second
 
-// answer asks a key for what needs nobody. One that does not answer is ErrDeviceGone: other keys may serve meanwhile, and
-// the person should hear of it long before the ceremony's time is over.
+// answer asks a key for what needs nobody. One that does not answer is ErrDeviceGone: other keys may serve meanwhile,
+// and the person should hear of it long before the ceremony's time is over.
 func answer[T any](ctx context.Context, ask func(context.Context) (T, error)) (T, error) {
 	limited, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
