@@ -247,7 +247,7 @@ func (c *soakClient) ceremony(seed uint64) string {
 	switch {
 	case err == nil:
 		return "ok"
-	case hangsUp && errors.Is(err, context.Canceled):
+	case hangsUp && errors.Is(ctx.Err(), context.Canceled): // whatever came first
 		return "hung up"
 	case ctx.Err() != nil:
 		c.t.Errorf("ceremony %d: no end after %v", seed, faultBound)

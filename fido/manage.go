@@ -27,6 +27,7 @@ func (c *ceremony) manage(ctx context.Context, needs ctap.Permission, do Action)
 
 // managementMethod decides how the person is verified for what needs a permission. A finger is not enough for every
 // permission (§6.4, uvBioEnroll and uvAcfg), and a key that nothing protects gives some without (§6.10, §6.11).
+// A PIN is never set or changed on the way: managing a key does the one thing that was asked for.
 func managementMethod(info *ctap.GetInfoResponse, needs ctap.Permission) (method, error) {
 	finger, free := info.Options[ctap.OptionUV] && info.Options[ctap.OptionPINUVAuthToken], false
 	switch needs {
@@ -40,12 +41,12 @@ func managementMethod(info *ctap.GetInfoResponse, needs ctap.Permission) (method
 	switch {
 	case finger:
 		return builtIn, nil
+	case info.Options[ctap.OptionClientPIN] && info.ForcePINChange:
+		return noVerification, ErrPINChangeRequired
 	case info.Options[ctap.OptionClientPIN]:
-		return pinMethod(info), nil
+		return byPIN, nil
 	case free:
 		return noVerification, nil
-	case takesPIN(info):
-		return byNewPIN, nil
 	default:
 		return noVerification, ErrNoUserVerification
 	}

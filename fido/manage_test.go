@@ -46,6 +46,10 @@ func TestConfigure(t *testing.T) {
 			[]string{"configure 1 pin=1234 min=0 rp=[] force=false"}, nil},
 		{"a finger doesn't, and there is no PIN", enterprise, ctap.GetInfoResponse{
 			Options: options("authnrCfg", "!ep", "uv", "pinUvAuthToken")}, nil, ErrNoUserVerification},
+		{"no PIN yet, and none is set by the way", alwaysUV(true), ctap.GetInfoResponse{
+			Options: options("authnrCfg", "!alwaysUv", "!clientPin", "uv")}, nil, ErrNoUserVerification},
+		{"a PIN that must be changed, and is not by the way", alwaysUV(true), ctap.GetInfoResponse{
+			Options: options("authnrCfg", "!alwaysUv", "clientPin"), ForcePINChange: true}, nil, ErrPINChangeRequired},
 		{"minimum", minimum(ConfigRequest{MinPINLength: 8}), ctap.GetInfoResponse{
 			Options: options("authnrCfg", "setMinPINLength", "clientPin"), MinPINLength: 4},
 			[]string{"configure 3 pin=1234 min=8 rp=[] force=false"}, nil},

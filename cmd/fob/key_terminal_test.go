@@ -121,7 +121,7 @@ func TestReplugTexts(t *testing.T) {
 func TestNewPIN(t *testing.T) {
 	s := newScreen(t, "")
 	const newPIN = `new PIN of fob emulated key \w{8}, at least 4 characters: $`
-	s.run("fob key credentials list")
+	s.run("fob register --rp example.com --user alice --user-verification required")
 	s.sees(`^the key has no PIN yet, and wants one for this\r\n` + newPIN)
 	s.types("123\n")
 	s.sees(`a PIN of this key has at least 4 characters and at most 63 bytes\r\n` + newPIN)
@@ -132,14 +132,14 @@ func TestNewPIN(t *testing.T) {
 	s.types("sesame-4711\n")
 	s.sees(`the same again: $`)
 	s.types("sesame-4711\n")
-	s.sees(`0 of 100 used\r\n`)
+	s.sees(`registered  alice at example.com\r\n`)
 	s.exits(0)
 
 	s.run("fob key pin force-change")
 	s.sees(`8 attempts left: $`)
 	s.types("sesame-4711\n")
 	s.exits(0)
-	s.run("fob key credentials list")
+	s.run("fob register --rp example.com --user alice --user-verification required")
 	s.sees(`8 attempts left: $`)
 	s.types("sesame-4711\n")
 	s.sees(`the key wants its PIN to be changed first\r\n` + newPIN)
