@@ -41,17 +41,7 @@ func (nobody) Choose(context.Context, ipc.Event) (int, error)        { return 0,
 func BenchmarkSignIn(b *testing.B) {
 	client, key := benchKey(b, softkey.Options{Presence: emulator.After(20 * time.Millisecond)})
 	id := registered(b, client)
-	r := ipc.CeremonyRequest{Origin: "https://example.com", Options: fmt.Appendf(nil,
-		`{"challenge":"AAAAAAAAAAAAAAAAAAAAAA","rpId":"example.com","userVerification":"discouraged",
-		"allowCredentials":[{"type":"public-key","id":%q}]}`, base64.RawURLEncoding.EncodeToString(id))}
-	b.Run("fob", func(b *testing.B) {
-		for b.Loop() {
-			if _, err := client.SignIn(b.Context(), r, nobody{}); err != nil {
-				b.Fatal(err)
-			}
-			pause(b)
-		}
-	})
+	benchSignIn(b, client, id)
 	b.Run("baseline", func(b *testing.B) {
 		signIn := bareProgram(b, key.Path(), "example.com", hex.EncodeToString(id))
 		for b.Loop() {
@@ -65,17 +55,7 @@ func BenchmarkSignIn(b *testing.B) {
 func BenchmarkSignInProcess(b *testing.B) {
 	client, key := benchKey(b, softkey.Options{})
 	id := registered(b, client)
-	r := ipc.CeremonyRequest{Origin: "https://example.com", Options: fmt.Appendf(nil,
-		`{"challenge":"AAAAAAAAAAAAAAAAAAAAAA","rpId":"example.com","userVerification":"discouraged",
-		"allowCredentials":[{"type":"public-key","id":%q}]}`, base64.RawURLEncoding.EncodeToString(id))}
-	b.Run("fob", func(b *testing.B) {
-		for b.Loop() {
-			if _, err := client.SignIn(b.Context(), r, nobody{}); err != nil {
-				b.Fatal(err)
-			}
-			pause(b)
-		}
-	})
+	benchSignIn(b, client, id)
 	b.Run("baseline", func(b *testing.B) {
 		encode := base64.StdEncoding.EncodeToString
 		input := fmt.Sprintf("%s\nexample.com\n%s\n", encode(make([]byte, sha256.Size)), encode(id))
@@ -87,6 +67,22 @@ func BenchmarkSignInProcess(b *testing.B) {
 			out, err := exec.Command("fido2-assert", "-G", "-p", "-i", path, key.Path()).CombinedOutput()
 			if err != nil {
 				b.Fatalf("%v (fido2-assert is in the package fido2-tools)\n%s", err, out)
+			}
+			pause(b)
+		}
+	})
+}
+
+// benchSignIn signs in through fobd.
+func benchSignIn(b *testing.B, client *ipc.Client, id []byte) {
+	b.Helper()
+	r := ipc.CeremonyRequest{Origin: "https://example.com", Options: fmt.Appendf(nil,
+		`{"challenge":"AAAAAAAAAAAAAAAAAAAAAA","rpId":"example.com","userVerification":"discouraged",
+		"allowCredentials":[{"type":"public-key","id":%q}]}`, base64.RawURLEncoding.EncodeToString(id))}
+	b.Run("fob", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := client.SignIn(b.Context(), r, nobody{}); err != nil {
+				b.Fatal(err)
 			}
 			pause(b)
 		}
