@@ -125,6 +125,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 // admit serves the peer if it may be served.
 func (s *Server) admit(ctx context.Context, nc net.Conn) {
 	peer, err := peerOf(nc)
+	if err == nil {
+		defer peer.Process.Close() // nil takes it
+	}
 	if err == nil && s.Authorize != nil {
 		err = s.Authorize(peer)
 	}

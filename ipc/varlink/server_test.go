@@ -151,9 +151,13 @@ func TestPeer(t *testing.T) {
 	if err := dial(t, path).Call(t.Context(), "a.b.Who", nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	want := Peer{int32(os.Getpid()), uint32(os.Getuid()), uint32(os.Getgid())}
+	want := Peer{PID: int32(os.Getpid()), UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
 	for range 2 {
-		if got := <-peers; got != want {
+		got := <-peers
+		if got.Process == nil {
+			t.Error("no pidfd")
+		}
+		if got.Process = nil; got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	}
