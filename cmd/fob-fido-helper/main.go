@@ -84,6 +84,14 @@ func (driver) Confine(path string) (helper.Sandbox, error) {
 
 func (driver) Devices() ([]fido.DeviceInfo, error) { return libfido2.Devices() }
 
+func (driver) Rehearse() (fido.Authenticator, []byte, error) {
+	d, err := libfido2.Rehearse()
+	if err != nil {
+		return nil, nil, err
+	}
+	return d, libfido2.RehearsedID, nil
+}
+
 func (driver) Open(path string) (fido.Authenticator, error) {
 	d, err := libfido2.Open(path)
 	if err != nil {

@@ -22,6 +22,8 @@ type client struct {
 	id      uint32
 	broken  error // why the helper can't be used any more
 	closed  atomic.Bool
+	info    atomic.Pointer[ctap.GetInfoResponse] // from the opening, for the first who asks if nothing was done since
+	calm    func()                               // told when the key waits for the person, or this ends: there is time for other things; may be nil
 }
 
 func newClient(p *process) *client { return &client{process: p, turn: make(chan struct{}, 1)} }
@@ -56,6 +58,7 @@ func call[T any](ctx context.Context, c *client, req request, parse func(body []
 func (c *client) exchange(ctx context.Context, req *request) ([]byte, error) {
 	c.id++
 	req.ID = c.id
+	c.info.Store(nil)
 	frame, err := req.frame()
 	if err != nil {
 		return nil, err
@@ -108,6 +111,13 @@ func (c *client) receive(ctx context.Context, id uint32) (*reply, error) {
 			return nil, ErrFrame
 		}
 		fido.Waiting(ctx)
+		c.isCalm()
+	}
+}
+
+func (c *client) isCalm() {
+	if c.calm != nil {
+		c.calm()
 	}
 }
 
@@ -147,6 +157,7 @@ func (c *client) fail(err error) error {
 func (c *client) close() error {
 	c.closed.Store(true)
 	c.process.close()
+	c.isCalm()
 	return nil
 }
 
@@ -156,6 +167,9 @@ type key struct{ *client }
 var _ fido.Authenticator = key{}
 
 func (k key) GetInfo(ctx context.Context) (*ctap.GetInfoResponse, error) {
+	if info := k.info.Swap(nil); info != nil && ctx.Err() == nil && !k.closed.Load() {
+		return info, nil
+	}
 	return call(ctx, k.client, request{Op: opGetInfo}, parseInfo)
 }
 

@@ -112,6 +112,27 @@ func TestRequestsAreChecked(t *testing.T) {
 	}
 }
 
+// TestInfoOfTheOpening: what the key said when it was opened answers the first question alone, and none after anything
+// else.
+func TestInfoOfTheOpening(t *testing.T) {
+	k, _ := openKey(t, "good")
+	for _, want := range []uint32{1, 2} { // requests so far, the opening too
+		if info, err := k.GetInfo(t.Context()); err != nil || info.AAGUID != fakeInfo().AAGUID || k.id != want {
+			t.Fatal(info, err, k.id)
+		}
+	}
+}
+
+func TestInfoIsOldAfterARequest(t *testing.T) {
+	k, _ := openKey(t, "good")
+	if _, err := k.PINRetries(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.GetInfo(t.Context()); err != nil || k.id != 3 {
+		t.Fatal(err, k.id)
+	}
+}
+
 // start begins a registration that waits for a touch.
 func startWaiting(t *testing.T, k key, l lines, rpID string) (cancel context.CancelFunc, result chan error) {
 	t.Helper()

@@ -25,9 +25,10 @@
 // "waiting"}.
 //
 // The first request decides what the process is for, listing keys or one key, and the helper confines itself to that
-// before it does it; a confine request does nothing else, so that the helper can wait for the key to be needed. The
-// replies to it and to an open request say how well: {1: version of Landlock, 2: seccomp, 3: what is missing}.
+// before it does it; a confine request opens nothing, so that the helper can wait for the key to be needed, and goes
+// through a ceremony with a key that is only played. The reply to it says how well it is confined, {1: version of
+// Landlock, 2: seccomp, 3: what is missing}; the one to an open request, {1: the same, 2: authenticatorGetInfo}.
 package helper
 
 // protocolVersion changes whenever the two sides would misunderstand each other.
-const protocolVersion = 6
+const protocolVersion = 7

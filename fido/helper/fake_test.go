@@ -42,6 +42,22 @@ func (d *fakeDriver) Devices() ([]fido.DeviceInfo, error) {
 	}, nil
 }
 
+func (d *fakeDriver) Rehearse() (fido.Authenticator, []byte, error) {
+	return playedKey{(*fakeKey)(d)}, []byte{1}, nil
+}
+
+// playedKey is a key for a rehearsal.
+type playedKey struct{ *fakeKey }
+
+func (k playedKey) GetAssertion(
+	ctx context.Context, r *fido.GetAssertionRequest,
+) ([]fido.GetAssertionResponse, error) {
+	list, err := k.fakeKey.GetAssertion(ctx, r)
+	return list[:1], err
+}
+
+func (playedKey) Close() error { return nil }
+
 func (d *fakeDriver) Open(path string) (fido.Authenticator, error) {
 	d.log("open " + path)
 	if d.open != nil {
@@ -290,7 +306,7 @@ func endAfterOpen(raw []byte) func(net.Conn) {
 	}
 }
 
-func opened() []byte { return encoded(&reply{ID: 1, Body: mustCBOR(Sandbox{})}) }
+func opened() []byte { return encoded(&reply{ID: 1, Body: mustCBOR(openBody{})}) }
 
 func answerWith(conn net.Conn, raw []byte) {
 	readFrame(conn, maxRequest)

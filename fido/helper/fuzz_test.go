@@ -110,6 +110,7 @@ func FuzzReply(f *testing.F) {
 		{ID: 6, Body: mustBody(encodeCredential(fakeCredential()))},
 		{ID: 6, Body: mustBody(encodeCredential(evaluated))},
 		{ID: 7, Body: mustBody(encodeAssertions(assertions))},
+		{ID: 8, Body: mustCBOR(openBody{Sandbox{Seccomp: true}, mustCBOR(fakeInfo())})},
 		{ID: 8, Body: mustCBOR(Sandbox{Landlock: 7, Missing: []string{"no seccomp: because"}})},
 	} {
 		f.Add(mustCBOR(&r))
@@ -129,6 +130,7 @@ func FuzzReply(f *testing.F) {
 		same(t, first.Body, parseDevices, func(v []fido.DeviceInfo) []byte { return mustBody(encodeDevices(v)) })
 		same(t, first.Body, parseInfo, func(v *ctap.GetInfoResponse) []byte { return mustCBOR(v) })
 		same(t, first.Body, parseSandbox, func(v Sandbox) []byte { return mustCBOR(v) })
+		same(t, first.Body, reopened, func(v openBody) []byte { return mustCBOR(v) })
 		same(t, first.Body, parsePINRetries, func(v fido.PINRetries) []byte { return mustCBOR(v) })
 		same(t, first.Body, parseUVRetries, func(v uint) []byte { return mustCBOR(v) })
 		credential := func(b []byte) (*fido.MakeCredentialResponse, error) { return parseCredential(b, asked.Salts) }
@@ -139,6 +141,16 @@ func FuzzReply(f *testing.F) {
 }
 
 // same decodes a body, encodes it and decodes it again.
+// reopened parses an openBody and gives it as it was understood.
+func reopened(b []byte) (body openBody, err error) {
+	o, err := parseOpened(b)
+	if o.info != nil {
+		body.Info = mustCBOR(o.info)
+	}
+	body.Sandbox = o.sandbox
+	return body, err
+}
+
 func same[T any](t *testing.T, body []byte, parse func([]byte) (T, error), encode func(T) []byte) {
 	first, err := parse(body)
 	if err != nil {

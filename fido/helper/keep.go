@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 
 	"fob/fido"
 )
@@ -54,7 +55,7 @@ const maxReady = 8
 // keep is what a call of Keep knows, under the source's lock.
 type keep struct {
 	ready   map[string]*client // helpers that wait, by the path of their key
-	taken   chan string        // paths whose helper is at work, so that another is needed
+	taken   chan string        // paths whose helper has been taken, so that another is needed
 	found   []fido.DeviceInfo  // what discovery has found; nil when that must be found out
 	changes int
 }
@@ -125,10 +126,13 @@ func (s *Source) take(path string) *client {
 		return nil
 	}
 	delete(s.keep.ready, path)
-	select {
-	case s.keep.taken <- path:
-	default: // so many are asked for already
-	}
+	taken := s.keep.taken
+	c.calm = sync.OnceFunc(func() { // not before: to start a process would delay the ceremony
+		select {
+		case taken <- path:
+		default: // so many are asked for already
+		}
+	})
 	return c
 }
 

@@ -59,6 +59,10 @@ func parseSandbox(body []byte) (s Sandbox, err error) {
 	if err := ctap.Unmarshal(body, &s); err != nil {
 		return s, err
 	}
+	return s.checked()
+}
+
+func (s Sandbox) checked() (Sandbox, error) {
 	if len(s.Missing) > maxMissing {
 		return s, ctap.ErrLimitExceeded
 	}
@@ -66,6 +70,29 @@ func parseSandbox(body []byte) (s Sandbox, err error) {
 		s.Missing[i] = clean(text, maxErrorText)
 	}
 	return s, nil
+}
+
+// openBody is the body of the reply that a key is open.
+type openBody struct {
+	Sandbox Sandbox    `cbor:"1,keyasint"`
+	Info    ctap.Bytes `cbor:"2,keyasint,omitempty"` // of authenticatorGetInfo
+}
+
+// openReply is what the helper says of a key that it has opened.
+type openReply struct {
+	sandbox Sandbox
+	info    *ctap.GetInfoResponse // nil when the key did not tell
+}
+
+func parseOpened(body []byte) (o openReply, err error) {
+	var b openBody
+	if err := ctap.Unmarshal(body, &b); err != nil {
+		return o, err
+	}
+	if o.sandbox, err = b.Sandbox.checked(); err == nil && b.Info != nil {
+		o.info, err = parseInfo(b.Info)
+	}
+	return o, err
 }
 
 type device struct {

@@ -22,6 +22,8 @@ type Driver interface {
 	// Devices lists the keys that are plugged in; their IDs are left empty.
 	Devices() ([]fido.DeviceInfo, error)
 	Open(path string) (fido.Authenticator, error)
+	// Rehearse opens a key that is only played. It holds the credential whose ID it gives, and needs no touch.
+	Rehearse() (key fido.Authenticator, id []byte, err error)
 }
 
 // drainTime is how long Serve waits for the key to go dark after the daemon has gone.
@@ -140,9 +142,9 @@ func (s *session) do(ctx context.Context, req *request) ([]byte, error) {
 	case req.Op == opDevices:
 		return s.devices()
 	case req.Op == opConfine && s.key == nil:
-		return s.prepare(string(req.Body))
+		return s.prepare(ctx, string(req.Body))
 	case req.Op == opOpen && s.key == nil:
-		return s.open(string(req.Body))
+		return s.open(ctx, string(req.Body))
 	case s.key == nil || req.Op == opOpen || req.Op == opConfine:
 		return nil, ctap.ErrNotAllowed
 	default:
@@ -162,17 +164,44 @@ func (s *session) devices() ([]byte, error) {
 }
 
 // prepare confines the process to a key that it shall open later.
-func (s *session) prepare(path string) ([]byte, error) {
+func (s *session) prepare(ctx context.Context, path string) ([]byte, error) {
 	if path == "" {
 		return nil, fido.ErrNoDevice
 	}
 	if err := s.confine(path); err != nil {
 		return nil, err
 	}
+	if err := s.rehearse(ctx); err != nil {
+		return nil, err
+	}
 	return ctap.Marshal(s.sandbox)
 }
 
-func (s *session) open(path string) ([]byte, error) {
+// rehearse signs in with a key that is only played: what has to be loaded and set up for the first time, half of what a
+// ceremony costs, is there when the person waits.
+func (s *session) rehearse(ctx context.Context) error {
+	key, id, err := s.driver.Rehearse()
+	if err != nil {
+		return err
+	}
+	s.key = key
+	defer func() {
+		s.key = nil
+		key.Close()
+	}()
+	if _, err := s.opened(ctx); err != nil {
+		return err
+	}
+	asked := fido.GetAssertionRequest{ClientDataHash: make([]byte, hashLength), RPID: "example.com", AllowList: [][]byte{id}}
+	body, err := encodeGetAssertion(&asked)
+	if err != nil {
+		return err
+	}
+	_, err = s.ceremony(ctx, &request{Op: opGetAssertion, Body: body})
+	return err
+}
+
+func (s *session) open(ctx context.Context, path string) ([]byte, error) {
 	if path == "" {
 		return nil, fido.ErrNoDevice
 	}
@@ -184,7 +213,17 @@ func (s *session) open(path string) ([]byte, error) {
 		return nil, err
 	}
 	s.key = key
-	return ctap.Marshal(s.sandbox)
+	return s.opened(ctx)
+}
+
+// opened is the body of the reply that a key is open. What the key says of itself, every ceremony needs at once; of a
+// key that can't say it, that is told when it is asked for.
+func (s *session) opened(ctx context.Context) ([]byte, error) {
+	body := openBody{Sandbox: s.sandbox}
+	if info, err := s.ceremony(ctx, &request{Op: opGetInfo}); err == nil {
+		body.Info = info
+	}
+	return ctap.Marshal(body)
 }
 
 // confine happens once in the life of a process. There is no way to another device afterwards.

@@ -261,9 +261,9 @@ func TestServeConfines(t *testing.T) {
 	}
 	s.driver.open = nil
 	s.send(t, request{ID: 3, Op: opOpen, Body: []byte("/dev/key")})
-	sandbox, err := parseSandbox(s.receive(t).Body)
-	if err != nil || sandbox.Landlock != 7 || !sandbox.Seccomp {
-		t.Fatal(sandbox, err)
+	o, err := parseOpened(s.receive(t).Body)
+	if err != nil || o.sandbox.Landlock != 7 || !o.sandbox.Seccomp || o.info == nil || o.info.AAGUID != fakeInfo().AAGUID {
+		t.Fatal(o, err)
 	}
 }
 

@@ -199,19 +199,20 @@ const openTime = 8 * time.Second
 func (c *client) open(parent context.Context, path string) (Sandbox, error) {
 	ctx, cancel := context.WithTimeout(parent, openTime)
 	defer cancel()
-	sandbox, err := c.openWithin(ctx, path)
+	o, err := c.openWithin(ctx, path)
 	if errors.Is(err, context.DeadlineExceeded) && parent.Err() == nil {
 		err = fmt.Errorf("%w: not open after %v", fido.ErrDeviceGone, openTime)
 	}
-	return sandbox, err
+	c.info.Store(o.info)
+	return o.sandbox, err
 }
 
-func (c *client) openWithin(ctx context.Context, path string) (sandbox Sandbox, err error) {
+func (c *client) openWithin(ctx context.Context, path string) (o openReply, err error) {
 	err = whileBusy(ctx, func() error {
-		sandbox, err = call(ctx, c, request{Op: opOpen, Body: []byte(path)}, parseSandbox)
+		o, err = call(ctx, c, request{Op: opOpen, Body: []byte(path)}, parseOpened)
 		return err
 	})
-	return sandbox, err
+	return o, err
 }
 
 // Pauses between attempts to open a busy key.

@@ -68,9 +68,9 @@ func Open(path string) (_ *Device, err error) {
 	if strings.IndexByte(path, 0) >= 0 {
 		return nil, fido.ErrNoDevice
 	}
-	d := &Device{path: path, turn: make(chan struct{}, 1)}
-	if d.dev = C.fido_dev_new(); d.dev == nil {
-		return nil, fail(C.FIDO_ERR_INTERNAL)
+	d, err := newDevice(path)
+	if err != nil {
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -80,7 +80,7 @@ func Open(path string) (_ *Device, err error) {
 	if d.overNFC() {
 		err = d.openNFC()
 	} else {
-		err = d.openLink()
+		err = d.openNode()
 	}
 	if err != nil {
 		return nil, err
@@ -92,10 +92,27 @@ func Open(path string) (_ *Device, err error) {
 	return d, nil
 }
 
-func (d *Device) openLink() (err error) {
+func newDevice(path string) (*Device, error) {
+	d := &Device{path: path, turn: make(chan struct{}, 1), dev: C.fido_dev_new()}
+	if d.dev == nil {
+		return nil, fail(C.FIDO_ERR_INTERNAL)
+	}
+	return d, nil
+}
+
+func (d *Device) openNode() error {
+	n, err := openNode(d.path)
+	if err != nil {
+		return err
+	}
+	return d.openLink(n)
+}
+
+// openLink opens the device over conn, which is closed with it.
+func (d *Device) openLink(conn linkConn) (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), openTime)
 	defer cancel()
-	if d.link, err = openLink(ctx, d.path); err == nil {
+	if d.link, err = openLink(ctx, conn); err == nil {
 		err = d.operate(ctx, func() C.int { return C.fob_open_link(d.dev, C.uintptr_t(d.link.handle)) })
 	}
 	switch {

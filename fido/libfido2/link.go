@@ -20,7 +20,7 @@ import (
 // packets, keepalives, cancels and CTAPHID's errors never reach it. So it is known what a device did when an operation
 // fails, which libfido2 doesn't say, and all that a device says is first read by Go.
 type link struct {
-	node   *node
+	conn   linkConn
 	client *ctaphid.Client
 	handle cgo.Handle
 
@@ -34,6 +34,13 @@ type link struct {
 	info []byte // what authenticatorGetInfo has answered, if nothing was asked since; nil otherwise
 }
 
+// linkConn is what a link goes over: a node, or a rehearsal's pipe.
+type linkConn interface {
+	ctaphid.Conn
+	discard() // what came while nobody listened
+	close()
+}
+
 // Layout of the answer to CTAPHID_INIT (CTAP 2.2 §11.2.9.1.3).
 const (
 	initNonce   = 0
@@ -41,30 +48,26 @@ const (
 	initSize    = 17
 )
 
-// openLink opens the node at path and a channel on it.
-func openLink(ctx context.Context, path string) (*link, error) {
-	n, err := openNode(path)
+// openLink opens a channel on conn, which it closes when it can't.
+func openLink(ctx context.Context, conn linkConn) (*link, error) {
+	client, err := ctaphid.Open(ctx, conn)
 	if err != nil {
-		return nil, err
-	}
-	client, err := ctaphid.Open(ctx, n)
-	if err != nil {
-		n.close()
+		conn.close()
 		return nil, keyError(err)
 	}
-	l := &link{node: n, client: client}
+	l := &link{conn: conn, client: client}
 	l.handle = cgo.NewHandle(l)
 	return l, nil
 }
 
 func (l *link) close() {
 	l.handle.Delete()
-	l.node.close()
+	l.conn.close()
 }
 
 // begin prepares for an operation, which ctx ends. Through ctx it is told, once, that the key waits for the person.
 func (l *link) begin(ctx context.Context) {
-	l.node.discard()
+	l.conn.discard()
 	l.err, l.request, l.answer, l.info = nil, nil, nil, nil
 	told := false
 	wait := func() {
