@@ -37,13 +37,14 @@ func (s *Server) serve(ctx context.Context, nc net.Conn, peer Peer) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var reader sync.WaitGroup
-	reader.Go(func() { c.read(cancel) })
+	reader.Go(func() { c.read(ctx, cancel) })
 	for r := range c.queue {
 		if !c.answer(ctx, r) {
 			break
 		}
 	}
 	nc.Close() // ends the reader, which may still want to queue a call
+	cancel()
 	for r := range c.queue {
 		r.wipe()
 	}
@@ -78,10 +79,11 @@ func stopReading(nc net.Conn) {
 	nc.Close()
 }
 
-// read queues calls until the stream ends or breaks, then calls gone: a client that hung up, or doesn't keep to the
-// protocol, no longer waits for the call that runs.
-func (c *conn) read(gone func()) {
+// read queues calls until the stream ends or breaks, then calls gone, which ends ctx: a client that hung up, or doesn't
+// keep to the protocol, no longer waits for the call that runs.
+func (c *conn) read(ctx context.Context, gone func()) {
 	defer close(c.queue)
+	p := newPace(cmp.Or(c.server.CallsPerSecond, DefaultCallsPerSecond))
 	r := &frameReader{conn: c.nc, max: c.maxMessage(), timeout: cmp.Or(c.server.FrameTimeout, DefaultFrameTimeout)}
 	defer r.wipe()
 	for {
@@ -97,7 +99,22 @@ func (c *conn) read(gone func()) {
 			return
 		}
 		call.Peer, call.conn = c.peer, c
+		if wait := p.take(time.Now()); wait > 0 {
+			c.pause(ctx, wait, gone)
+		}
 		c.enqueue(received{call: call}, gone)
+	}
+}
+
+// pause lets time pass in which nothing is read, so a hang-up has to be asked for. After one there is nothing more to
+// come than what was sent, and no reason to wait.
+func (c *conn) pause(ctx context.Context, wait time.Duration, gone func()) {
+	if hungUp(c.nc) {
+		gone()
+	}
+	select {
+	case <-time.After(wait):
+	case <-ctx.Done():
 	}
 }
 

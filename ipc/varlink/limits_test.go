@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -79,15 +81,7 @@ func TestMaxConnections(t *testing.T) {
 	third.expect(`{"error":"org.varlink.service.PermissionDenied","parameters":{}}`)
 	third.expectEnd()
 	first.Close()
-	for { // until the server has noticed
-		err := dial(t, path).Call(t.Context(), "org.varlink.service.GetInfo", nil, nil)
-		if err == nil {
-			return
-		}
-		if !errors.Is(err, PermissionDenied{}) {
-			t.Fatal(err)
-		}
-	}
+	untilServed(t, path, PermissionDenied{})
 }
 
 // pipe serves one end of a net.Pipe, whose timeouts a synctest bubble can speed up.
@@ -230,4 +224,106 @@ func TestMaxPipelined(t *testing.T) {
 		cancel()
 		<-done
 	})
+}
+
+// TestMaxPerProcess: a process that has its share is told so, and others are still served.
+func TestMaxPerProcess(t *testing.T) {
+	s, _ := newServer(t)
+	s.MaxPerProcess, s.TooMany = 2, broken{"door"}
+	path, _ := start(t, s)
+	first, second := dial(t, path), dial(t, path)
+	for _, c := range []*Conn{first, second} {
+		if err := c.Call(t.Context(), "org.varlink.service.GetInfo", nil, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 20 { // whether the server has closed before we write or not
+		var got broken
+		err := dial(t, path).Call(t.Context(), "org.varlink.service.GetInfo", nil, nil)
+		if !errors.As(err, &got) || got.Part != "door" {
+			t.Fatalf("got %v", err)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), "python3", filepath.Join("testdata", "raw_client.py"), path, "org.example.test.Count")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("another process: %v\n%s", err, out)
+	}
+	first.Close()
+	untilServed(t, path, broken{})
+}
+
+// untilServed tries again until the server has noticed that there is room.
+func untilServed(t *testing.T, path string, refusal error) {
+	t.Helper()
+	for {
+		err := dial(t, path).Call(t.Context(), "org.varlink.service.GetInfo", nil, nil)
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, refusal) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestGuests: users and processes are counted apart, and forgotten when they have gone.
+func TestGuests(t *testing.T) {
+	var g guests
+	enter := func(pid int32, uid uint32, want bool) {
+		t.Helper()
+		if got := g.enter(Peer{PID: pid, UID: uid}, 3, 2); got != want {
+			t.Errorf("process %d of user %d: got %v", pid, uid, got)
+		}
+	}
+	enter(1, 10, true)
+	enter(1, 10, true)
+	enter(1, 10, false) // the process
+	enter(2, 10, true)
+	enter(3, 10, false) // the user
+	enter(3, 11, true)
+	g.leave(Peer{PID: 1, UID: 10})
+	enter(3, 10, true)
+	for _, p := range []Peer{{PID: 1, UID: 10}, {PID: 2, UID: 10}, {PID: 3, UID: 11}, {PID: 3, UID: 10}} {
+		g.leave(p)
+	}
+	if len(g.users)+len(g.processes) > 0 {
+		t.Errorf("left: %v, %v", g.users, g.processes)
+	}
+}
+
+// TestCallsPerSecond: calls beyond the first second's worth are read one by one, and all are answered.
+func TestCallsPerSecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := newServer(t)
+		s.CallsPerSecond = 10
+		c, done := pipe(t.Context(), t, s)
+		for _, rest := range []time.Duration{0, time.Hour} { // an hour of silence saves up no more than a second does
+			time.Sleep(rest)
+			begin := time.Now()
+			go c.send(strings.Repeat(`{"method":"org.example.test.Echo"}`+"\x00", 25))
+			for n := range 25 {
+				c.expect(`{"parameters":{"text":""}}`)
+				if want := max(0, n-9) * 100; time.Since(begin) != time.Duration(want)*time.Millisecond {
+					t.Errorf("reply %d after %v", n, time.Since(begin))
+				}
+			}
+			synctest.Wait()
+		}
+		c.Close()
+		<-done
+	})
+}
+
+// TestSlowedClientHangsUp: what such a client has sent delays neither the end of its calls nor that of its connection.
+func TestSlowedClientHangsUp(t *testing.T) {
+	s, e := newServer(t)
+	s.CallsPerSecond = 2
+	path, stop := start(t, s)
+	c := dialRaw(t, path)
+	c.send(`{"method":"org.example.test.Wait"}` + "\x00" + strings.Repeat(`{"method":"a.B"}`+"\x00", 1000)) // of 8 minutes
+	await(t, e.started, "the call")
+	c.Close()
+	await(t, e.cancelled, "its end")
+	testNoGoroutines(t, "(*conn).")
+	stop()
 }

@@ -20,7 +20,11 @@ type Handler func(ctx context.Context, c *Call) (reply any, err error)
 // Server is a Varlink service. Set its fields and register its interfaces, then call Serve.
 //
 // A server holds at most MaxConnections × (MaxPipelined + 2) × MaxMessage bytes of messages, or one reply of MaxReply
-// bytes in place of one of them.
+// bytes in place of one of them. An idle connection costs two goroutines and some 10 KiB; it may stay idle for ever.
+//
+// A client that calls too often is not dropped but read from more slowly: a program that does much in a loop is no
+// enemy, and one that is finds its own socket full. MaxPerProcess keeps a program that leaks connections from the share
+// of others; it does not stop one that forks, which MaxPerUser and MaxConnections do.
 type Server struct {
 	Vendor, Product, Version, URL string // for org.varlink.service.GetInfo
 
@@ -33,13 +37,20 @@ type Server struct {
 
 	MaxMessage     int           // bytes of one message in either direction; default 1 MiB
 	MaxReply       int           // bytes of one reply; default MaxMessage
-	MaxConnections int           // further ones are refused with PermissionDenied; default 256
+	MaxConnections int           // further ones are refused; default 256
+	MaxPerUser     int           // connections of one user; default MaxConnections
+	MaxPerProcess  int           // of one process, where all outside our PID namespace are one; default MaxConnections
+	CallsPerSecond int           // of one connection in the long run, and as many at once; default 200
 	MaxPipelined   int           // calls of one connection that wait behind the running one; default 16
 	FrameTimeout   time.Duration // from the first byte of a call to its last; default 10 s
 	WriteTimeout   time.Duration // for the caller to take one reply; default 10 s
 
+	// TooMany is what a peer beyond the limits of connections is told; nil means PermissionDenied.
+	TooMany Named
+
 	Log *slog.Logger // nil discards; never sees parameters
 
+	guests     guests
 	once       sync.Once
 	interfaces map[string]*registered
 	names      []string // in the order of registration
@@ -93,7 +104,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer cancel()
 	defer l.Close()
 	context.AfterFunc(ctx, func() { l.Close() }) // at the latest when we return
-	slots := make(chan struct{}, cmp.Or(s.MaxConnections, DefaultMaxConnections))
+	slots := make(chan struct{}, s.maxConnections())
 	for {
 		nc, err := l.Accept()
 		switch {
@@ -117,7 +128,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			})
 		default:
 			s.log().Warn("connection refused: too many")
-			s.refuse(nc)
+			s.refuse(nc, s.tooMany())
 		}
 	}
 }
@@ -133,18 +144,35 @@ func (s *Server) admit(ctx context.Context, nc net.Conn) {
 	}
 	if err != nil {
 		s.log().Warn("connection refused", "pid", peer.PID, "uid", peer.UID, "error", err)
-		s.refuse(nc)
+		s.refuse(nc, PermissionDenied{})
 		return
 	}
+	if !s.guests.enter(peer, s.maxPerUser(), s.maxPerProcess()) {
+		s.log().Warn("connection refused: too many of one process or user", "pid", peer.PID, "uid", peer.UID)
+		s.refuse(nc, s.tooMany())
+		return
+	}
+	defer s.guests.leave(peer)
 	s.serve(ctx, nc, peer)
 }
 
 // refuse leaves an error for the first call of nc. The buffer of a new socket takes it without waiting.
-func (s *Server) refuse(nc net.Conn) {
+func (s *Server) refuse(nc net.Conn, why Named) {
 	c := conn{server: s, nc: nc}
-	_ = c.write(errorReply(PermissionDenied{}))
+	_ = c.write(errorReply(why))
 	nc.Close()
 }
+
+func (s *Server) tooMany() Named {
+	if s.TooMany == nil {
+		return PermissionDenied{}
+	}
+	return s.TooMany
+}
+
+func (s *Server) maxConnections() int { return cmp.Or(s.MaxConnections, DefaultMaxConnections) }
+func (s *Server) maxPerUser() int     { return cmp.Or(s.MaxPerUser, s.maxConnections()) }
+func (s *Server) maxPerProcess() int  { return cmp.Or(s.MaxPerProcess, s.maxConnections()) }
 
 // handler finds who answers the call.
 func (s *Server) handler(c *Call) (Handler, error) {

@@ -22,6 +22,7 @@ import (
 const (
 	DefaultMaxMessage     = 1 << 20 // bytes of one message, without its NUL
 	DefaultMaxConnections = 256
+	DefaultCallsPerSecond = 200
 	DefaultMaxPipelined   = 16 // calls read ahead of the one that runs
 	DefaultFrameTimeout   = 10 * time.Second
 	DefaultWriteTimeout   = 10 * time.Second
