@@ -23,7 +23,7 @@ test: test-packages check race
 
 check: test-packages
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
-	shellcheck -x .ci/packages .ci/run .ci/fuzz testdata/demo testdata/clients/list.sh \
+	shellcheck -x .ci/packages .ci/run .ci/fuzz .ci/varlinkctl testdata/demo testdata/clients/*.sh \
 		packaging/lab/lab packaging/lab/image packaging/lab/setup packaging/lab/guest packaging/lab/steps \
 		packaging/lab/scenarios/*
 	go vet ./... ./testdata/ratios
@@ -34,6 +34,7 @@ race: test-packages
 	@[ -w /dev/uhid ] || echo "NOT RUN: 1 kind of endpoint, a real hidraw device: there is no /dev/uhid here; 'make lab' tests it"
 	@go run ./cmd/fob-fido-helper --sandbox-report | grep -vq '"missing"' || \
 		echo "NOT RUN: tests of how helpers are confined: $$(go run ./cmd/fob-fido-helper --sandbox-report)"
+	@.ci/varlinkctl --version >/dev/null 2>&1 || echo "NOT RUN: tests with varlinkctl of systemd 257, which is neither here nor could be fetched"
 
 lab: lab-packages build
 	@packaging/lab/lab bin $(SCENARIOS)
@@ -55,6 +56,7 @@ packages:
 
 test-packages:
 	@.ci/packages test
+	@.ci/varlinkctl --prepare || true
 
 lab-packages:
 	@.ci/packages lab
