@@ -260,3 +260,20 @@ func BenchmarkHotplug(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkCrowd measures the memory that fobd needs for each of 1000 clients that have made a call and say nothing
+// more, and of 200 that watch the keys.
+func BenchmarkCrowd(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		of   order
+	}{{"idle", order{Idle: 200}}, {"watching", order{Watchers: 40}}} {
+		b.Run(c.name, func(b *testing.B) {
+			each := uint64(0)
+			for b.Loop() {
+				each = costOf(b, c.of, 5)
+			}
+			b.ReportMetric(float64(each)/1024, "KiB/client")
+		})
+	}
+}

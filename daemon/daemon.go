@@ -56,6 +56,10 @@ func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 		MaxReply:       1 << 20,   // for 1000 credentials; one key gives one list at a time
 		MaxPipelined:   2,
 		MaxConnections: 1024,
+		// All are of our own user. A program that leaks connections leaves three quarters to others; 200 calls a second
+		// on each, and 200 at once, are more than a person's programs make, and less than burdens the machine.
+		MaxPerProcess:  256,
+		CallsPerSecond: 200,
 		Log:            d.Log,
 	}
 	for _, i := range []Interface{

@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	firstBuffer = 4 << 10  // bytes; most messages fit
-	keepBuffer  = 64 << 10 // bytes; a larger buffer is dropped once it is empty
+	firstBuffer = 1 << 10 // bytes; most messages fit, and a client that says nothing costs no more
+	keepBuffer  = 4 << 10 // bytes; a larger buffer is dropped once it is empty
 )
 
 // frameReader splits a stream into messages and zeroes what it has handed out.
