@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -334,23 +335,7 @@ func FuzzSession(f *testing.F) {
 			close(done)
 		}()
 		await(t, done, "the end of the session")
-		replies := bytes.Split(nc.out.Bytes(), []byte{0})
-		if len(replies[len(replies)-1]) != 0 {
-			t.Fatalf("half a reply: %q", replies)
-		}
-		final := 0
-		for _, message := range replies[:len(replies)-1] {
-			reply, err := decodeReply(message)
-			if err != nil || reply.Parameters == nil {
-				t.Fatalf("reply %q: %v", message, err)
-			}
-			if !reply.Continues {
-				final++
-			}
-		}
-		if calls := bytes.Count(in, []byte{0}); final > calls+1 { // one for an unfinished message that is too large
-			t.Fatalf("%d replies to %d calls: %q", final, calls, replies)
-		}
+		checkReplies(t, in, nc.out.Bytes())
 		for len(e.started) > 0 {
 			<-e.started
 			<-e.cancelled
@@ -359,6 +344,88 @@ func FuzzSession(f *testing.F) {
 			testNoGoroutines(t, "(*conn).")
 		}
 	})
+}
+
+// checkReplies checks that replies are whole, and not more than there were calls.
+func checkReplies(t *testing.T, in, out []byte) {
+	t.Helper()
+	replies := bytes.Split(out, []byte{0})
+	if len(replies[len(replies)-1]) != 0 {
+		t.Fatalf("half a reply: %q", replies)
+	}
+	final := 0
+	for _, message := range replies[:len(replies)-1] {
+		reply, err := decodeReply(message)
+		if err != nil || reply.Parameters == nil {
+			t.Fatalf("reply %q: %v", message, err)
+		}
+		if !reply.Continues {
+			final++
+		}
+	}
+	if calls := bytes.Count(in, []byte{0}); final > calls+1 { // one for an unfinished message that is too large
+		t.Fatalf("%d replies to %d calls: %q", final, calls, replies)
+	}
+}
+
+// FuzzSocket writes to a server's socket, in two pieces, then hangs up or takes the replies. The connection comes to an
+// end, and with it its goroutines; the server goes on.
+func FuzzSocket(f *testing.F) {
+	for _, s := range []string{
+		`{"method":"org.varlink.service.GetInfo"}` + "\x00",
+		`{"method":"org.example.test.Count","parameters":{"to":30},"more":true}` + "\x00" + `{"method":"a.B"}` + "\x00{",
+		`{"method":"org.example.test.Wait"}` + "\x00" + strings.Repeat(`{"method":"a.B"}`+"\x00", 50),
+		"\x00\x00GET / HTTP/1.1\r\n\r\n",
+		`{"method":"org.example.test.Echo","parameters":{"text":"\ud800"},"upgrade":true}` + "\x00",
+	} {
+		f.Add([]byte(s), uint16(10), false)
+		f.Add([]byte(s), uint16(40), true)
+	}
+	s, e := newServer(f)
+	s.MaxMessage = 1 << 10
+	path, _ := start(f, s)
+	f.Fuzz(func(t *testing.T, in []byte, cut uint16, hangUp bool) {
+		in = in[:min(len(in), 2<<10)] // so that the Wait calls in it fit the channels of events
+		nc, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		n := min(int(cut), len(in))
+		_, _ = nc.Write(in[:n])
+		_, _ = nc.Write(in[n:]) // fails when the server has seen enough
+		if !hangUp {
+			_ = nc.CloseWrite()
+			_ = nc.SetReadDeadline(time.Now().Add(20 * time.Second))
+			out, err := io.ReadAll(nc)
+			if err != nil && !errors.Is(err, syscall.ECONNRESET) { // the server leaves the rest of nonsense unread
+				t.Fatalf("no end: %v", err)
+			}
+			checkReplies(t, in, out)
+		}
+		nc.Close()
+		testNobodyThere(t, s)
+		for len(e.started) > 0 {
+			<-e.started
+			<-e.cancelled
+		}
+	})
+}
+
+// testNobodyThere waits until the goroutines of all connections that were accepted have ended.
+func testNobodyThere(t *testing.T, s *Server) {
+	t.Helper()
+	for late := time.Now().Add(20 * time.Second); ; runtime.Gosched() {
+		s.guests.mu.Lock()
+		n := len(s.guests.processes)
+		s.guests.mu.Unlock()
+		if n == 0 {
+			return
+		}
+		if time.Now().After(late) {
+			t.Fatalf("the connection is still served:\n%s", running([]string{"(*conn)."}))
+		}
+	}
 }
 
 // testNoGoroutines waits for the goroutines that run one of our functions to be gone. One that has told its owner that
