@@ -132,7 +132,8 @@ func TestVarlinkctlCalls(t *testing.T) {
 	socket := filepath.Join(dir, "fob", "fob.sock")
 	stdout, _ := output(t, varlinkctl(t.Context(), "call", socket, ipc.MethodList, "{}"))
 	var list ipc.ListReply
-	if err := json.Unmarshal([]byte(stdout), &list); err != nil || len(list.Devices) != 1 || list.Devices[0].Path != key.Path() {
+	err := json.Unmarshal([]byte(stdout), &list)
+	if err != nil || len(list.Devices) != 1 || list.Devices[0].Path != key.Path() {
 		t.Errorf("%q, %v", stdout, err)
 	}
 	stdout, _ = output(t, varlinkctl(t.Context(), "call", socket, ipc.MethodGetInfo, `{"newerThanThis":1}`))

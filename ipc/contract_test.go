@@ -98,7 +98,8 @@ func unexplained(t *varlink.Type, doc string) (missing []string) {
 			continue
 		}
 		typ := inner(f.Type)
-		if f.Doc == "" && typ.Kind != varlink.KindReference && typ.Kind != varlink.KindEnum && !slices.Contains(named, f.Name) {
+		elsewhere := typ.Kind == varlink.KindReference || typ.Kind == varlink.KindEnum
+		if f.Doc == "" && !elsewhere && !slices.Contains(named, f.Name) {
 			missing = append(missing, f.Name)
 		}
 		missing = append(missing, unexplained(typ, doc+"\n"+f.Doc)...)
@@ -114,7 +115,7 @@ func inner(t *varlink.Type) *varlink.Type {
 	return t
 }
 
-// TestNoCommentIsLoose: a comment with an empty line behind it belongs to nothing, and other parsers may put it anywhere.
+// TestNoCommentIsLoose: a comment with an empty line behind it belongs to nothing, and other parsers put it anywhere.
 func TestNoCommentIsLoose(t *testing.T) {
 	for _, i := range interfaces(t) {
 		text, err := os.ReadFile(i.Name + ".varlink")
