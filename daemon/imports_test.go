@@ -54,6 +54,9 @@ func TestImportDirection(t *testing.T) {
 			if !slices.Contains(mayImport[top], topFolder(i)) || slices.Contains(leaves, p.ImportPath) {
 				t.Errorf("%s imports %s", p.ImportPath, i)
 			}
+			if i == "fob/ipc/varlink" && p.ImportPath == "fob/cmd/fob" {
+				t.Errorf("%s imports %s: it reaches fobd through package ipc alone", p.ImportPath, i)
+			}
 			if i == "fob/fido/libfido2" && !slices.Contains(mayUseLibfido2, p.ImportPath) {
 				t.Errorf("%s imports %s: C stays in the helper", p.ImportPath, i)
 			}

@@ -196,6 +196,45 @@ func TestErrorsKeepTheirType(t *testing.T) {
 	}
 }
 
+// TestServiceErrorsKeepTheirType: nobody has to know the package below.
+func TestServiceErrorsKeepTheirType(t *testing.T) {
+	for _, want := range []varlink.Named{InterfaceNotFound{Interface: "a.b"},
+		MethodNotFound{Method: "a.b.C"}, MethodNotImplemented{Method: "a.b.C"}, InvalidParameter{Parameter: "device"},
+		PermissionDenied{}, ExpectedMore{}} {
+		c := serve(t, func(context.Context, *varlink.Call) (any, error) { return nil, want }, nil)
+		if _, err := c.SignIn(t.Context(), CeremonyRequest{Options: json.RawMessage("{}")}, &person{}); err != want {
+			t.Errorf("%T became %T: %v", want, err, err)
+		}
+	}
+}
+
+// TestNewerFobd: members, kinds of events and replies that this client does not know are nothing to it.
+func TestNewerFobd(t *testing.T) {
+	c := serve(t, func(_ context.Context, c *varlink.Call) (any, error) {
+		for _, reply := range []string{
+			`{"newer":{"a":[1]}}`,
+			`{"event":{"kind":"newer","device":"k","product":"p","newer":true},"newer":1}`,
+			`{"event":{"kind":"touch","device":"k","product":"p","newer":{"kind":"pin"}}}`,
+		} {
+			if err := c.Continue(json.RawMessage(reply)); err != nil {
+				return nil, err
+			}
+		}
+		return json.RawMessage(`{"newer":{},"response":{"id":"x","newer":1}}`), nil
+	}, nil)
+	p := new(person)
+	response, err := c.SignIn(t.Context(), CeremonyRequest{Options: json.RawMessage("{}")}, p)
+	if err != nil || string(response) != `{"id":"x","newer":1}` || !slices.Equal(p.seen, []EventKind{EventTouch}) {
+		t.Errorf("%s, %v, saw %q", response, err, p.seen)
+	}
+	c = serve(t, func(context.Context, *varlink.Call) (any, error) {
+		return nil, &varlink.Error{Name: "fob.Ceremony.PINInvalid", Parameters: json.RawMessage(`{"retries":3,"newer":1}`)}
+	}, nil)
+	if _, err := c.SignIn(t.Context(), CeremonyRequest{Options: json.RawMessage("{}")}, p); err != (PINInvalid{3}) {
+		t.Errorf("%T: %v", err, err)
+	}
+}
+
 func TestNotRunning(t *testing.T) {
 	c := &Client{Socket: filepath.Join(t.TempDir(), "none")}
 	_, err := c.Devices(t.Context())

@@ -301,16 +301,28 @@ func typed(err error) error {
 			return target.Elem().Interface().(Error)
 		}
 	}
-	var denied varlink.PermissionDenied
-	var invalid varlink.InvalidParameter
-	switch {
-	case errors.As(received, &denied):
-		return denied
-	case errors.As(received, &invalid):
-		return invalid
+	for _, e := range ofService {
+		if target := reflect.New(reflect.TypeOf(e)); errors.As(received, target.Interface()) {
+			return target.Elem().Interface().(error)
+		}
 	}
 	return err
 }
+
+// The errors of org.varlink.service, which any method may give. An older fobd says InterfaceNotFound or MethodNotFound of
+// what it does not have yet.
+type (
+	InterfaceNotFound    = varlink.InterfaceNotFound
+	MethodNotFound       = varlink.MethodNotFound
+	MethodNotImplemented = varlink.MethodNotImplemented
+	InvalidParameter     = varlink.InvalidParameter
+	PermissionDenied     = varlink.PermissionDenied
+	ExpectedMore         = varlink.ExpectedMore
+)
+
+// ofService holds a value of each of them.
+var ofService = []varlink.Named{InterfaceNotFound{}, MethodNotFound{}, MethodNotImplemented{}, InvalidParameter{},
+	PermissionDenied{}, ExpectedMore{}}
 
 // known holds a value of each type of error.
 var known = append([]Error{

@@ -13,7 +13,6 @@ import (
 
 	"fob/cmd/internal/program"
 	"fob/ipc"
-	"fob/ipc/varlink"
 )
 
 // control is one run of 'fob emulate control'.
@@ -382,7 +381,7 @@ func (e *controlFailed) Error() string {
 		return strings.Replace(not.Error(), "fobd", "a program with emulated keys", 1)
 	case errors.As(e.err, new(*ipc.Lost)):
 		return "the program with the emulated keys went away, or hangs, and has not answered"
-	case errors.As(e.err, new(varlink.InterfaceNotFound)):
+	case errors.As(e.err, new(ipc.InterfaceNotFound)):
 		return "the fobd at " + e.socket + " has no emulated key"
 	case errors.Is(e.err, context.Canceled):
 		return "interrupted"
@@ -399,7 +398,7 @@ func (e *controlFailed) Hint() string {
 	switch {
 	case errors.As(e.err, new(*ipc.NotRunning)), errors.As(e.err, new(*ipc.Lost)):
 		return "start one with 'fob emulate --control', or name its socket with --socket"
-	case errors.As(e.err, new(varlink.InterfaceNotFound)):
+	case errors.As(e.err, new(ipc.InterfaceNotFound)):
 		return "start it with 'fobd --emulator'"
 	case errors.As(e.err, &named):
 		return named.Hint()

@@ -8,7 +8,6 @@ import (
 	"fob/fido/metadata"
 	"fob/fido/relyingparty"
 	"fob/ipc"
-	"fob/ipc/varlink"
 )
 
 // Exit codes, as the help of the program lists them.
@@ -29,7 +28,7 @@ const (
 func exitCode(err error) int {
 	var named ipc.Error
 	switch {
-	case errors.As(err, new(program.UsageError)), errors.As(err, new(varlink.InvalidParameter)), isCobraUsage(err):
+	case errors.As(err, new(program.UsageError)), errors.As(err, new(ipc.InvalidParameter)), isCobraUsage(err):
 		return exitUsage
 	case errors.As(err, new(*ipc.NotRunning)), errors.As(err, new(*ipc.Lost)):
 		return exitNotRunning
