@@ -23,20 +23,6 @@ import (
 	"fob/ipc"
 )
 
-// nobody is asked nothing: the key has no PIN and one account.
-type nobody struct{}
-
-func (nobody) Waiting(ipc.Event)                                     {}
-func (nobody) Touch(ipc.Event)                                       {}
-func (nobody) Tap(ipc.Event)                                         {}
-func (nobody) Passed(ipc.Event)                                      {}
-func (nobody) Chosen(ipc.Event)                                      {}
-func (nobody) Sample(ipc.Event)                                      {}
-func (nobody) Replug(ipc.Event)                                      {}
-func (nobody) PIN(context.Context, ipc.Event) (ipc.Secret, error)    { return nil, ipc.ErrDeclined }
-func (nobody) NewPIN(context.Context, ipc.Event) (ipc.Secret, error) { return nil, ipc.ErrDeclined }
-func (nobody) Choose(context.Context, ipc.Event) (int, error)        { return 0, ipc.ErrDeclined }
-
 // BenchmarkSignIn signs in through fobd: socket, helper process and the key's pseudo-terminal. A touch takes 20 ms. The
 // baseline is a bare program in C that asks an equal key for the same by libfido2; what fob adds is the rest. The two
 // take turns, so that both meet the same machine, and each has a key of its own, as fobd would look who opens its one.
@@ -110,7 +96,7 @@ func benchSignIn(b *testing.B, client *ipc.Client, id []byte) {
 	r := signInOptions(id)
 	b.Run("fob", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := client.SignIn(b.Context(), r, nobody{}); err != nil {
+			if _, err := client.SignIn(b.Context(), r, ipc.Decliner{}); err != nil {
 				b.Fatal(err)
 			}
 			pause(b)
@@ -193,7 +179,7 @@ func registered(b *testing.B, client *ipc.Client) []byte {
 	b.Helper()
 	response, err := client.Register(b.Context(), ipc.CeremonyRequest{Origin: "https://example.com", Options: json.RawMessage(
 		`{"rp":{"id":"example.com","name":"Example"},"user":{"id":"YWxpY2U","name":"alice","displayName":"Alice"},
-		"challenge":"AAAAAAAAAAAAAAAAAAAAAA","pubKeyCredParams":[{"type":"public-key","alg":-7}]}`)}, nobody{})
+		"challenge":"AAAAAAAAAAAAAAAAAAAAAA","pubKeyCredParams":[{"type":"public-key","alg":-7}]}`)}, ipc.Decliner{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -49,6 +49,22 @@ type Prompter interface {
 	Choose(ctx context.Context, e Event) (int, error)
 }
 
+// Decliner ignores what it is told and declines what it is asked. A Prompter that embeds it needs those methods alone
+// that it has a use for.
+type Decliner struct{}
+
+func (Decliner) Waiting(Event) {}
+func (Decliner) Touch(Event)   {}
+func (Decliner) Tap(Event)     {}
+func (Decliner) Passed(Event)  {}
+func (Decliner) Chosen(Event)  {}
+func (Decliner) Sample(Event)  {}
+func (Decliner) Replug(Event)  {}
+
+func (Decliner) PIN(context.Context, Event) (Secret, error)    { return nil, ErrDeclined }
+func (Decliner) NewPIN(context.Context, Event) (Secret, error) { return nil, ErrDeclined }
+func (Decliner) Choose(context.Context, Event) (int, error)    { return 0, ErrDeclined }
+
 // ErrDeclined is a person's refusal to answer a prompt.
 var ErrDeclined = errors.New("declined")
 
