@@ -17,7 +17,10 @@ import (
 	"fob/fido"
 	"fob/fido/emulator"
 	"fob/fido/helper"
+	"fob/fido/relyingparty"
 	"fob/fido/softkey"
+	fobwebauthn "fob/fido/webauthn"
+	"fob/ipc"
 )
 
 // plug runs a daemon with an emulated key, reached through the real helper, until the test ends. It gives the folder
@@ -185,6 +188,65 @@ func TestForeignClientChooses(t *testing.T) {
 	}
 }
 
+// TestForeignClientSpends: the last attempts are spent on the person's word, and on no other.
+func TestForeignClientSpends(t *testing.T) {
+	dir, key := plug(t, softkey.Options{PIN: fido.PIN("1234")})
+	client := func(origin, typed string) *exec.Cmd {
+		return foreign(t.Context(), t, dir, typed, "fob.py", "Register", optionsFile(t, creationOptions), origin)
+	}
+	two := uint(2)
+	if err := key.SetRetries(t.Context(), emulator.Retries{PIN: &two}); err != nil {
+		t.Fatal(err)
+	}
+	if err := client("https://example.com", "9999\nno\n").Run(); err == nil {
+		t.Error("a refusal registered")
+	}
+	if left := key.Status().PINRetries; left != 2 {
+		t.Errorf("%d attempts left", left)
+	}
+	output(t, client("https://example.com", "1234\nyes\n"))
+}
+
+var creationOptions = json.RawMessage(`{"rp":{"id":"example.com","name":"Example"},"user":{"id":"YWxpY2U","name":"alice",
+	"displayName":"Alice"},"challenge":"AAAAAAAAAAAAAAAAAAAAAA","pubKeyCredParams":[{"type":"public-key","alg":-7}]}`)
+
+// TestShellSignsIn signs in with testdata/clients/sign-in.sh, which uses varlinkctl; a wrong PIN first.
+func TestShellSignsIn(t *testing.T) {
+	needVarlinkctl(t)
+	dir, _ := plug(t, softkey.Options{PIN: fido.PIN("1234")})
+	p := newParty(t, &ipc.Client{Socket: filepath.Join(dir, "fob", "fob.sock")})
+	if err := p.register(t.Context(), &person{pin: "1234"}, "", relyingparty.RegistrationChoices{}); err != nil {
+		t.Fatal(err)
+	}
+	choices := relyingparty.SignInChoices{UserVerification: fobwebauthn.UserVerificationRequired}
+	options, session, err := p.rp.BeginSignIn(p.records, choices)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signIn := func(origin, typed string) *exec.Cmd {
+		cmd := foreign(t.Context(), t, dir, typed, "sign-in.sh", optionsFile(t, json.RawMessage(options)), origin)
+		cmd.Env = append(cmd.Env, "VARLINKCTL="+filepath.Join("..", ".ci", "varlinkctl"))
+		return cmd
+	}
+	response, said := output(t, signIn("https://example.com", "9999\n1234\n"))
+	if _, err := p.rp.FinishSignIn(session, p.records, []byte(response)); err != nil {
+		t.Errorf("%s: %v", response, err)
+	}
+	for _, want := range []string{"8 attempts left", "7 attempts left", "touch fob emulated key"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("it did not say %q:\n%s", want, said)
+		}
+	}
+	cmd := signIn("https://example.org", "")
+	err = cmd.Run()
+	if said := cmd.Stderr.(*bytes.Buffer).String(); err == nil || !strings.Contains(said, "fob.Ceremony.OriginRefused") {
+		t.Errorf("%v: %q", err, said)
+	}
+	if err := signIn("https://example.com", "").Run(); err == nil {
+		t.Error("signed in without a PIN")
+	}
+}
+
 // TestForeignClientKilled kills a client while its key waits for a touch: the key goes dark.
 func TestForeignClientKilled(t *testing.T) {
 	lit, dark := make(chan struct{}), make(chan struct{})
@@ -193,12 +255,10 @@ func TestForeignClientKilled(t *testing.T) {
 		defer close(dark)
 		return emulator.Wait(ctx, r)
 	}})
-	options := json.RawMessage(`{"rp":{"id":"example.com","name":"Example"},"user":{"id":"YWxpY2U","name":"alice",
-		"displayName":"Alice"},"challenge":"AAAAAAAAAAAAAAAAAAAAAA","pubKeyCredParams":[{"type":"public-key","alg":-7}]}`)
 	ctx, kill := context.WithCancel(t.Context())
 	defer kill()
 	ended := make(chan error, 1)
-	cmd := foreign(ctx, t, dir, "", "fob.py", "Register", optionsFile(t, options), "https://example.com")
+	cmd := foreign(ctx, t, dir, "", "fob.py", "Register", optionsFile(t, creationOptions), "https://example.com")
 	go func() { ended <- cmd.Run() }()
 	select {
 	case <-lit:

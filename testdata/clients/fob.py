@@ -22,6 +22,19 @@ def call(method, parameters, more=False):
                 sys.exit(f"{reply['error']} {json.dumps(reply.get('parameters', {}))}")
             yield reply["parameters"]
 
+def answer(event):
+    """Asks the person what the event asks for, and gives the parameters of fob.Prompt.Answer; None for nothing."""
+    kind = event["kind"]
+    if kind == "pin":
+        given = {"pin": getpass.getpass(f"PIN of {event['product']}: ")}
+        if event.get("reserved"): # of the last attempts
+            given["spend"] = getpass.getpass("This is one of the last attempts. Type yes to spend it: ") == "yes"
+        return given if given.get("spend", True) else {"decline": True}
+    if kind == "newPin":
+        return {"pin": getpass.getpass(f"New PIN, at least {event['minLength']} characters: ")}
+    if kind == "choose":
+        return {"choice": int(getpass.getpass("Account, from 0: "))}
+
 if len(sys.argv) == 1:
     print(json.dumps(next(call("fob.Device.List", {}))["devices"], indent=2))
 elif len(sys.argv) == 4:
@@ -30,10 +43,8 @@ elif len(sys.argv) == 4:
     for reply in call("fob.Ceremony." + sys.argv[1], asked, more=True):
         if event := reply.get("event"):
             print(json.dumps(event), file=sys.stderr, flush=True)
-            if event["kind"] == "pin":
-                list(call("fob.Prompt.Answer", {"token": event["token"], "pin": getpass.getpass("PIN: ")}))
-            elif event["kind"] == "choose":
-                list(call("fob.Prompt.Answer", {"token": event["token"], "choice": int(getpass.getpass("Account, from 0: "))}))
+            if given := answer(event):
+                list(call("fob.Prompt.Answer", {"token": event["token"], **given}))
         else:
             print(json.dumps(reply["response"]))
 else:

@@ -1,14 +1,10 @@
-#!/bin/sh
-# Lists the keys that fobd has. A call is a line of JSON that ends with a NUL byte, and so is the reply. To carry them,
-# anything will do that connects its standard input and output to a Unix socket; here it is Python.
+#!/bin/bash
+# Lists the keys that fobd has, with bash and nc alone (netcat-openbsd; 'socat - UNIX-CONNECT:PATH' will do as well).
+# A call is a line of JSON that ends with a NUL byte, and so is the reply. The connection stays open until the reply is
+# there: to hang up cancels a call.
 set -eu
-carry='
-import socket, sys
-s = socket.socket(socket.AF_UNIX)
-s.connect(sys.argv[1])
-s.sendall(sys.stdin.buffer.read())
-reply = b""
-while not reply.endswith(b"\0"):
-    reply += s.recv(65536) or sys.exit("fobd hung up")
-sys.stdout.buffer.write(reply)'
-printf '{"method": "fob.Device.List"}\0' | python3 -c "$carry" "$XDG_RUNTIME_DIR/fob/fob.sock" | tr '\0' '\n'
+coproc nc -U "$XDG_RUNTIME_DIR/fob/fob.sock"
+trap 'kill "$COPROC_PID"' EXIT
+printf '{"method": "fob.Device.List"}\0' >&"${COPROC[1]}"
+IFS= read -r -d '' reply <&"${COPROC[0]}"
+printf '%s\n' "$reply"
