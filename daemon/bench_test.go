@@ -42,7 +42,7 @@ func BenchmarkSignIn(b *testing.B) {
 	var fobs, bares []time.Duration
 	for range 60 {
 		fobs = append(fobs, timed(func() {
-			if _, err := client.SignIn(b.Context(), options, nobody{}); err != nil {
+			if _, err := client.SignIn(b.Context(), options, ipc.Decliner{}); err != nil {
 				b.Fatal(err)
 			}
 		}))
