@@ -317,7 +317,7 @@ func TestCallsPerSecond(t *testing.T) {
 // TestSlowedClientHangsUp: what such a client has sent delays neither the end of its calls nor that of its connection.
 func TestSlowedClientHangsUp(t *testing.T) {
 	s, e := newServer(t)
-	s.CallsPerSecond = 2
+	s.CallsPerSecond, s.MaxPipelined = 2, 2000 // so that it never waits for a place
 	path, stop := start(t, s)
 	c := dialRaw(t, path)
 	c.send(`{"method":"org.example.test.Wait"}` + "\x00" + strings.Repeat(`{"method":"a.B"}`+"\x00", 1000)) // of 8 minutes
