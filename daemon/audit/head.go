@@ -51,15 +51,15 @@ func createHead(dir string, key []byte, h head) error {
 
 // openHead reads the newer of the two slots; both must be right, for a damaged one may have been the newer.
 func openHead(dir string, key []byte, flags int) (*headFile, head, error) {
-	f, err := os.OpenFile(filepath.Join(dir, headName), flags|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	path := filepath.Join(dir, headName)
+	if info, err := os.Lstat(path); err == nil && (!info.Mode().IsRegular() || info.Size() != 2*slotSize) {
+		return nil, head{}, errHead
+	}
+	f, err := os.OpenFile(path, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, head{}, err
 	}
 	b := make([]byte, 2*slotSize)
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() != int64(len(b)) {
-		f.Close()
-		return nil, head{}, errHead
-	}
 	if _, err := f.ReadAt(b, 0); err != nil {
 		f.Close()
 		return nil, head{}, err

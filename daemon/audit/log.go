@@ -110,7 +110,7 @@ func (l *Log) release() error {
 // Append writes a record and returns when it is durable. An error, an Unavailable, means that it is not in the log and is
 // counted as lost. The journal gets it all the same.
 func (l *Log) Append(r Record) error {
-	r.Kind, r.Time = cmp.Or(r.Kind, Call), now()
+	r.Kind = cmp.Or(r.Kind, Call)
 	r.bound()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -141,7 +141,6 @@ func (l *Log) append(r *Record) error {
 
 // tell writes a record about the log itself.
 func (l *Log) tell(r Record) error {
-	r.Time = now()
 	err := l.write(&r)
 	if err == nil {
 		l.toJournal(&r)
@@ -176,7 +175,7 @@ func (l *Log) write(r *Record) error {
 
 // next makes a record the one that follows.
 func (l *Log) next(r *Record) ([]byte, error) {
-	r.Seq, r.Prev = l.end.Seq+1, l.end.MAC
+	r.Seq, r.Prev, r.Time = l.end.Seq+1, l.end.MAC, now()
 	return r.seal(l.key)
 }
 
@@ -287,8 +286,8 @@ func (l *Log) prepare() (err error) {
 // removed reports whether a file that is open has no name any more.
 func removed(f *os.File) bool {
 	info, err := f.Stat()
-	if err != nil {
-		return true
+	if err != nil { // which writing will show
+		return false
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
 	return ok && st.Nlink == 0
@@ -313,7 +312,7 @@ func (l *Log) rotate() error {
 
 // begin begins a file with a record of its own, which goes to the log as any other.
 func (l *Log) begin(r Record) error {
-	r.Log, r.Time = l.end.Log, now()
+	r.Log = l.end.Log
 	line, err := l.next(&r)
 	if err != nil {
 		return err

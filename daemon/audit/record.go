@@ -34,8 +34,8 @@ const (
 // Record is one record: a line of JSON. Who appends one fills in what it is about; Seq, Time and the MACs come from the
 // log. No member is a secret, and none must be.
 type Record struct {
-	Seq  uint64    `json:"seq"` // from 1
-	Time time.Time `json:"time"`
+	Seq  uint64    `json:"seq"`  // from 1
+	Time time.Time `json:"time"` // when it was written, in UTC
 	Kind Kind      `json:"kind"`
 	Log  string    `json:"log,omitempty"` // names the log: of the first record of each file
 
