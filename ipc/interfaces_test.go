@@ -92,7 +92,7 @@ func mark(optional bool) string {
 // TestTypesMatchTheInterfaces holds the Go types to the .varlink files.
 func TestTypesMatchTheInterfaces(t *testing.T) {
 	device, ceremony, prompt := parse(t, DeviceInterface), parse(t, CeremonyInterface), parse(t, PromptInterface)
-	emulator := parse(t, EmulatorInterface)
+	emulator, audit := parse(t, EmulatorInterface), parse(t, AuditInterface)
 	same := func(what string, goType reflect.Type, file *varlink.Type) {
 		t.Helper()
 		if got, want := members(goType), described(file); !slices.Equal(got, want) {
@@ -109,7 +109,14 @@ func TestTypesMatchTheInterfaces(t *testing.T) {
 		"Sensor": reflect.TypeFor[Sensor](), "Fingerprint": reflect.TypeFor[Fingerprint](),
 		"EmulatedCredential": reflect.TypeFor[EmulatedCredential](),
 		"Info":               reflect.TypeFor[Info](), "Algorithm": reflect.TypeFor[Algorithm](),
-		"Model": reflect.TypeFor[Model](),
+		"Model":         reflect.TypeFor[Model](),
+		"AuditRecord":   reflect.TypeFor[AuditRecord](),
+		"AuditKey":      reflect.TypeFor[AuditKey](),
+		"AuditCaller":   reflect.TypeFor[AuditCaller](),
+		"AuditDecision": reflect.TypeFor[AuditDecision](),
+		"AuditFilter":   reflect.TypeFor[AuditFilter](),
+		"AuditFinding":  reflect.TypeFor[AuditFinding](),
+		"KnownRecord":   reflect.TypeFor[KnownRecord](),
 	}
 	methods := map[string][2]reflect.Type{
 		MethodList:                        {reflect.TypeFor[struct{}](), reflect.TypeFor[ListReply]()},
@@ -152,12 +159,16 @@ func TestTypesMatchTheInterfaces(t *testing.T) {
 		MethodAdvanceClock: {reflect.TypeFor[ClockRequest](), reflect.TypeFor[ClockReply]()},
 		MethodCredentials:  {reflect.TypeFor[WhichKey](), reflect.TypeFor[CredentialsReply]()},
 		MethodWatch:        {reflect.TypeFor[WhichKey](), reflect.TypeFor[WatchReply]()},
+
+		MethodAuditQuery:  {reflect.TypeFor[AuditQuery](), reflect.TypeFor[AuditQueryReply]()},
+		MethodAuditFollow: {reflect.TypeFor[AuditFollow](), reflect.TypeFor[AuditFollowReply]()},
+		MethodAuditVerify: {reflect.TypeFor[AuditVerify](), reflect.TypeFor[AuditVerifyReply]()},
 	}
 	wire := map[string]reflect.Type{}
 	for _, e := range known {
 		wire[e.VarlinkError()] = reflect.TypeOf(e)
 	}
-	for _, i := range []*varlink.Interface{device, ceremony, prompt, emulator} {
+	for _, i := range []*varlink.Interface{device, ceremony, prompt, emulator, audit} {
 		for _, d := range i.Types {
 			same(i.Name+" type "+d.Name, types[d.Name], d.Type)
 		}

@@ -291,7 +291,7 @@ func TestDamaged(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLog(t, tempDir(t))
-					fill(t, l, 3)
+			fill(t, l, 3)
 			first := l.Status().Log
 			l.Close()
 			if err := harm(l.Dir, filepath.Join(l.Dir, fileName(1))); err != nil {
