@@ -20,6 +20,9 @@ const (
 	MethodAuditVerify = "fob.Audit.Verify"
 )
 
+// AuditMessageID marks the records in the journal, as its field MESSAGE_ID (systemd.journal-fields(7)).
+const AuditMessageID = "334ec53069eb48e898a546f0bbf3b388"
+
 // AuditKind says what a record is about.
 type AuditKind string
 

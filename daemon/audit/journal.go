@@ -7,13 +7,12 @@ import (
 	"strings"
 
 	"github.com/coreos/go-systemd/v22/journal"
+
+	"fob/ipc"
 )
 
 // Journal takes a message with fields, as journal.Send of go-systemd does.
 type Journal func(message string, priority journal.Priority, fields map[string]string) error
-
-// MessageID marks the records in the journal (MESSAGE_ID of systemd.journal-fields(7)).
-const MessageID = "334ec53069eb48e898a546f0bbf3b388"
 
 // SystemJournal is the journal of systemd; nil where there is none.
 func SystemJournal() Journal {
@@ -71,7 +70,7 @@ func (r *Record) call() (string, journal.Priority) {
 
 // fields are the record for programs.
 func (r *Record) fields(log string) map[string]string {
-	f := map[string]string{"MESSAGE_ID": MessageID, "SYSLOG_IDENTIFIER": "fobd", "FOB_AUDIT_KIND": string(r.Kind)}
+	f := map[string]string{"MESSAGE_ID": ipc.AuditMessageID, "SYSLOG_IDENTIFIER": "fobd", "FOB_AUDIT_KIND": string(r.Kind)}
 	set := func(name, value string) {
 		if value != "" {
 			f[name] = value

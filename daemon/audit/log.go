@@ -234,7 +234,7 @@ func (l *Log) open() (err error) {
 			return nil
 		}
 		_ = l.release()
-		l.log().Error("the audit log was removed while it was being written")
+		l.log().Error("the audit log was removed or replaced while it was being written")
 	}
 	if err := l.prepare(); err != nil {
 		return err
