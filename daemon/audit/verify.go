@@ -91,15 +91,23 @@ func (l *Log) snapshot() (s snapshot, err error) {
 	if err := l.open(); err != nil && l.key == nil {
 		return s, &Unavailable{err}
 	}
-	s = snapshot{dir: l.Dir, key: l.key}
-	var f *headFile
-	if f, s.end, s.headErr = openHead(l.Dir, l.key, os.O_RDONLY); s.headErr == nil {
-		f.Close()
-	}
-	if s.parts, err = list(l.Dir); err != nil {
+	s, err = look(l.Dir, l.key)
+	if err != nil {
 		return s, &Unavailable{err}
 	}
 	return s, nil
+}
+
+// look looks at the log in a folder.
+func look(dir string, key []byte) (snapshot, error) {
+	s := snapshot{dir: dir, key: key}
+	f, end, err := openHead(dir, key, os.O_RDONLY)
+	if err == nil {
+		f.Close()
+	}
+	s.end, s.headErr = end, err
+	s.parts, err = list(dir)
+	return s, err
 }
 
 // verifier walks along the chain.
