@@ -97,7 +97,10 @@ func (m MAC) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
 // UnmarshalText implements encoding.TextUnmarshaler. It takes what MarshalText gives and nothing else.
 func (m *MAC) UnmarshalText(b []byte) error {
 	var got MAC
-	if n, err := hex.Decode(got[:], b); len(b) != 2*len(got) || err != nil || n != len(got) || got.String() != string(b) {
+	if len(b) != 2*len(got) {
+		return errBadMAC
+	}
+	if _, err := hex.Decode(got[:], b); err != nil || got.String() != string(b) {
 		return errBadMAC
 	}
 	*m = got

@@ -203,7 +203,7 @@ func TestEveryChangeIsFound(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := rand.New(rand.NewPCG(seed, 1))
-			for i := range 40 {
+			for i := range 20 {
 				f := original.clone()
 				if at, changed := harm(f, r); changed {
 					checkFound(t, f, at, fmt.Sprintf("seed %d, run %d", seed, i))
