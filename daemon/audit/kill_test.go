@@ -15,10 +15,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestMain plays the program that writes a log, for tests that kill it.
+// TestMain plays the program that writes a log, for tests that kill it, or one in a namespace with a journal.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("FOB_AUDIT_WRITER"); dir != "" {
 		os.Exit(writer(dir))
+	}
+	if dir := os.Getenv("FOB_AUDIT_JOURNAL"); dir != "" {
+		os.Exit(journalTest(dir))
 	}
 	os.Exit(m.Run())
 }
