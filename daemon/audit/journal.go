@@ -3,8 +3,10 @@ package audit
 import (
 	"cmp"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/journal"
 
@@ -22,14 +24,59 @@ func SystemJournal() Journal {
 	return journal.Send
 }
 
+// Bounds of what waits for the journal.
+const (
+	maxQueued   = 64
+	journalTime = time.Second // to take what is left when the log is closed
+)
+
+// queue is what the journal has not taken yet: one that hangs must not keep anybody from signing in.
+type queue struct {
+	records chan queued
+	done    chan struct{} // closed when all was taken
+}
+
+type queued struct {
+	message  string
+	priority journal.Priority
+	fields   map[string]string
+}
+
 // toJournal tells the journal of a record. One that is lost has no number there.
 func (l *Log) toJournal(r *Record) {
 	if l.Journal == nil {
 		return
 	}
+	if l.queue == nil {
+		l.queue = &queue{make(chan queued, maxQueued), make(chan struct{})}
+		go l.queue.run(l.Journal, l.log())
+	}
 	message, priority := r.message()
-	if err := l.Journal(message, priority, r.fields(l.end.Log)); err != nil {
-		l.log().Warn("the journal takes no records of the audit log", "error", err)
+	select {
+	case l.queue.records <- queued{message, priority, r.fields(l.end.Log)}:
+	default:
+		l.log().Warn("the journal takes no records of the audit log", "error", "it hangs")
+	}
+}
+
+// run sends what is queued, until end.
+func (q *queue) run(send Journal, log *slog.Logger) {
+	defer close(q.done)
+	for r := range q.records {
+		if err := send(r.message, r.priority, r.fields); err != nil {
+			log.Warn("the journal takes no records of the audit log", "error", err)
+		}
+	}
+}
+
+// end waits until the journal has all, unless it hangs; then the goroutine is left to it.
+func (q *queue) end() {
+	close(q.records)
+	timeout := time.NewTimer(journalTime)
+	defer timeout.Stop()
+	select {
+	case <-q.done:
+	case <-timeout.C:
 	}
 }
 

@@ -6,13 +6,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/journal"
 	"golang.org/x/sys/unix"
@@ -46,6 +50,7 @@ func TestJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	list := all(t, l)
+	l.Close() // when the journal has all
 	if len(got) != 2 || got[0].fields["FOB_AUDIT_KIND"] != "begin" {
 		t.Fatalf("%+v", got)
 	}
@@ -62,17 +67,39 @@ func TestJournal(t *testing.T) {
 	if got[1].message != "/usr/bin/backup (PID 7): sign-in at example.com: done" || got[1].priority != journal.PriInfo {
 		t.Errorf("%+v", got[1])
 	}
-	if err := errors.Join(l.Close(), os.RemoveAll(l.Dir), os.WriteFile(l.Dir, nil, 0o600)); err != nil {
+	if err := errors.Join(os.RemoveAll(l.Dir), os.WriteFile(l.Dir, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	r.Result = "fob.Ceremony.TimedOut"
 	if err := l.Append(r); err == nil {
 		t.Fatal("appended")
 	}
+	l.Close()
 	if f := got[2].fields; f["FOB_RESULT"] != r.Result || f["FOB_AUDIT_SEQ"] != "" || f["FOB_AUDIT_MAC"] != "" ||
 		got[2].priority != journal.PriNotice {
 		t.Errorf("%+v", got[2])
 	}
+}
+
+// TestJournalHangs: a journal that takes nothing keeps nobody waiting; what there is no room for is left out.
+func TestJournalHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said bytes.Buffer
+		goOn := make(chan struct{})
+		l := newLog(t, filepath.Join(t.TempDir(), "audit"))
+		l.Log = slog.New(slog.NewTextHandler(&said, nil))
+		l.Journal = func(string, journal.Priority, map[string]string) error { <-goOn; return nil }
+		fill(t, l, maxQueued+10)
+		if !strings.Contains(said.String(), "it hangs") {
+			t.Error("nobody says that the journal hangs")
+		}
+		begin := time.Now()
+		l.Close()
+		if waited := time.Since(begin); waited != journalTime {
+			t.Errorf("waited %v", waited)
+		}
+		close(goOn)
+	})
 }
 
 // TestJournalProtocol: what comes to the journal's socket is as its native protocol has it, also for texts with line feeds

@@ -58,6 +58,7 @@ type Log struct {
 	lost    uint64 // records since the last one that could be written
 	problem error  // of the last one that could not
 	more    chan struct{}
+	queue   *queue // nil while nothing was told to the journal
 }
 
 // Unavailable says that the log can't be written, or read.
@@ -86,10 +87,14 @@ func (l *Log) Open() error {
 	return nil
 }
 
-// Close lets go of the log. The next use would open it again.
+// Close lets go of the log, when the journal has what it gets. The next use would open it again.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.queue != nil {
+		l.queue.end()
+		l.queue = nil
+	}
 	return l.release()
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -458,5 +459,41 @@ func TestDefaultDir(t *testing.T) {
 		if got, err := DefaultDir(); got != test.want || err != nil {
 			t.Errorf("%+v: %s, %v", test, got, err)
 		}
+	}
+}
+
+// TestConcurrent: many append, and others read and verify meanwhile.
+func TestConcurrent(t *testing.T) {
+	l := smallFiles(t, tempDir(t))
+	l.Keep = 1000
+	var writers, readers sync.WaitGroup
+	for range 4 {
+		writers.Go(func() {
+			for range 25 {
+				if err := l.Append(signIn("example.com")); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	done := make(chan struct{})
+	readers.Go(func() {
+		for n := 0; ; n++ {
+			select {
+			case <-done:
+				return
+			case <-l.Changed():
+			}
+			clean(t, l)
+			if n > 0 {
+				all(t, l)
+			}
+		}
+	})
+	writers.Wait()
+	close(done)
+	readers.Wait()
+	if report := clean(t, l); report.Last < 101 {
+		t.Errorf("%+v", report)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 )
@@ -58,22 +59,30 @@ const maxFindings = 100
 // Verify reads a log from its beginning to its end. The records in known must be in it, unless rotation has removed them;
 // those of other logs count for nothing. An error, an Unavailable, means that the log could not be read.
 func (l *Log) Verify(ctx context.Context, known []Known) (*Report, error) {
-	s, err := l.snapshot()
-	if err != nil {
-		return nil, err
-	}
-	v := &verifier{snapshot: s, known: make(map[uint64]MAC)}
-	v.report.Log = s.end.Log
-	for _, k := range known {
-		if k.Log == s.end.Log && s.headErr == nil {
-			v.known[k.Seq] = k.MAC
+	for tries := 1; ; tries++ {
+		s, err := l.snapshot()
+		if err != nil {
+			return nil, err
+		}
+		v := &verifier{snapshot: s, known: make(map[uint64]MAC)}
+		v.report.Log = s.end.Log
+		for _, k := range known {
+			if k.Log == s.end.Log && s.headErr == nil {
+				v.known[k.Seq] = k.MAC
+			}
+		}
+		err = v.verify(ctx)
+		switch {
+		case err == nil:
+			return &v.report, nil
+		case !errors.Is(err, fs.ErrNotExist) || tries == maxTries: // or rotation has removed a file meanwhile
+			return nil, &Unavailable{err}
 		}
 	}
-	if err := v.verify(ctx); err != nil {
-		return nil, &Unavailable{err}
-	}
-	return &v.report, nil
 }
+
+// maxTries is how often Verify begins anew.
+const maxTries = 3
 
 // snapshot is a log at a moment.
 type snapshot struct {
