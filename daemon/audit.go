@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,17 +16,18 @@ import (
 	"fob/ipc/varlink"
 )
 
-// unaudited are methods that use no key, and leave no record.
-var unaudited = map[string]bool{"List": true, "Watch": true, "Answer": true}
-
-// audited has each call of a method leave a record, before its last reply, but for those that make no sense. Where a log is required, a call that can leave
-// none fails.
-func (d *Daemon) audited(name string, h varlink.Handler) varlink.Handler {
-	if d.Audit == nil || unaudited[name] {
+// audited has each call of a method that uses a key leave a record, before its last reply, but for those that make no
+// sense. Where a log is required, a call that can leave none fails.
+func (d *Daemon) audited(h varlink.Handler) varlink.Handler {
+	if d.Audit == nil {
 		return h
 	}
 	return func(ctx context.Context, c *varlink.Call) (any, error) {
-		e := &entry{record: audit.Record{Verb: verb(c.Method), Method: c.Method}}
+		verb := verb(c.Method)
+		if verb == "" {
+			return h(ctx, c)
+		}
+		e := &entry{record: audit.Record{Verb: verb, Method: c.Method}}
 		who := audit.Caller(caller.Of(c.Peer))
 		e.record.Caller = &who
 		begin := time.Now()
@@ -64,7 +66,8 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// verb is what a method does, in the words of policy, which knows no "look": that needs nobody.
+// verb is what a method does, in the words of policy, which knows no "look": that needs nobody. It is empty for methods
+// that use no key.
 func verb(method string) string {
 	switch method {
 	case ipc.MethodRegister:
@@ -75,9 +78,13 @@ func verb(method string) string {
 		return "reset"
 	case ipc.MethodGetInfo, ipc.MethodWink:
 		return "look"
-	default:
+	case ipc.MethodList, ipc.MethodDeviceWatch:
+		return ""
+	}
+	if strings.HasPrefix(method, "fob.Device.") {
 		return "manage"
 	}
+	return ""
 }
 
 type entryKey struct{}
@@ -230,24 +237,33 @@ func (d *Daemon) followAudit(ctx context.Context, c *varlink.Call) (any, error) 
 	}
 	for {
 		changed := d.Audit.Changed()
-		page, err := d.Audit.After(ctx, f, after, maxFollowed)
-		if err != nil {
-			return nil, ipc.AuditUnreadable{Problem: reason(err)}
-		}
-		if len(page.Records) > 0 {
-			if err := c.Continue(ipc.AuditFollowReply{Records: auditRecords(page.Records)}); err != nil {
-				return nil, err
-			}
-		}
-		if page.More != after {
-			after = page.More
-			continue
+		if after, err = d.sendAudit(ctx, c, f, after); err != nil {
+			return nil, err
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
 			return nil, ipc.AuditUnreadable{Problem: "fobd ends"} // or the caller hung up, and hears nothing
 		}
+	}
+}
+
+// sendAudit sends the records behind a number, and gives the last one in the log.
+func (d *Daemon) sendAudit(ctx context.Context, c *varlink.Call, f audit.Filter, after uint64) (uint64, error) {
+	for {
+		page, err := d.Audit.After(ctx, f, after, maxFollowed)
+		if err != nil {
+			return 0, ipc.AuditUnreadable{Problem: reason(err)}
+		}
+		if len(page.Records) > 0 {
+			if err := c.Continue(ipc.AuditFollowReply{Records: auditRecords(page.Records)}); err != nil {
+				return 0, err
+			}
+		}
+		if page.More == after {
+			return after, nil
+		}
+		after = page.More
 	}
 }
 

@@ -89,8 +89,9 @@ func TestAuditRefused(t *testing.T) {
 	for _, r := range calls(t, client, nil) {
 		got = append(got, r.Verb+" "+r.Result)
 	}
-	want := []string{"sign-in fob.Device.NoDevice", "sign-in fob.Ceremony.OriginRefused", "register fob.Ceremony.OptionsInvalid",
-		"manage fob.Device.UnknownDevice", "reset fob.Device.UnknownDevice", "manage fob.Device.NoDevice",
+	want := []string{"sign-in fob.Device.NoDevice", "sign-in fob.Ceremony.OriginRefused",
+		"register fob.Ceremony.OptionsInvalid", "manage fob.Device.UnknownDevice",
+		"reset fob.Device.UnknownDevice", "manage fob.Device.NoDevice",
 		"look fob.Device.NoDevice"}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
@@ -192,7 +193,8 @@ func TestAuditPages(t *testing.T) {
 	for i := range 250 {
 		r := audit.Record{Verb: "sign-in", RPID: "a.example", Result: audit.Done, Caller: &audit.Caller{Executable: "/bin/a"}}
 		if i%10 == 0 {
-			r = audit.Record{Verb: "register", RPID: "b.example", Result: "fob.Ceremony.TimedOut", Decision: &audit.Decision{Answer: "allow"}}
+			r = audit.Record{Verb: "register", RPID: "b.example", Result: "fob.Ceremony.TimedOut",
+				Decision: &audit.Decision{Answer: "allow"}}
 		}
 		if err := l.Append(r); err != nil {
 			t.Fatal(err)
@@ -219,6 +221,7 @@ func TestAuditPages(t *testing.T) {
 		t.Errorf("%d records are missing", seen)
 	}
 	now := time.Now()
+	before, behind := now.Add(-time.Hour).Format(time.RFC3339), now.Add(time.Hour).Format(time.RFC3339)
 	for _, test := range []struct {
 		filter ipc.AuditFilter
 		want   int
@@ -228,9 +231,9 @@ func TestAuditPages(t *testing.T) {
 		{ipc.AuditFilter{Result: "TimedOut"}, 25},
 		{ipc.AuditFilter{Result: "fob.Ceremony.TimedOut"}, 25},
 		{ipc.AuditFilter{Executable: "/bin/b"}, 0},
-		{ipc.AuditFilter{Verb: "register", Since: now.Add(-time.Hour).Format(time.RFC3339), Until: now.Add(time.Hour).Format(time.RFC3339)}, 25},
-		{ipc.AuditFilter{Since: now.Add(time.Hour).Format(time.RFC3339)}, 0},
-		{ipc.AuditFilter{Until: now.Add(-time.Hour).Format(time.RFC3339)}, 0},
+		{ipc.AuditFilter{Verb: "register", Since: before, Until: behind}, 25},
+		{ipc.AuditFilter{Since: behind}, 0},
+		{ipc.AuditFilter{Until: before}, 0},
 	} {
 		if got := calls(t, client, &test.filter); len(got) != test.want {
 			t.Errorf("%+v: %d records, want %d", test.filter, len(got), test.want)
@@ -327,7 +330,8 @@ func TestAuditVerify(t *testing.T) {
 	newest := calls(t, client, nil)[4]
 	known := ipc.KnownRecord{Log: l.Status().Log, Seq: newest.Seq, MAC: newest.MAC}
 	r, err := client.VerifyAudit(t.Context(), ipc.AuditVerify{Known: []ipc.KnownRecord{known}})
-	if err != nil || r.Found != 0 || len(r.Findings) != 0 || r.Records != 6 || r.Last != 6 || r.Compared != 1 || r.Log != known.Log {
+	if err != nil || r.Found != 0 || len(r.Findings) != 0 || r.Records != 6 || r.Last != 6 || r.Compared != 1 ||
+		r.Log != known.Log {
 		t.Errorf("%+v, %v", r, err)
 	}
 	known.Seq = 7

@@ -69,7 +69,7 @@ func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 		{ipc.PromptInterface, map[string]varlink.Handler{"Answer": d.answer}},
 	} {
 		for name, h := range i.Methods {
-			i.Methods[name] = d.audited(name, translated(h))
+			i.Methods[name] = d.audited(translated(h))
 		}
 		if err := s.Register(i.Description, i.Methods); err != nil {
 			return err

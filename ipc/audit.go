@@ -214,8 +214,8 @@ func (c *Client) Audit(ctx context.Context, q AuditQuery) (*AuditQueryReply, err
 	return &reply, nil
 }
 
-// FollowAudit performs fob.Audit.Follow: it calls take with the records of each reply, of which the first may have none,
-// until ctx ends, take fails, or fobd goes away, and gives the error.
+// FollowAudit performs fob.Audit.Follow: it calls take with the records of each reply, of which the first may have
+// none, until ctx ends, take fails, or fobd goes away, and gives the error.
 func (c *Client) FollowAudit(ctx context.Context, f AuditFollow, take func([]AuditRecord) error) error {
 	return c.stream(ctx, MethodAuditFollow, f, func(r varlink.Reply) error {
 		var reply AuditFollowReply

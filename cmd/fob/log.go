@@ -101,7 +101,8 @@ func parseTime(text string, now time.Time) (string, error) {
 	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
 		return now.Add(-d).UTC().Format(time.RFC3339Nano), nil
 	}
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", time.DateTime, "2006-01-02 15:04", time.DateOnly} {
+	layouts := []string{time.RFC3339, "2006-01-02T15:04:05", time.DateTime, "2006-01-02 15:04", time.DateOnly}
+	for _, layout := range layouts {
 		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
 			return t.UTC().Format(time.RFC3339Nano), nil
 		}
@@ -112,36 +113,38 @@ func parseTime(text string, now time.Time) (string, error) {
 // maxLogPage is how many records fobd gives at once.
 const maxLogPage = 100
 
-// showLog prints the newest records and gives the number of the last one in the log.
+// showLog prints the newest records and gives the number of the last one that it has printed.
 func (a *app) showLog(ctx context.Context, f *logFlags) (last int, err error) {
 	var pages [][]ipc.AuditRecord
 	var reply *ipc.AuditQueryReply
 	left, changed := f.count, 0
-	for before := 0; ; before = reply.Next {
-		q := ipc.AuditQuery{Filter: &f.filter, Before: before, Limit: maxLogPage}
-		if f.count > 0 {
-			q.Limit = min(left, maxLogPage)
-		}
-		if reply, err = a.client.Audit(ctx, q); err != nil {
+	for before := 0; reply == nil || before > 0 && (f.count == 0 || left > 0); before = reply.Next {
+		if reply, err = a.client.Audit(ctx, f.query(before, left)); err != nil {
 			return 0, err
 		}
 		pages = append(pages, reply.Records)
 		left -= len(reply.Records)
 		changed += reply.Changed
-		if reply.Next == 0 || f.count > 0 && left <= 0 {
-			break
-		}
 	}
 	slices.Reverse(pages)
 	list := slices.Concat(pages...)
+	if len(list) > 0 {
+		last = list[len(list)-1].Seq
+	}
 	if err := a.printRecords(list); err != nil {
 		return 0, err
 	}
 	a.warnLog(reply, changed)
-	if len(list) > 0 {
-		last = list[len(list)-1].Seq
-	}
 	return last, nil
+}
+
+// query asks for the next page.
+func (f *logFlags) query(before, left int) ipc.AuditQuery {
+	q := ipc.AuditQuery{Filter: &f.filter, Before: before, Limit: maxLogPage}
+	if f.count > 0 {
+		q.Limit = min(left, maxLogPage)
+	}
+	return q
 }
 
 // warnLog tells what is wrong with the log.
@@ -151,7 +154,8 @@ func (a *app) warnLog(r *ipc.AuditQueryReply, changed int) {
 			plural(changed, "record is", "records are"))
 	}
 	if r.Lost > 0 {
-		fmt.Fprintf(a.stderr, "warning: fobd could not write the last %s: %s\n", plural(r.Lost, "record", "records"), shown(r.Problem))
+		fmt.Fprintf(a.stderr, "warning: fobd could not write the last %s: %s\n",
+			plural(r.Lost, "record", "records"), shown(r.Problem))
 	}
 }
 
@@ -160,10 +164,7 @@ func (a *app) followLog(ctx context.Context, f *logFlags) error {
 	if err != nil {
 		return err
 	}
-	request := ipc.AuditFollow{Filter: &f.filter}
-	if last > 0 {
-		request.After = &last
-	}
+	request := ipc.AuditFollow{Filter: &f.filter, After: &last}
 	first := true
 	err = a.client.FollowAudit(ctx, request, func(list []ipc.AuditRecord) error {
 		if first && !a.json {
@@ -217,8 +218,8 @@ func columns(r ipc.AuditRecord) []string {
 		return []string{shown(at), "fobd", "log", "-", "-", aboutLog(r), "-"}
 	}
 	took := time.Duration(r.TookUsec) * time.Microsecond
-	return []string{shown(at), who(r.Caller), what(r), cmp.Or(shown(r.RPID), "-"), keyNames(r.Keys), shown(afterDot(r.Result)),
-		took.Round(time.Millisecond).String()}
+	return []string{shown(at), who(r.Caller), what(r), cmp.Or(shown(r.RPID), "-"), keyNames(r.Keys),
+		shown(afterDot(r.Result)), took.Round(time.Millisecond).String()}
 }
 
 // aboutLog is a record of the log itself, in words.
@@ -314,7 +315,8 @@ func (a *app) verifyLog(ctx context.Context) error {
 func printVerified(out io.Writer, r *ipc.AuditVerifyReply, journal string) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	row := func(name, value string) { fmt.Fprintf(w, "%s\t%s\n", name, shown(value)) }
-	row("log", fmt.Sprintf("%s, records %d to %d in %s, since %s", r.Log, r.First, r.Last, plural(r.Files, "file", "files"), r.Begin))
+	row("log", fmt.Sprintf("%s, records %d to %d in %s, since %s",
+		r.Log, r.First, r.Last, plural(r.Files, "file", "files"), r.Begin))
 	for _, n := range r.Notes {
 		row("note", n)
 	}

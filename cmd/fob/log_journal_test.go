@@ -89,7 +89,8 @@ func awaitReady(ready *net.UnixConn) error {
 
 // command prepares a program that sees the journal. Its folder is the root.
 func (j *journald) command(name string, args ...string) *exec.Cmd {
-	c := exec.Command("nsenter", append([]string{"--target", j.pid, "--user", "--mount", "--preserve-credentials", name}, args...)...)
+	enter := []string{"--target", j.pid, "--user", "--mount", "--preserve-credentials", name}
+	c := exec.Command("nsenter", append(enter, args...)...)
 	c.Env = j.world.env
 	return c
 }
@@ -112,7 +113,8 @@ func (j *journald) must(name string, args ...string) string {
 
 func (j *journald) fobd() *process {
 	j.t.Helper()
-	p, err := j.world.ready("fobd", j.command(filepath.Join(j.world.bin, "fobd"), "--no-discovery", "--on-demand", "--emulator"))
+	c := j.command(filepath.Join(j.world.bin, "fobd"), "--no-discovery", "--on-demand", "--emulator")
+	p, err := j.world.ready("fobd", c)
 	if err != nil {
 		j.t.Fatal(err)
 	}
@@ -134,12 +136,14 @@ func TestJournal(t *testing.T) {
 	stop(t, j.world, p) // when the journal has all
 	j.must("journalctl", "--sync")
 	p = j.fobd()
-	if out := j.must(fob, "log", "--verify"); !strings.Contains(out, "3 records compared") || !strings.Contains(out, "nothing") {
+	out := j.must(fob, "log", "--verify")
+	if !strings.Contains(out, "3 records compared") || !strings.Contains(out, "nothing") {
 		t.Error(out)
 	}
-	out := j.must("journalctl", "--output=verbose", "MESSAGE_ID="+ipc.AuditMessageID, "FOB_VERB=register", "FOB_RP=gone.example")
-	for _, want := range []string{"FOB_RESULT=done", "FOB_AUDIT_SEQ=3", "FOB_AUDIT_MAC=", "FOB_KEY=", "FOB_CALLER_EXE=" + fob,
-		"FOB_TOOK_USEC=", "PRIORITY=6", "register at gone.example: done"} {
+	out = j.must("journalctl", "--output=verbose", "MESSAGE_ID="+ipc.AuditMessageID,
+		"FOB_VERB=register", "FOB_RP=gone.example")
+	for _, want := range []string{"FOB_RESULT=done", "FOB_AUDIT_SEQ=3", "FOB_AUDIT_MAC=", "FOB_KEY=",
+		"FOB_CALLER_EXE=" + fob, "FOB_TOOK_USEC=", "PRIORITY=6", "register at gone.example: done"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the journal has no %s:\n%s", want, out)
 		}
@@ -152,7 +156,8 @@ func TestJournal(t *testing.T) {
 	j.fobd()
 	out, err := j.run(fob, "log", "--verify")
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != exitNotVerified || !strings.Contains(out, "the journal knows record 3, and the log ends at 2") {
+	if !errors.As(err, &exit) || exit.ExitCode() != exitNotVerified ||
+		!strings.Contains(out, "the journal knows record 3, and the log ends at 2") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -113,7 +113,8 @@ SIGTERM, after the ceremonies in progress were cancelled and their keys are dark
 		"'fob emulate control --socket' controls it")
 	f.BoolVar(&o.onDemand, "on-demand", false, "start a helper process when a key is needed, and keep none ready: "+
 		"saves memory, costs some milliseconds a ceremony")
-	f.StringVar(&o.audit, "audit", auditOn, "record what programs ask for: `on`; required, to refuse what can't be recorded; off")
+	f.StringVar(&o.audit, "audit", auditOn,
+		"record what programs ask for: `on`, off, or required, which refuses what can't be recorded")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log more")
 	o.emulator.Flags(f, "emulator-")
 	return c

@@ -135,7 +135,8 @@ func tail(f io.ReaderAt, size int64) (int64, error) {
 	return size, nil
 }
 
-// linesBackwards gives the lines of all parts, the last one first. Parts that rotation has removed meanwhile are left out.
+// linesBackwards gives the lines of all parts, the last one first. Parts that rotation has removed meanwhile are left
+// out.
 func linesBackwards(dir string, parts []part) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		for _, p := range slices.Backward(parts) {

@@ -26,8 +26,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// writer appends records and tells the number of each that is acknowledged. FOB_AUDIT_SIZE is how large a file may become
-// before the disk is full, until standard input has a line.
+// writer appends records and tells the number of each that is acknowledged. FOB_AUDIT_SIZE is how large a file may
+// become before the disk is full, until standard input has a line.
 func writer(dir string) int {
 	l := &Log{Dir: dir, Key: keyOf(testKey), MaxSize: 3000, Keep: 3}
 	unlimited := func() {}
@@ -82,8 +82,8 @@ func startWriter(t *testing.T, dir string, env ...string) (*exec.Cmd, *bufio.Sca
 	return c, bufio.NewScanner(out)
 }
 
-// TestKilled kills a writer again and again, wherever it is. What it had acknowledged is there each time, and nothing looks
-// as if somebody had changed it.
+// TestKilled kills a writer again and again, wherever it is. What it had acknowledged is there each time, and nothing
+// looks as if somebody had changed it.
 func TestKilled(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "audit")
 	acknowledged := uint64(0)
@@ -121,8 +121,8 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// TestFullDisk: what fits of a record is taken back, and how many were lost is told when there is room again. The kernel
-// itself says that the disk is full: files can't become larger.
+// TestFullDisk: what fits of a record is taken back, and how many were lost is told when there is room again. The
+// kernel itself says that the disk is full: files can't become larger.
 func TestFullDisk(t *testing.T) {
 	for size := 2000; size < 2400; size += 40 {
 		dir := filepath.Join(t.TempDir(), "audit")

@@ -45,8 +45,8 @@ func (l *Log) load() (torn int64, err error) {
 	return torn, l.adopt(parts, whole, last)
 }
 
-// cutTorn leaves what a crash has torn out of the parts, and tells how many bytes that are. The last file has no whole record
-// when the crash came in a rotation.
+// cutTorn leaves what a crash has torn out of the parts, and tells how many bytes that are. The last file has no whole
+// record when the crash came in a rotation.
 func cutTorn(dir string, parts []part) (whole []part, torn int64, err error) {
 	whole = slices.Clone(parts)
 	for range 2 {

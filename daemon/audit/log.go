@@ -1,15 +1,16 @@
 // Package audit keeps a log of what programs asked fobd for, and what became of it, that nobody changes unseen.
 //
-// A record is a line of JSON. Each carries an HMAC-SHA-256 (RFC 2104) over itself, with that of the record before, and a
-// file beside the log, the head, says where it ends. Verify finds every record that was edited, cut out, added, repeated or
-// moved, and an end or a beginning that was cut off. It does not find
+// A record is a line of JSON. Each carries an HMAC-SHA-256 (RFC 2104) over itself, with that of the record before, and
+// a file beside the log, the head, says where it ends. Verify finds every record that was edited, cut out, added,
+// repeated or moved, and an end or a beginning that was cut off. It does not find
 //   - what somebody has done who had the key: they can write another log;
-//   - a log and a head that were both put back to what they had been before. The journal knows better, where there is one: it
-//     gets the number and the MAC of each record, and Verify compares those that it is told;
+//   - a log and a head that were both put back to what they had been before. The journal knows better, where there is
+//     one: it gets the number and the MAC of each record, and Verify compares those that it is told;
 //   - what fobd was never asked: programs that open a security key themselves.
 //
 // A record is on the disk when Append returns. What a crash has left of one that was being written is cut off, and a
-// record says so. Where the disk takes no records, they are counted, and a record says how many when it takes them again.
+// record says so. Where the disk takes no records, they are counted, and a record says how many when it takes them
+// again.
 package audit
 
 import (
@@ -35,8 +36,8 @@ const (
 	DefaultKeep    = 8       // files
 )
 
-// Log is an audit log. Set Dir and Key; then its methods may be called by several goroutines. It opens itself when it is
-// needed. One process at a time writes a log.
+// Log is an audit log. Set Dir and Key; then its methods may be called by several goroutines. It opens itself when it
+// is needed. One process at a time writes a log.
 type Log struct {
 	Dir string // of mode 0700; it is made when it is missing
 	// Key gives the key, of KeySize bytes; always the same. It is asked until it gives one.
@@ -69,10 +70,7 @@ func (e *Unavailable) Error() string { return "the audit log is not available: "
 // Unwrap gives the reason.
 func (e *Unavailable) Unwrap() error { return e.Err }
 
-var (
-	errRemoved = errors.New("the log was removed")
-	errFolder  = errors.New("the folder must belong to us, with mode 0700")
-)
+var errFolder = errors.New("the folder must belong to us, with mode 0700")
 
 // Open makes the log ready. Its error, an Unavailable, is that of a log that can't be written now; each later use tries
 // again.
@@ -112,8 +110,8 @@ func (l *Log) release() error {
 	return errors.Join(errs...)
 }
 
-// Append writes a record and returns when it is durable. An error, an Unavailable, means that it is not in the log and is
-// counted as lost. The journal gets it all the same.
+// Append writes a record and returns when it is durable. An error, an Unavailable, means that it is not in the log and
+// is counted as lost. The journal gets it all the same.
 func (l *Log) Append(r Record) error {
 	r.Kind = cmp.Or(r.Kind, Call)
 	r.bound()
@@ -184,8 +182,8 @@ func (l *Log) next(r *Record) ([]byte, error) {
 	return r.seal(l.key)
 }
 
-// wrote moves the end of the log behind a record that is durable. A head that can't be written stays behind, which the next
-// one makes good.
+// wrote moves the end of the log behind a record that is durable. A head that can't be written stays behind, which the
+// next one makes good.
 func (l *Log) wrote(r *Record, size int) {
 	l.size += int64(size)
 	l.end.Seq, l.end.MAC = r.Seq, r.MAC
@@ -198,7 +196,8 @@ func (l *Log) wrote(r *Record, size int) {
 	}
 }
 
-// fail takes back what there is of a record, and lets go of the log: what a disk says after an error can't be relied on.
+// fail takes back what there is of a record, and lets go of the log: what a disk says after an error can't be relied
+// on.
 func (l *Log) fail(err error) {
 	l.lost++
 	l.problem = err

@@ -170,7 +170,8 @@ func TestOneWriter(t *testing.T) {
 	l := newLog(t, tempDir(t))
 	fill(t, l, 3)
 	other := newLog(t, l.Dir)
-	if err := other.Append(signIn("other.example.com")); !errors.Is(err, durable.ErrLocked) || !errors.As(err, new(*Unavailable)) {
+	err := other.Append(signIn("other.example.com"))
+	if !errors.Is(err, durable.ErrLocked) || !errors.As(err, new(*Unavailable)) {
 		t.Errorf("two write the log: %v", err)
 	}
 	if list := all(t, other); len(list) != 4 { // and may read it
@@ -186,8 +187,8 @@ func TestOneWriter(t *testing.T) {
 
 func TestFolders(t *testing.T) {
 	dir := t.TempDir()
-	if err := errors.Join(os.Mkdir(filepath.Join(dir, "open"), 0o755), os.WriteFile(filepath.Join(dir, "file"), nil, 0o600),
-		os.Symlink(dir, filepath.Join(dir, "link"))); err != nil {
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "open"), 0o755),
+		os.WriteFile(filepath.Join(dir, "file"), nil, 0o600), os.Symlink(dir, filepath.Join(dir, "link"))); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"open", "file", "link"} {
@@ -345,11 +346,12 @@ func copySlot(dir, last string) error {
 func replaceByFolder(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) }
 
 func otherHead(dir string) error {
-	return errors.Join(os.Remove(filepath.Join(dir, headName)), createHead(dir, bytes.Repeat([]byte{8}, KeySize), head{Log: "x", First: 1}))
+	other := bytes.Repeat([]byte{8}, KeySize)
+	return errors.Join(os.Remove(filepath.Join(dir, headName)), createHead(dir, other, head{Log: "x", First: 1}))
 }
 
-// TestCrash: whatever a crash leaves of the record that was being written, and of the head, nothing is taken for a change,
-// and no record that was acknowledged is lost.
+// TestCrash: whatever a crash leaves of the record that was being written, and of the head, nothing is taken for a
+// change, and no record that was acknowledged is lost.
 func TestCrash(t *testing.T) {
 	made := newLog(t, tempDir(t))
 	fill(t, made, 3)

@@ -48,8 +48,8 @@ type Page struct {
 // pageSize is how many bytes of records are in a page, and one more record.
 const pageSize = 64 << 10
 
-// Before gives the newest records before a number, limit of them at most; 0 is behind the last. An error, an Unavailable,
-// means that the log could not be read.
+// Before gives the newest records before a number, limit of them at most; 0 is behind the last. An error, an
+// Unavailable, means that the log could not be read.
 func (l *Log) Before(ctx context.Context, f Filter, before uint64, limit int) (page Page, err error) {
 	s, err := l.snapshot()
 	if err != nil {
@@ -82,8 +82,8 @@ func (l *Log) Before(ctx context.Context, f Filter, before uint64, limit int) (p
 	return page, nil
 }
 
-// After gives the records that follow on a number, up to limit behind it, and in More the last number that it has looked
-// at. A number behind the end is that of a log which this one has replaced, and counts as 0.
+// After gives the records that follow on a number, up to limit behind it, and in More the last number that it has
+// looked at. A number behind the end is that of a log which this one has replaced, and counts as 0.
 func (l *Log) After(ctx context.Context, f Filter, after uint64, limit int) (page Page, err error) {
 	s, err := l.snapshot()
 	if err != nil {

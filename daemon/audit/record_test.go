@@ -13,8 +13,8 @@ import (
 // hostile is a record whose texts are as bad as can be.
 func hostile() Record {
 	bad := strings.Repeat("\x1b[2J\u202e\xff\"\\\n<", 1000)
-	r := Record{Seq: 1, Kind: Call, Verb: bad, Method: bad, RPID: bad, Result: bad, Caller: &Caller{Name: bad, Executable: bad,
-		Unit: bad, Terminal: bad}, Decision: &Decision{bad, bad}}
+	r := Record{Seq: 1, Kind: Call, Verb: bad, Method: bad, RPID: bad, Result: bad, Decision: &Decision{bad, bad},
+		Caller: &Caller{Name: bad, Executable: bad, Unit: bad, Terminal: bad}}
 	for range 100 {
 		r.Keys = append(r.Keys, Key{bad, bad})
 	}
@@ -38,7 +38,8 @@ func TestHostileTexts(t *testing.T) {
 		}
 	}
 	again, err := verified(testKey, bytes.TrimSuffix(line, []byte("\n")))
-	if err != nil || again.RPID != r.RPID || len(again.Keys) != maxKeys || !strings.HasPrefix(again.RPID, `\x1b[2J\u202e\xff`) {
+	if err != nil || again.RPID != r.RPID || len(again.Keys) != maxKeys ||
+		!strings.HasPrefix(again.RPID, `\x1b[2J\u202e\xff`) {
 		t.Errorf("%+v, %v", again, err)
 	}
 }
@@ -72,9 +73,10 @@ func TestCanonicalLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	zero := strings.Repeat("0", 64)
-	want := `{"seq":2,"time":"2026-11-24T10:00:00.000005Z","kind":"call","verb":"sign-in","method":"fob.Ceremony.SignIn",` +
-		`"rp":"example.com","keys":[{"id":"k1","product":"Test Key"}],"caller":{"pid":7,"uid":1000,` +
-		`"executable":"/usr/bin/backup"},"result":"done","tookUsec":35000,"prev":"` + zero + `","mac":"` + r.MAC.String() + `"}` + "\n"
+	want := `{"seq":2,"time":"2026-11-24T10:00:00.000005Z","kind":"call","verb":"sign-in",` +
+		`"method":"fob.Ceremony.SignIn","rp":"example.com","keys":[{"id":"k1","product":"Test Key"}],` +
+		`"caller":{"pid":7,"uid":1000,"executable":"/usr/bin/backup"},"result":"done","tookUsec":35000,"prev":"` + zero + `",` +
+		`"mac":"` + r.MAC.String() + `"}` + "\n"
 	if string(line) != want {
 		t.Errorf("%s, want %s", line, want)
 	}

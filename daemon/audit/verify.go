@@ -56,8 +56,8 @@ type Known struct {
 // maxFindings is how many findings are told. Others follow from them mostly.
 const maxFindings = 100
 
-// Verify reads a log from its beginning to its end. The records in known must be in it, unless rotation has removed them;
-// those of other logs count for nothing. An error, an Unavailable, means that the log could not be read.
+// Verify reads a log from its beginning to its end. The records in known must be in it, unless rotation has removed
+// them; those of other logs count for nothing. An error, an Unavailable, means that the log could not be read.
 func (l *Log) Verify(ctx context.Context, known []Known) (*Report, error) {
 	for tries := 1; ; tries++ {
 		s, err := l.snapshot()
@@ -189,7 +189,7 @@ func (v *verifier) rest(p part, line, size int, isLast bool) {
 	switch {
 	case size == 0 && line > 1:
 	case isLast && v.headErr == nil && v.last.Seq >= v.end.Seq:
-		v.note("%s ends with %d bytes of a record that was being written when fobd was stopped", p.name, size)
+		v.note("%s ends with %d bytes of a record that was being written at a crash", p.name, size)
 	case size == 0:
 		v.find(Finding{File: p.name, Problem: "it is empty"})
 		v.broken = true
@@ -204,8 +204,8 @@ func (v *verifier) line(p part, n int, line []byte) {
 	v.report.Records++
 	r, err := verified(v.key, line)
 	if err != nil {
-		v.find(Finding{File: p.name, Line: n, Seq: seqOf(line), Problem: "it was changed, or nobody with the log's key has written it: " +
-			err.Error()})
+		v.find(Finding{File: p.name, Line: n, Seq: seqOf(line),
+			Problem: "it was changed, or nobody with the log's key has written it: " + err.Error()})
 		v.broken = true
 		return
 	}
@@ -256,7 +256,7 @@ func (v *verifier) take(p part, n int, r *Record) {
 	case Gap:
 		v.note("before record %d, %d could not be written", r.Seq, r.Lost)
 	case Torn:
-		v.note("before record %d, %d bytes of a record were cut off that was being written when fobd was stopped", r.Seq, r.Bytes)
+		v.note("before record %d, %d bytes of a record were cut off that was being written at a crash", r.Seq, r.Bytes)
 	}
 }
 
@@ -269,7 +269,8 @@ func (v *verifier) finish() {
 	switch {
 	case v.headErr != nil:
 	case v.last.Seq < v.end.Seq:
-		v.find(Finding{Seq: v.end.Seq, Problem: fmt.Sprintf("the end is missing: the last record is %d and was %d", v.last.Seq, v.end.Seq)})
+		v.find(Finding{Seq: v.end.Seq, Problem: fmt.Sprintf(
+			"the end is missing: the last record is %d and was %d", v.last.Seq, v.end.Seq)})
 	case !v.headed && v.end.Seq > 0 && v.end.Seq >= v.end.First:
 		v.find(Finding{Seq: v.end.Seq, Problem: fmt.Sprintf("record %d is another than it was", v.end.Seq)})
 	case v.last.Seq > v.end.Seq:
@@ -280,7 +281,8 @@ func (v *verifier) finish() {
 	}
 	for seq := range v.known {
 		if seq > v.last.Seq {
-			v.find(Finding{Seq: seq, Problem: fmt.Sprintf("the journal knows record %d, and the log ends at %d", seq, v.last.Seq)})
+			v.find(Finding{Seq: seq, Problem: fmt.Sprintf(
+				"the journal knows record %d, and the log ends at %d", seq, v.last.Seq)})
 		}
 	}
 }

@@ -188,8 +188,8 @@ var harms = map[string]harm{
 	},
 }
 
-// TestEveryChangeIsFound changes logs in random ways. Each is found, where it can be located no later than the line behind
-// it. What fobd makes of such a log at its next start is still a log, and says so or finds it.
+// TestEveryChangeIsFound changes logs in random ways. Each is found, where it can be located no later than the line
+// behind it. What fobd makes of such a log at its next start is still a log, and says so or finds it.
 func TestEveryChangeIsFound(t *testing.T) {
 	made := smallFiles(t, tempDir(t))
 	fill(t, made, 30)
@@ -262,7 +262,8 @@ func TestCutEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	report := verify(t, l)
-	if len(report.Findings) != 1 || report.Findings[0].Seq != 6 || !strings.Contains(report.Findings[0].Problem, "the last record is 4 and was 6") {
+	if len(report.Findings) != 1 || report.Findings[0].Seq != 6 ||
+		!strings.Contains(report.Findings[0].Problem, "the last record is 4 and was 6") {
 		t.Errorf("%v", report.Findings)
 	}
 }
