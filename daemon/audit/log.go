@@ -231,6 +231,16 @@ func (l *Log) takeBack() error {
 	return nil
 }
 
+// writtenByOthers reports whether another process has written the log since we let go of it.
+func (l *Log) writtenByOthers() bool {
+	f, end, err := openHead(l.Dir, l.key, os.O_RDONLY)
+	if err != nil {
+		return true
+	}
+	f.Close()
+	return end.Log != l.end.Log || end.Seq > l.end.Seq
+}
+
 // open opens the log unless it is open. One that was changed is set aside.
 func (l *Log) open() (err error) {
 	if l.lock != nil {
@@ -251,6 +261,9 @@ func (l *Log) open() (err error) {
 			_ = l.release()
 		}
 	}()
+	if l.writtenByOthers() {
+		l.undo = nil
+	}
 	if err := l.takeBack(); err != nil {
 		return err
 	}

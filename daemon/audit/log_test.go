@@ -264,6 +264,21 @@ func TestHalfWritten(t *testing.T) {
 	}
 }
 
+// TestTakeBackLate: what could not be taken back at once stays where another process has gone on behind it.
+func TestTakeBackLate(t *testing.T) {
+	l := newLog(t, tempDir(t))
+	fill(t, l, 2)
+	l.undo = &part{name: filepath.Base(l.file.Name()), size: l.size}
+	l.Close()
+	other := newLog(t, l.Dir)
+	fill(t, other, 2)
+	other.Close()
+	fill(t, l, 1)
+	if report := clean(t, l); report.Last != 6 {
+		t.Errorf("%+v", report)
+	}
+}
+
 // TestRemoved: a log that is removed while it is written begins anew.
 func TestRemoved(t *testing.T) {
 	l := newLog(t, tempDir(t))
