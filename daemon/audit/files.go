@@ -63,18 +63,16 @@ func list(dir string) ([]part, error) {
 	return parts, err
 }
 
+// errNoPart is something else than a file where one of a log should be.
+var errNoPart = errors.New("it is no regular file")
+
 // openPart opens a file of a log, and nothing else that may be there.
 func openPart(dir, name string, flags int) (*os.File, error) {
 	path := filepath.Join(dir, name)
-	f, err := os.OpenFile(path, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
-	if err != nil {
-		return nil, err
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: errNoPart}
 	}
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		f.Close()
-		return nil, fmt.Errorf("%s is no file of a log", path)
-	}
-	return f, nil
+	return os.OpenFile(path, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
 }
 
 // blockSize is how much is read at once.

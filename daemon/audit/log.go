@@ -268,7 +268,7 @@ func (l *Log) open() (err error) {
 		return err
 	}
 	torn, err := l.load()
-	if errors.As(err, new(*damage)) {
+	if errors.As(err, new(*damage)) || errors.Is(err, errNoPart) || errors.Is(err, errNoRecord) {
 		l.log().Error("the audit log was changed; it is set aside, and another one begins", "error", err)
 		return l.setAside()
 	}

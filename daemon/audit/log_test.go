@@ -37,10 +37,14 @@ func smallFiles(t testing.TB, dir string) *Log {
 	return l
 }
 
-// tempDir is a folder as it must be.
+// tempDir is a folder as it must be, in memory where there is room for it: a disk takes its time for each record.
 func tempDir(t testing.TB) string {
 	t.Helper()
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("/dev/shm", "fob-audit-test")
+	if err != nil {
+		dir = t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
 	if err := os.Chmod(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -297,13 +301,18 @@ func TestRemoved(t *testing.T) {
 // TestDamaged: a log that was changed at its end is kept for a person to look at.
 func TestDamaged(t *testing.T) {
 	for name, harm := range map[string]func(dir, last string) error{
-		"end cut off":    func(_, last string) error { return os.Truncate(last, 0) },
-		"record edited":  func(_, last string) error { return flipByte(last, -100) },
-		"head edited":    func(dir, _ string) error { return flipByte(filepath.Join(dir, headName), 30) },
-		"head removed":   func(dir, _ string) error { return os.Remove(filepath.Join(dir, headName)) },
-		"slot repeated":  copySlot,
-		"files removed":  func(_, last string) error { return os.Remove(last) },
-		"head a folder":  func(dir, _ string) error { return replaceByFolder(filepath.Join(dir, headName)) },
+		"end cut off":   func(_, last string) error { return os.Truncate(last, 0) },
+		"record edited": func(_, last string) error { return flipByte(last, -100) },
+		"head edited":   func(dir, _ string) error { return flipByte(filepath.Join(dir, headName), 30) },
+		"head removed":  func(dir, _ string) error { return os.Remove(filepath.Join(dir, headName)) },
+		"slot repeated": copySlot,
+		"files removed": func(_, last string) error { return os.Remove(last) },
+		"head a folder": func(dir, _ string) error { return replaceByFolder(filepath.Join(dir, headName)) },
+		"a long line":   func(_, last string) error { return appendTo(last, strings.Repeat("x", 2*maxLine)+"\n") },
+		"a folder":      func(_, last string) error { return replaceByFolder(last) },
+		"a link": func(dir, last string) error {
+			return errors.Join(os.Rename(last, filepath.Join(dir, "moved")), os.Symlink("moved", last))
+		},
 		"another's head": func(dir, _ string) error { return otherHead(dir) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -313,6 +322,9 @@ func TestDamaged(t *testing.T) {
 			l.Close()
 			if err := harm(l.Dir, filepath.Join(l.Dir, fileName(1))); err != nil {
 				t.Fatal(err)
+			}
+			if report := snapshotReport(t, l); report.Found == 0 {
+				t.Error("nothing is found")
 			}
 			fill(t, l, 2)
 			list := all(t, l)
@@ -356,6 +368,11 @@ func copySlot(dir, last string) error {
 		copy(b[slotSize:], b[:slotSize])
 	}
 	return os.WriteFile(path, b, 0o600)
+}
+
+func appendTo(path, text string) error {
+	b, err := os.ReadFile(path)
+	return errors.Join(err, os.WriteFile(path, append(b, text...), 0o600))
 }
 
 func replaceByFolder(path string) error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) }

@@ -153,6 +153,11 @@ func (v *verifier) verify(ctx context.Context) error {
 // file reads one file.
 func (v *verifier) file(ctx context.Context, p part, isLast bool) error {
 	f, err := openPart(v.dir, p.name, os.O_RDONLY)
+	if errors.Is(err, errNoPart) {
+		v.find(Finding{File: p.name, Seq: p.first, Problem: errNoPart.Error()})
+		v.broken = true
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -145,6 +145,11 @@ var harms = map[string]harm{
 		f.setLines(p.file, slices.Insert(f.lines(p.file), p.line-1, line))
 		return p, true
 	},
+	"insert a long line": func(f folder, r *rand.Rand) (place, bool) {
+		p := f.any(r)
+		f.setLines(p.file, slices.Insert(f.lines(p.file), p.line-1, bytes.Repeat([]byte{'{'}, 2*maxLine)))
+		return p, true
+	},
 	"cut a file": func(f folder, r *rand.Rand) (place, bool) {
 		p := f.any(r)
 		was := len(f[p.file])
