@@ -182,6 +182,7 @@ func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, limit time.
 		if err != nil && ctx.Err() != nil && !named(err) { // it broke because it was stopped
 			err = context.Cause(ctx)
 		}
+		entryOf(ctx).about(c.rpID, devices)
 		problem := ""
 		if err != nil {
 			problem = err.Error()
@@ -358,7 +359,8 @@ func (c *ceremony) Tap(_ context.Context, dev fido.DeviceInfo, made bool) error 
 }
 
 // Chosen implements fido.Prompter.
-func (c *ceremony) Chosen(_ context.Context, dev fido.DeviceInfo) error {
+func (c *ceremony) Chosen(ctx context.Context, dev fido.DeviceInfo) error {
+	entryOf(ctx).choose(dev)
 	return c.send(dev, ipc.Event{Kind: ipc.EventChosen})
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"sync"
 
+	"fob/daemon/audit"
 	"fob/fido"
 	"fob/fido/metadata"
 	"fob/ipc"
@@ -24,6 +25,10 @@ type Daemon struct {
 	Log     *slog.Logger     // nil for none; gets who did what with which result, never a secret
 	More    []Interface      // served beside those of package ipc that are its own
 	Models  *metadata.Models // what is known about models of keys; nil for nothing
+	// Audit gets a record of each call that uses a key, and answers fob.Audit; nil for no log. AuditRequired has calls fail
+	// that can leave no record; else they go on.
+	Audit         *audit.Log
+	AuditRequired bool
 	// Held lists the readers with cards that other programs have for themselves. May be nil.
 	Held func() []string
 
@@ -68,11 +73,14 @@ func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 		{ipc.PromptInterface, map[string]varlink.Handler{"Answer": d.answer}},
 	} {
 		for name, h := range i.Methods {
-			i.Methods[name] = translated(h)
+			i.Methods[name] = d.audited(translated(h))
 		}
 		if err := s.Register(i.Description, i.Methods); err != nil {
 			return err
 		}
+	}
+	if err := s.Register(ipc.AuditInterface, d.auditMethods()); err != nil {
+		return err
 	}
 	for _, i := range d.More {
 		if err := s.Register(i.Description, i.Methods); err != nil {

@@ -70,6 +70,7 @@ func deleteCredential(
 
 // Confirm implements fido.Confirmer.
 func (c *ceremony) Confirm(ctx context.Context, dev fido.DeviceInfo, found *fido.StoredCredential) error {
+	entryOf(ctx).about(found.RP.ID, []fido.DeviceInfo{dev})
 	_, err := c.daemon.prompts.ask(ctx, &prompt{kind: ipc.EventConfirm, choices: 1}, func(token string) error {
 		shown := *c // with the RP of the credential
 		shown.rpID = found.RP.ID

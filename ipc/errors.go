@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"reflect"
+	"slices"
 	"strings"
 
 	"fob/ipc/varlink"
@@ -335,4 +336,4 @@ var known = append([]Error{
 	PINChangeRequired{}, FingerUnknown{}, FingersBlocked{}, VerificationNotSetUp{},
 	AlreadyRegistered{}, NotRegistered{}, KeyFull{}, Unsupported{},
 	Declined{}, TimedOut{}, Cancelled{}, Interrupted{}, Failed{}, UnknownToken{}, WrongAnswer{},
-}, emulatorErrors...)
+}, slices.Concat(auditErrors, emulatorErrors)...)

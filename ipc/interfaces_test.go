@@ -165,7 +165,14 @@ func TestTypesMatchTheInterfaces(t *testing.T) {
 		"Sensor": reflect.TypeFor[Sensor](), "Fingerprint": reflect.TypeFor[Fingerprint](),
 		"EmulatedCredential": reflect.TypeFor[EmulatedCredential](),
 		"Info":               reflect.TypeFor[Info](), "Algorithm": reflect.TypeFor[Algorithm](),
-		"Model": reflect.TypeFor[Model](),
+		"Model":         reflect.TypeFor[Model](),
+		"AuditRecord":   reflect.TypeFor[AuditRecord](),
+		"AuditKey":      reflect.TypeFor[AuditKey](),
+		"AuditCaller":   reflect.TypeFor[AuditCaller](),
+		"AuditDecision": reflect.TypeFor[AuditDecision](),
+		"AuditFilter":   reflect.TypeFor[AuditFilter](),
+		"AuditFinding":  reflect.TypeFor[AuditFinding](),
+		"KnownRecord":   reflect.TypeFor[KnownRecord](),
 	}
 	methods := map[string][2]reflect.Type{
 		MethodList:                        {reflect.TypeFor[struct{}](), reflect.TypeFor[ListReply]()},
@@ -208,6 +215,10 @@ func TestTypesMatchTheInterfaces(t *testing.T) {
 		MethodAdvanceClock: {reflect.TypeFor[ClockRequest](), reflect.TypeFor[ClockReply]()},
 		MethodCredentials:  {reflect.TypeFor[WhichKey](), reflect.TypeFor[CredentialsReply]()},
 		MethodWatch:        {reflect.TypeFor[WhichKey](), reflect.TypeFor[WatchReply]()},
+
+		MethodAuditQuery:  {reflect.TypeFor[AuditQuery](), reflect.TypeFor[AuditQueryReply]()},
+		MethodAuditFollow: {reflect.TypeFor[AuditFollow](), reflect.TypeFor[AuditFollowReply]()},
+		MethodAuditVerify: {reflect.TypeFor[AuditVerify](), reflect.TypeFor[AuditVerifyReply]()},
 	}
 	wire := map[string]reflect.Type{}
 	for _, e := range known {

@@ -32,7 +32,8 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, new(*ipc.NotRunning)), errors.As(err, new(*ipc.Lost)):
 		return exitNotRunning
-	case errors.Is(err, relyingparty.ErrNotVerified), errors.Is(err, errClone), errors.As(err, new(*metadata.Refused)):
+	case errors.Is(err, relyingparty.ErrNotVerified), errors.Is(err, errClone), errors.As(err, new(*metadata.Refused)),
+		errors.As(err, new(logChanged)):
 		return exitNotVerified
 	case errors.As(err, new(foundWrong)):
 		return exitWrong

@@ -77,6 +77,7 @@ type options struct {
 	emulate        bool
 	emulator       program.Emulator
 	verbose        bool
+	audit          string
 }
 
 func command() *cobra.Command {
@@ -112,6 +113,8 @@ SIGTERM, after the ceremonies in progress were cancelled and their keys are dark
 		"'fob emulate control --socket' controls it")
 	f.BoolVar(&o.onDemand, "on-demand", false, "start a helper process when a key is needed, and keep none ready: "+
 		"saves memory, costs some milliseconds a ceremony")
+	f.StringVar(&o.audit, "audit", auditOn,
+		"record what programs ask for: `on`, off, or required, which refuses what can't be recorded")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log more")
 	o.emulator.Flags(f, "emulator-")
 	return c
@@ -124,6 +127,9 @@ func (o *options) check(f *pflag.FlagSet) (err error) {
 			err = program.Usage(fmt.Errorf("--%s goes with --emulator", flag.Name))
 		}
 	})
+	if err == nil {
+		err = checkAudit(o.audit)
+	}
 	if o.noDiscovery && !f.Changed("nfc") {
 		o.nfc = false
 	}
@@ -164,6 +170,11 @@ func (o *options) run(ctx context.Context) error {
 	l, err := daemon.Listen(o.socket)
 	if err != nil {
 		return listenError{err}
+	}
+	closeAudit, err := o.keepAudit(d, log)
+	defer closeAudit()
+	if err != nil {
+		return errors.Join(err, l.Close())
 	}
 	source := &helper.Source{
 		Path: path, Extra: e.devices, ExtraChanged: e.changed, NoDiscovery: o.noDiscovery, Log: log}
