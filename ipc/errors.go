@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"reflect"
+	"slices"
 	"strings"
 
 	"fob/ipc/varlink"
@@ -313,7 +314,7 @@ func typed(err error) error {
 }
 
 // known holds a value of each type of error.
-var known = append([]Error{
+var known = slices.Concat([]Error{
 	NoDevice{}, UnknownDevice{}, DeviceGone{}, DeviceBusy{}, CardLost{}, DeviceDenied{}, NotFIDO2{},
 	HelperFailed{}, WatchEnded{}, SeveralDevices{}, PINSet{}, MinPINLengthGrows{},
 	UnknownCredential{}, SeveralCredentials{}, NoLargeBlob{}, LargeBlobsFull{}, LargeBlobsCorrupt{}, LargeBlobLeft{},
@@ -323,4 +324,4 @@ var known = append([]Error{
 	PINChangeRequired{}, FingerUnknown{}, FingersBlocked{}, VerificationNotSetUp{},
 	AlreadyRegistered{}, NotRegistered{}, KeyFull{}, Unsupported{},
 	Declined{}, TimedOut{}, Cancelled{}, Interrupted{}, Failed{}, UnknownToken{}, WrongAnswer{},
-}, emulatorErrors...)
+}, storeErrors, emulatorErrors)

@@ -92,7 +92,7 @@ func mark(optional bool) string {
 // TestTypesMatchTheInterfaces holds the Go types to the .varlink files.
 func TestTypesMatchTheInterfaces(t *testing.T) {
 	device, ceremony, prompt := parse(t, DeviceInterface), parse(t, CeremonyInterface), parse(t, PromptInterface)
-	emulator := parse(t, EmulatorInterface)
+	emulator, store := parse(t, EmulatorInterface), parse(t, StoreInterface)
 	same := func(what string, goType reflect.Type, file *varlink.Type) {
 		t.Helper()
 		if got, want := members(goType), described(file); !slices.Equal(got, want) {
@@ -109,7 +109,7 @@ func TestTypesMatchTheInterfaces(t *testing.T) {
 		"Sensor": reflect.TypeFor[Sensor](), "Fingerprint": reflect.TypeFor[Fingerprint](),
 		"EmulatedCredential": reflect.TypeFor[EmulatedCredential](),
 		"Info":               reflect.TypeFor[Info](), "Algorithm": reflect.TypeFor[Algorithm](),
-		"Model": reflect.TypeFor[Model](),
+		"Model": reflect.TypeFor[Model](), "StoreEvent": reflect.TypeFor[StoreEvent](),
 	}
 	methods := map[string][2]reflect.Type{
 		MethodList:                        {reflect.TypeFor[struct{}](), reflect.TypeFor[ListReply]()},
@@ -139,6 +139,14 @@ func TestTypesMatchTheInterfaces(t *testing.T) {
 		MethodSignIn:                      {reflect.TypeFor[CeremonyRequest](), reflect.TypeFor[CeremonyReply]()},
 		MethodAnswer:                      {reflect.TypeFor[Answer](), reflect.TypeFor[struct{}]()},
 
+		MethodStoreStatus: {reflect.TypeFor[struct{}](), reflect.TypeFor[StoreStatus]()},
+		MethodUnlock:      {reflect.TypeFor[struct{}](), reflect.TypeFor[StoreEventReply]()},
+		MethodSeal:        {reflect.TypeFor[SealRequest](), reflect.TypeFor[SealReply]()},
+		MethodExport:      {reflect.TypeFor[ExportRequest](), reflect.TypeFor[ExportReply]()},
+		MethodImport:      {reflect.TypeFor[ImportRequest](), reflect.TypeFor[ImportReply]()},
+		MethodUpload:      {reflect.TypeFor[UploadRequest](), reflect.TypeFor[struct{}]()},
+		MethodStoreReset:  {reflect.TypeFor[struct{}](), reflect.TypeFor[StoreResetReply]()},
+
 		MethodEmulatedKeys: {reflect.TypeFor[WhichKey](), reflect.TypeFor[EmulatedKeysReply]()},
 		MethodTouch:        {reflect.TypeFor[TouchRequest](), reflect.TypeFor[QuestionReply]()},
 		MethodDeny:         {reflect.TypeFor[TouchRequest](), reflect.TypeFor[QuestionReply]()},
@@ -157,7 +165,7 @@ func TestTypesMatchTheInterfaces(t *testing.T) {
 	for _, e := range known {
 		wire[e.VarlinkError()] = reflect.TypeOf(e)
 	}
-	for _, i := range []*varlink.Interface{device, ceremony, prompt, emulator} {
+	for _, i := range []*varlink.Interface{device, ceremony, prompt, store, emulator} {
 		for _, d := range i.Types {
 			same(i.Name+" type "+d.Name, types[d.Name], d.Type)
 		}

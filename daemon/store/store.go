@@ -71,6 +71,9 @@ func (s *Store) Close() error {
 	return err
 }
 
+// Sealers gives those that need no person.
+func (s *Store) Sealers() []seal.Sealer { return s.options.Sealers }
+
 func (s *Store) path() string { return filepath.Join(s.options.Dir, fileName) }
 
 // drop closes the file. The next use opens it anew.
