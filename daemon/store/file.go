@@ -207,6 +207,7 @@ func build(path string, sealed *seal.Sealed, data fido.Secret, records []Record)
 	temp = durable.TempName(path)
 	db, err := bbolt.Open(temp, 0o600, options(false))
 	if err != nil {
+		os.Remove(temp)
 		return "", diskError(err)
 	}
 	err = db.Update(func(tx *bbolt.Tx) error { return fill(tx, k, sealed, records) })
