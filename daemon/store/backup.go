@@ -27,7 +27,7 @@ const (
 )
 
 // MaxBackup is more than any backup has, in bytes: base64 makes four bytes of three, and age adds little.
-const MaxBackup = 2 * maxFileSize
+const MaxBackup = 64 << 20
 
 var backupEncoding = base64.RawURLEncoding.Strict()
 

@@ -128,6 +128,8 @@ func (a acknowledged) last() int {
 // compare opens the store in a folder and says what is not as it was acknowledged. The write after the last one may have
 // come to its end without a word.
 func (a acknowledged) compare(dir string) (acknowledged, error) {
+	forks.RLock()
+	defer forks.RUnlock()
 	s := Open(testOptions(dir))
 	defer s.Close()
 	found := acknowledged{}
@@ -181,7 +183,7 @@ const soakKills = "FOB_SOAK_KILLS"
 // TestKills kills writers at random moments, again and again on the same stores.
 func TestKills(t *testing.T) {
 	var wanted int64
-	until := time.Now().Add(4 * time.Second)
+	until := time.Now().Add(3 * time.Second)
 	if text := os.Getenv(soakKills); text != "" {
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
@@ -210,7 +212,7 @@ func TestKills(t *testing.T) {
 
 // memoryFolder makes a folder in memory, where there is a place for it: a killed process leaves what it has written there,
 // as it does on a disk, and sooner.
-func memoryFolder(t *testing.T) string {
+func memoryFolder(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "fob-store")
 	if err != nil {
@@ -219,6 +221,9 @@ func memoryFolder(t *testing.T) string {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
 }
+
+// forks keeps stores of ours and new processes apart: a process that is about to begin has our lock files open.
+var forks sync.RWMutex
 
 // killOnce runs a writer until a random moment after its first acknowledgement or before it, and looks at what is left.
 func killOnce(dir string, acked acknowledged) error {
@@ -229,7 +234,10 @@ func killOnce(dir string, acked acknowledged) error {
 	}
 	var stderr bytes.Buffer
 	c.Stderr = &stderr
-	if err := c.Start(); err != nil {
+	forks.Lock()
+	err = c.Start()
+	forks.Unlock()
+	if err != nil {
 		return err
 	}
 	first := make([]byte, 1)
@@ -296,7 +304,7 @@ func atEach(t *testing.T, call, how string, least int) {
 		c := writerCommand(dir, tracedWrites, "strace", "-f", "-qqq", "-o", "/dev/null", "-e", inject, "--")
 		var stderr bytes.Buffer
 		c.Stderr = &stderr
-		out, err := c.Output()
+		out, err := output(c)
 		var exit *exec.ExitError
 		if err != nil && !errors.As(err, &exit) || strings.Contains(stderr.String(), "strace:") {
 			t.Fatalf("strace: %v: %s", err, stderr.String())
@@ -311,6 +319,19 @@ func atEach(t *testing.T, call, how string, least int) {
 			return
 		}
 	}
+}
+
+// output is c.Output with forks.
+func output(c *exec.Cmd) ([]byte, error) {
+	var out bytes.Buffer
+	c.Stdout = &out
+	forks.Lock()
+	err := c.Start()
+	forks.Unlock()
+	if err == nil {
+		err = c.Wait()
+	}
+	return out.Bytes(), err
 }
 
 // TestPowerLoss takes the power away at one after the other of the writer's system calls: what was synchronized by then

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"fob/daemon/seal"
 	"fob/fido"
 	"fob/fido/durable"
@@ -340,22 +338,6 @@ func TestReset(t *testing.T) {
 		t.Error(left, err)
 	}
 	if _, err := os.Stat(filepath.Join(s.options.Dir, KeyName)); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestReadOnly(t *testing.T) {
-	if unix.Geteuid() == 0 {
-		t.Skip("root writes everywhere; TestReadOnlyDisk has a disk that takes nothing")
-	}
-	s := open(t, t.TempDir())
-	put(t, s, "otp", "alice", "one")
-	s.Close()
-	os.Chmod(s.options.Dir, 0o500)
-	defer os.Chmod(s.options.Dir, 0o700)
-	s = reopened(t, s)
-	holds(t, s, "otp alice=one\n")
-	if err := s.Update(func(tx *Tx) error { return tx.Put("otp", "bob", nil) }); !errors.Is(err, ErrReadOnly) {
 		t.Error(err)
 	}
 }
