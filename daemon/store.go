@@ -138,7 +138,8 @@ func (c *storeCall) authorize(ctx context.Context) error {
 // storeStatus implements fob.Store.Status.
 func (d *Daemon) storeStatus(context.Context, *varlink.Call) (any, error) {
 	s := d.Store.Status()
-	reply := ipc.StoreStatus{State: storeState(&s), Path: s.Path, Sealer: string(s.Sealer), Size: int(s.Size), Aside: s.Aside}
+	reply := ipc.StoreStatus{
+		State: storeState(&s), Path: s.Path, Sealer: string(s.Sealer), Size: int(s.Size), Aside: s.Aside}
 	if s.Problem == nil {
 		reply.Records = &s.Records
 	} else {

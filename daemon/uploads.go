@@ -32,7 +32,8 @@ func (d *Daemon) receive(ctx context.Context, c *storeCall) ([]byte, error) {
 		defer u.mu.Unlock()
 		u.token, u.data = "", nil
 	}()
-	if err := c.call.Continue(ipc.StoreEventReply{Event: &ipc.StoreEvent{Kind: ipc.StoreUpload, Token: token}}); err != nil {
+	e := &ipc.StoreEvent{Kind: ipc.StoreUpload, Token: token}
+	if err := c.call.Continue(ipc.StoreEventReply{Event: e}); err != nil {
 		return nil, err
 	}
 	select {

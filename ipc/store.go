@@ -209,8 +209,8 @@ type storePerson struct {
 	backup []byte // for an upload
 }
 
-// followStore answers the events of a method, and has take take each other reply. Events are answered beside the stream,
-// so that the end of the call ends them.
+// followStore answers the events of a method, and has take take each other reply. Events are answered beside the
+// stream, so that the end of the call ends them.
 func (c *Client) followStore(
 	ctx context.Context, method string, in any, p storePerson, take func(varlink.Reply) error,
 ) error {

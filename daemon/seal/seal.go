@@ -1,7 +1,8 @@
 // Package seal keeps the data key of the store from who has the store's file alone.
 //
-// A Sealer encrypts the data key with a secret of its own: a key file, a systemd credential, or a passphrase. What comes
-// out, a Sealed, lies beside the data and says which kind of Sealer opens it. One that asks a TPM is one more Sealer.
+// A Sealer encrypts the data key with a secret of its own: a key file, a systemd credential, or a passphrase. What
+// comes out, a Sealed, lies beside the data and says which kind of Sealer opens it. One that asks a TPM is one more
+// Sealer.
 package seal
 
 import (

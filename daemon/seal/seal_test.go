@@ -133,7 +133,8 @@ func TestCredential(t *testing.T) {
 		want       error
 	}{
 		{Credential{}, ErrMissing}, {Credential{t.TempDir()}, ErrMissing},
-		{credential(t, strings.Repeat("x", minCredential-1)), ErrUnfit}, {credential(t, strings.Repeat("x", minCredential)), nil},
+		{credential(t, strings.Repeat("x", minCredential-1)), ErrUnfit},
+		{credential(t, strings.Repeat("x", minCredential)), nil},
 	} {
 		if _, err := c.credential.Seal(NewKey()); !errors.Is(err, c.want) {
 			t.Errorf("%v, expected %v", err, c.want)

@@ -170,9 +170,9 @@ func parseRecord(line []byte) (r Record, ok bool) {
 	return r, err == nil && r.Bucket.valid() && len(name) <= MaxName && n <= MaxValue
 }
 
-// How much guessing the passphrase of a backup costs, as powers of two (age-encryption.org/v1, scrypt): some tenths of a
-// second and 128 MiB of memory for those that we write. age's own program takes twice as much, and nobody is let to make
-// us take more.
+// How much guessing the passphrase of a backup costs, as powers of two (age-encryption.org/v1, scrypt): some tenths of
+// a second and 128 MiB of memory for those that we write. age's own program takes twice as much, and nobody is let to
+// make us take more.
 const (
 	workFactor    = 17
 	maxWorkFactor = 18

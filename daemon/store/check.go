@@ -9,8 +9,8 @@ import (
 )
 
 // bbolt trusts its file: a damaged page number or length would have it read beyond the mapped file, which ends the
-// process. So the whole structure is checked before bbolt gets to see it. That a record is the one that was written, and
-// none is missing, is for the AEAD and the summary to tell.
+// process. So the whole structure is checked before bbolt gets to see it. That a record is the one that was written,
+// and none is missing, is for the AEAD and the summary to tell.
 //
 // The layout is that of bbolt's internal/common, data file version 2, in the byte order of the machine.
 const (
@@ -69,9 +69,9 @@ func checkStructure(file []byte) error {
 	return nil
 }
 
-// newestMeta gives the newer one of the two meta pages. bbolt takes the older one when the newer is damaged, and with it
-// the last transaction would be lost without a word. No crash damages one: a disk writes its 80 bytes, which lie in one
-// sector, whole or not at all.
+// newestMeta gives the newer one of the two meta pages. bbolt takes the older one when the newer is damaged, and with
+// it the last transaction would be lost without a word. No crash damages one: a disk writes its 80 bytes, which lie in
+// one sector, whole or not at all.
 func newestMeta(file []byte) (meta, error) {
 	first, ok1 := parseMeta(file)
 	second, ok2 := parseMeta(file[pageSize:])

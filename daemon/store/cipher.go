@@ -17,8 +17,8 @@ import (
 )
 
 // What is on the disk of a record: its place, a hash by which nobody without the data key knows the record's name, and
-// its box, XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha) of bucket, name and value with the place as associated data. A box
-// in another place does not open.
+// its box, XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha) of bucket, name and value with the place as associated data. A
+// box in another place does not open.
 const (
 	bucketPrefix = 8 // bytes of a place that the records of a bucket have in common
 	placeSize    = 32

@@ -125,8 +125,8 @@ func (a acknowledged) last() int {
 	return n
 }
 
-// compare opens the store in a folder and says what is not as it was acknowledged. The write after the last one may have
-// come to its end without a word.
+// compare opens the store in a folder and says what is not as it was acknowledged. The write after the last one may
+// have come to its end without a word.
 func (a acknowledged) compare(dir string) (acknowledged, error) {
 	forks.RLock()
 	defer forks.RUnlock()
@@ -163,7 +163,8 @@ func (a acknowledged) compare(dir string) (acknowledged, error) {
 			return nil, fmt.Errorf("%s is %.10q, %.10q was acknowledged", name, found[name], value)
 		}
 	}
-	if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) > 0 && s.Status().Exists { // else who makes it clears up
+	left, _ := filepath.Glob(filepath.Join(dir, ".*"))
+	if len(left) > 0 && s.Status().Exists { // without a store, who makes it clears up
 		return nil, fmt.Errorf("left: %v", left)
 	}
 	return found, nil
@@ -210,8 +211,8 @@ func TestKills(t *testing.T) {
 	t.Logf("%d kills", kills.Load())
 }
 
-// memoryFolder makes a folder in memory, where there is a place for it: a killed process leaves what it has written there,
-// as it does on a disk, and sooner.
+// memoryFolder makes a folder in memory, where there is a place for it: a killed process leaves what it has written
+// there, as it does on a disk, and sooner.
 func memoryFolder(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "fob-store")

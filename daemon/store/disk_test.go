@@ -18,13 +18,16 @@ import (
 // newVersion writes a version into a store.
 func newVersion(t *testing.T, s *Store, v string) {
 	t.Helper()
-	if err := s.file.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(headerBucket).Put(versionKey, []byte(v)) }); err != nil {
+	err := s.file.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(headerBucket).Put(versionKey, []byte(v)) })
+	if err != nil {
 		t.Fatal(err)
 	}
 }
 
 func TestVersions(t *testing.T) {
-	for v, want := range map[string]error{"2": ErrNewer, "65535": ErrNewer, "0": ErrCorrupt, "": ErrCorrupt, "x": ErrCorrupt} {
+	for v, want := range map[string]error{
+		"2": ErrNewer, "65535": ErrNewer, "0": ErrCorrupt, "": ErrCorrupt, "x": ErrCorrupt} {
+
 		s := open(t, t.TempDir())
 		put(t, s, "otp", "alice", "one")
 		newVersion(t, s, v)
@@ -58,14 +61,15 @@ func TestFull(t *testing.T) {
 	if st := s.Status(); st.Records != (n-1)*4 || st.Problem != nil {
 		t.Errorf("%+v after %d", st, n)
 	}
-	if err := s.Update(func(tx *Tx) error { return errors.Join(tx.Delete("otp", "0 0"), tx.Delete("otp", "0 1")) }); err != nil {
+	err = s.Update(func(tx *Tx) error { return errors.Join(tx.Delete("otp", "0 0"), tx.Delete("otp", "0 1")) })
+	if err != nil {
 		t.Error(err)
 	}
 	put(t, s, "otp", "alice", "one")
 }
 
-// onDisk runs a test again as root of a user namespace of its own, with a disk of 256 KiB at folder "disk" of a temporary
-// folder. It reports whether this is that run.
+// onDisk runs a test again as root of a user namespace of its own, with a disk of 256 KiB at folder "disk" of a
+// temporary folder. It reports whether this is that run.
 func onDisk(t *testing.T) (dir string, ok bool) {
 	t.Helper()
 	if dir := os.Getenv(diskFolder); dir != "" {
@@ -87,8 +91,8 @@ func onDisk(t *testing.T) (dir string, ok bool) {
 
 const diskFolder = "FOB_TEST_DISK"
 
-// TestFullDisk: on a disk that is full, writes fail with a word, what was written is there, and when there is room again
-// all goes on.
+// TestFullDisk: on a disk that is full, writes fail with a word, what was written is there, and when there is room
+// again all goes on.
 func TestFullDisk(t *testing.T) {
 	dir, ok := onDisk(t)
 	if !ok {
@@ -165,7 +169,8 @@ func TestReadOnlyDisk(t *testing.T) {
 	}
 }
 
-// TestHeldByProcess: the second one of two processes says which is the first, and gets its turn when that one is killed.
+// TestHeldByProcess: the second one of two processes says which is the first, and gets its turn when that one is
+// killed.
 func TestHeldByProcess(t *testing.T) {
 	dir := t.TempDir()
 	c := writerCommand(dir, 1<<20)
@@ -191,8 +196,7 @@ func TestHeldByProcess(t *testing.T) {
 	}
 }
 
-// A store whose file somebody else took away or put back is looked at anew by the next fobd; this one is not confused by
-// a clock that stands still.
+// Files that are kept aside within one second have different names.
 func TestAsideNames(t *testing.T) {
 	s := open(t, t.TempDir())
 	put(t, s, "otp", "alice", "one")
@@ -204,7 +208,8 @@ func TestAsideNames(t *testing.T) {
 		}
 		seen[aside] = true
 	}
-	if year := time.Now().UTC().Format("2006"); len(s.Status().Aside) != 3 || !strings.Contains(s.Status().Aside[0], "replaced-"+year) {
-		t.Errorf("%v", s.Status().Aside)
+	year := time.Now().UTC().Format("2006")
+	if aside := s.Status().Aside; len(aside) != 3 || !strings.Contains(aside[0], "replaced-"+year) {
+		t.Errorf("%v", aside)
 	}
 }

@@ -29,6 +29,7 @@ var (
 	ErrNoFolder   = errors.New("there is no folder for the store")
 	ErrClosed     = errors.New("the store is closed")
 	ErrBadFolder  = errors.New("the folder of the store must belong to us, and nobody else may write in it")
+	errOnlyReads  = errors.New("a transaction of View only reads")
 	errHolderGone = errors.New("nobody says who has the store open")
 )
 

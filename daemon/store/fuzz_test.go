@@ -304,7 +304,8 @@ func TestUnknownKind(t *testing.T) {
 	s.options.Sealers = nil
 	again := reopened(t, s)
 	var unseal *UnsealError
-	if _, err := content(again); !errors.As(err, &unseal) || unseal.Kind != seal.KindKeyFile || !errors.Is(err, seal.ErrMissing) {
+	_, err := content(again)
+	if !errors.As(err, &unseal) || unseal.Kind != seal.KindKeyFile || !errors.Is(err, seal.ErrMissing) {
 		t.Error(err)
 	}
 }

@@ -91,8 +91,8 @@ func (t *Tx) Delete(b Bucket, name string) error {
 
 // takeOut takes a record out of the summary.
 func (t *Tx) takeOut(place []byte) error {
-	if !t.records.Writable() {
-		return bbolt.ErrTxNotWritable
+	if t.records == nil || !t.records.Writable() {
+		return errOnlyReads
 	}
 	box := t.records.Get(place)
 	if box == nil {
