@@ -363,7 +363,7 @@ func TestStateFolder(t *testing.T) {
 	t.Setenv("HOME", "/home/alice")
 	for env, want := range map[[2]string]string{
 		{"", ""}: "/home/alice/.local/state/fob", {"", "relative"}: "/home/alice/.local/state/fob",
-		{"", "/state"}: "/state/fob",
+		{"", "/state"}:             "/state/fob",
 		{"/var/lib/fob", "/state"}: "/var/lib/fob", {"/var/lib/fob:/var/lib/other", ""}: "/var/lib/fob",
 	} {
 		t.Setenv("STATE_DIRECTORY", env[0])
