@@ -81,7 +81,7 @@ func onDisk(t *testing.T) (dir string, ok bool) {
 	c.Env = append(os.Environ(), diskFolder+"="+dir, "GORACE=atexit_sleep_ms=0")
 	out, err := c.CombinedOutput()
 	if strings.Contains(string(out), "unshare failed") || strings.Contains(string(out), "mount: ") {
-		t.Skipf("no disk of our own here: %s", out)
+		t.Skipf("NOT RUN: no disk of our own here: %s", out)
 	}
 	if err != nil || !strings.Contains(string(out), "--- PASS") {
 		t.Errorf("%v: %s", err, out)
