@@ -131,15 +131,25 @@ func cutText(b []byte) (text string, rest []byte, ok bool) {
 
 func associated(place []byte) []byte { return append([]byte("record "), place...) }
 
-// summary says which records there are, in a few bytes that one change brings up to date: how many, and the sum, by
-// exclusive or, of their hashes under a key (MSet-XOR-Hash of Clarke et al., Asiacrypt 2003). It is kept in a box too.
+// summary says which records there are, in a few bytes that one change brings up to date: how many, how large they are,
+// and the sum, by exclusive or, of their hashes under a key (MSet-XOR-Hash of Clarke et al., Asiacrypt 2003). It is kept
+// in a box too.
 type summary struct {
-	count uint64
-	sum   [sumSize]byte
+	count, size uint64
+	sum         [sumSize]byte
 }
 
-// toggle puts a record in or takes it out.
-func (s *summary) toggle(k *keys, place, box []byte) {
+// add puts a record in.
+func (s *summary) add(k *keys, place, box []byte) {
+	s.count++
+	s.size += uint64(len(box))
+	subtle.XORBytes(s.sum[:], s.sum[:], k.mac(k.sum, place, box))
+}
+
+// remove reverses add.
+func (s *summary) remove(k *keys, place, box []byte) {
+	s.count--
+	s.size -= uint64(len(box))
 	subtle.XORBytes(s.sum[:], s.sum[:], k.mac(k.sum, place, box))
 }
 
@@ -147,15 +157,16 @@ func (s *summary) toggle(k *keys, place, box []byte) {
 var associatedSummary = []byte("summary of version " + version)
 
 func (s *summary) seal(k *keys) []byte {
-	return k.box(append(binary.BigEndian.AppendUint64(nil, s.count), s.sum[:]...), associatedSummary)
+	plain := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, s.count), s.size)
+	return k.box(append(plain, s.sum[:]...), associatedSummary)
 }
 
 func openSummary(k *keys, box []byte) (s summary, err error) {
 	plain, err := k.unbox(box, associatedSummary)
-	if err != nil || len(plain) != 8+sumSize {
+	if err != nil || len(plain) != 16+sumSize {
 		return summary{}, errBox
 	}
-	s.count = binary.BigEndian.Uint64(plain)
-	copy(s.sum[:], plain[8:])
+	s.count, s.size = binary.BigEndian.Uint64(plain), binary.BigEndian.Uint64(plain[8:])
+	copy(s.sum[:], plain[16:])
 	return s, nil
 }

@@ -37,35 +37,40 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-// TestFull fills the store up to its limit: what was there is there, and after a deletion there is room again.
+// TestFull fills the store up to its limit: what was there is there, records can be replaced and deleted, and then there
+// is room again.
 func TestFull(t *testing.T) {
-	usual := maxFileSize
-	maxFileSize = 2 << 20
-	defer func() { maxFileSize = usual }()
+	usual := maxSize
+	maxSize = 20 * MaxValue
+	defer func() { maxSize = usual }()
 	s := open(t, memoryFolder(t))
 	large := bytes.Repeat([]byte{1}, MaxValue)
-	n, err := 0, error(nil)
-	for ; err == nil; n++ {
-		err = s.Update(func(tx *Tx) error {
-			for i := range 4 {
-				if err := tx.Put("otp", fmt.Sprint(n, " ", i), large); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+	fill := func(name int) error {
+		return s.Update(func(tx *Tx) error { return tx.Put("otp", fmt.Sprint(name), large) })
 	}
-	if !errors.Is(err, ErrFull) || n*4*MaxValue < maxFileSize/2 {
-		t.Fatalf("after %d bytes: %v", n*4*MaxValue, err)
+	for n := range 19 { // a record is a little larger than its value
+		if err := fill(n); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if st := s.Status(); st.Records != (n-1)*4 || st.Problem != nil {
-		t.Errorf("%+v after %d", st, n)
+	if err := fill(19); !errors.Is(err, ErrFull) {
+		t.Fatal(err)
 	}
-	err = s.Update(func(tx *Tx) error { return errors.Join(tx.Delete("otp", "0 0"), tx.Delete("otp", "0 1")) })
-	if err != nil {
+	for n := range 100 {
+		if err := fill(n % 19); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s = reopened(t, s)
+	if st := s.Status(); st.Records != 19 || st.Problem != nil || st.Size > 4*int64(maxSize) {
+		t.Errorf("%+v", st)
+	}
+	if err := s.Update(func(tx *Tx) error { return tx.Delete("otp", "3") }); err != nil {
 		t.Error(err)
 	}
-	put(t, s, "otp", "alice", "one")
+	if err := fill(19); err != nil {
+		t.Error(err)
+	}
 }
 
 // onDisk runs a test again as root of a user namespace of its own, with a disk of 256 KiB at folder "disk" of a

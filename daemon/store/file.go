@@ -17,8 +17,9 @@ import (
 	"fob/fido/durable"
 )
 
-// maxFileSize is how large a store can become, in bytes; less in tests. It is read as a whole when it is opened.
-var maxFileSize = 32 << 20
+// maxFileSize is how large a file can become, in bytes: four times what is in it, for bbolt leaves gaps. It is read as a
+// whole when it is opened.
+const maxFileSize = 64 << 20
 
 // version is the schema of the store. A store with another one is left alone.
 const version = "1"
@@ -89,7 +90,7 @@ func readFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, int64(maxFileSize)+1))
+	b, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
 	if err == nil && len(b) > maxFileSize {
 		err = corrupt("the file is too large")
 	}

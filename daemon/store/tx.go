@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,6 +16,10 @@ const (
 	MaxName  = 1024
 	MaxValue = 64 << 10
 )
+
+// maxSize is how much a store holds, in bytes of encrypted records; less in tests. The file has room for more, so that
+// records can be deleted when the store is full.
+var maxSize uint64 = 16 << 20
 
 // Bucket names the records of one kind: lower-case letters, digits and hyphens, 32 at most.
 type Bucket string
@@ -60,7 +63,7 @@ func (t *Tx) open(place, box []byte) (Record, error) {
 	return r, nil
 }
 
-// Put writes a record, in place of the one of this name. The value is still the caller's, to be wiped.
+// Put writes a record, in place of the one of this name, or returns ErrFull or ErrTooLong. The value is still the caller's, to be wiped.
 func (t *Tx) Put(b Bucket, name string, value []byte) error {
 	switch {
 	case !b.valid():
@@ -69,12 +72,18 @@ func (t *Tx) Put(b Bucket, name string, value []byte) error {
 		return ErrTooLong
 	}
 	place := t.keys.place(b, name)
-	if err := t.takeOut(place); err != nil && !errors.Is(err, ErrNotFound) {
+	old, err := t.box(place)
+	if err != nil && err != ErrNotFound {
 		return err
 	}
 	box := t.keys.seal(Record{b, name, value}, place)
-	t.summary.toggle(t.keys, place, box)
-	t.summary.count++
+	if len(box) > len(old) && t.summary.size+uint64(len(box)-len(old)) > maxSize {
+		return fmt.Errorf("%w: it holds %d MiB at most", ErrFull, maxSize>>20)
+	}
+	if old != nil {
+		t.summary.remove(t.keys, place, old)
+	}
+	t.summary.add(t.keys, place, box)
 	t.changed = true
 	return t.records.Put(place, box)
 }
@@ -82,25 +91,25 @@ func (t *Tx) Put(b Bucket, name string, value []byte) error {
 // Delete removes a record, or returns ErrNotFound.
 func (t *Tx) Delete(b Bucket, name string) error {
 	place := t.keys.place(b, name)
-	if err := t.takeOut(place); err != nil {
+	old, err := t.box(place)
+	if err != nil {
 		return err
 	}
+	t.summary.remove(t.keys, place, old)
 	t.changed = true
 	return t.records.Delete(place)
 }
 
-// takeOut takes a record out of the summary.
-func (t *Tx) takeOut(place []byte) error {
+// box gives what is about to be changed.
+func (t *Tx) box(place []byte) ([]byte, error) {
 	if t.records == nil || !t.records.Writable() {
-		return errOnlyReads
+		return nil, errOnlyReads
 	}
 	box := t.records.Get(place)
 	if box == nil {
-		return ErrNotFound
+		return nil, ErrNotFound
 	}
-	t.summary.toggle(t.keys, place, box)
-	t.summary.count--
-	return nil
+	return box, nil
 }
 
 // List gives the names of a bucket's records, sorted.
@@ -139,8 +148,7 @@ func (t *Tx) each(prefix []byte, f func(Record)) error {
 func (t *Tx) verify() error {
 	var found summary
 	err := t.records.ForEach(func(place, box []byte) error {
-		found.count++
-		found.toggle(t.keys, place, box)
+		found.add(t.keys, place, box)
 		return nil
 	})
 	if err == nil && found != t.summary {
