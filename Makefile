@@ -2,7 +2,7 @@
 # make test    all checks and tests
 # make lab     the scenarios that need a real kernel, in a virtual machine; SCENARIOS="fobd rights" for some of them
 # make bench   what things cost, as ratios to a baseline measured in the same run
-# make soak    10,000 ceremonies with keys that fail at random, and nothing left of them
+# make soak    10,000 ceremonies with keys that fail at random, and nothing left of them; 10,000 kills of who writes a store
 # make fuzz    each fuzz target for FUZZTIME
 # make build   the three programs, in bin/
 
@@ -43,6 +43,7 @@ bench: test-packages
 	go test -run '^$$' -bench . ./... | go run ./testdata/ratios
 
 soak: test-packages
+	FOB_SOAK_KILLS=10000 go test -count=1 -timeout 60m -run '^TestKills$$' -v ./daemon/store
 	FOB_SOAK=10000 go test -race -count=1 -timeout 60m -run '^TestSoak$$' -v ./daemon
 
 fuzz: test-packages

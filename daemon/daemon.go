@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"fob/daemon/audit"
+	"fob/daemon/store"
 	"fob/fido"
 	"fob/fido/metadata"
 	"fob/ipc"
@@ -31,11 +32,15 @@ type Daemon struct {
 	AuditRequired bool
 	// Held lists the readers with cards that other programs have for themselves. May be nil.
 	Held func() []string
+	// Store keeps secrets, and is closed by who has opened it; nil for none.
+	Store *store.Store
 
 	turns   turns
 	prompts prompts
 	plugs   plugs
 	running running
+	uploads uploads
+	moving  sync.Mutex     // a backup of the store, or a store that is sealed anew
 	ending  sync.WaitGroup // ceremonies whose helpers have not ended yet
 }
 
@@ -50,6 +55,9 @@ type Interface struct {
 func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
+	}
+	if d.Store == nil {
+		d.Store = store.Open(store.Options{Log: d.Log})
 	}
 	s := &varlink.Server{
 		Vendor:    "fob",
@@ -71,6 +79,7 @@ func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 		{ipc.DeviceInterface, d.deviceMethods()},
 		{ipc.CeremonyInterface, map[string]varlink.Handler{"Register": d.register, "SignIn": d.signIn}},
 		{ipc.PromptInterface, map[string]varlink.Handler{"Answer": d.answer}},
+		{ipc.StoreInterface, d.storeMethods()},
 	} {
 		for name, h := range i.Methods {
 			i.Methods[name] = d.audited(translated(h))

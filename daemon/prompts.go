@@ -27,11 +27,12 @@ type prompt struct {
 	choices   int             // of EventChoose, and EventConfirm: 1
 	reserve   bool            // of EventPIN: only the last attempts are left
 	minLength int             // of EventNewPIN, in Unicode code points
+	secret    bool            // of fob.Store: it asks for a secret, and not for a PIN
 	answer    chan ipc.Answer // has room for the one answer
 }
 
 // ask sends a question, by way of send, and waits for the answer. fido.ErrDeclined is a refusal. The caller wipes the
-// PIN in the answer.
+// secrets in the answer.
 func (p *prompts) ask(ctx context.Context, q *prompt, send func(token string) error) (ipc.Answer, error) {
 	token := rand.Text()
 	q.answer = make(chan ipc.Answer, 1)
@@ -64,7 +65,7 @@ func (p *prompts) forget(token string, q *prompt) {
 	delete(p.open, token)
 	select {
 	case a := <-q.answer:
-		a.PIN.Wipe()
+		a.Wipe()
 	default:
 	}
 }
@@ -88,7 +89,7 @@ func (p *prompts) put(a ipc.Answer) error {
 // accepts says what is wrong with an answer; the question stays open then.
 func (q *prompt) accepts(a ipc.Answer) error {
 	given := 0
-	for _, yes := range []bool{a.PIN != nil, a.Choice != nil, a.Decline} {
+	for _, yes := range []bool{a.PIN != nil, a.Secret != nil, a.Choice != nil, a.Decline} {
 		if yes {
 			given++
 		}
@@ -96,8 +97,12 @@ func (q *prompt) accepts(a ipc.Answer) error {
 	problem := ""
 	switch {
 	case given != 1:
-		problem = "give one of pin, choice and decline"
+		problem = "give one of pin, secret, choice and decline"
 	case a.Decline:
+	case q.secret != (a.Secret != nil):
+		problem = "a secret answers the prompts of fob.Store, and no others"
+	case q.secret:
+		problem = fits(a.Secret)
 	case q.choices == 0 && a.PIN == nil:
 		problem = "the prompt asks for a PIN"
 	case q.choices > 0 && a.Choice == nil:
@@ -127,12 +132,12 @@ func possible(pin ipc.Secret) bool {
 func (d *Daemon) answer(_ context.Context, c *varlink.Call) (any, error) {
 	var a ipc.Answer
 	if err := c.Bind(&a); err != nil {
-		a.PIN.Wipe()
+		a.Wipe()
 		return nil, err
 	}
 	normalize(&a)
 	if err := d.prompts.put(a); err != nil {
-		a.PIN.Wipe()
+		a.Wipe()
 		return nil, err
 	}
 	return nil, nil

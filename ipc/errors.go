@@ -326,7 +326,7 @@ var ofService = []varlink.Named{InterfaceNotFound{}, MethodNotFound{}, MethodNot
 	PermissionDenied{}, ExpectedMore{}}
 
 // known holds a value of each type of error.
-var known = append([]Error{
+var known = slices.Concat([]Error{
 	NoDevice{}, UnknownDevice{}, DeviceGone{}, DeviceBusy{}, CardLost{}, DeviceDenied{}, NotFIDO2{},
 	HelperFailed{}, WatchEnded{}, SeveralDevices{}, PINSet{}, MinPINLengthGrows{},
 	UnknownCredential{}, SeveralCredentials{}, NoLargeBlob{}, LargeBlobsFull{}, LargeBlobsCorrupt{}, LargeBlobLeft{},
@@ -336,4 +336,4 @@ var known = append([]Error{
 	PINChangeRequired{}, FingerUnknown{}, FingersBlocked{}, VerificationNotSetUp{},
 	AlreadyRegistered{}, NotRegistered{}, KeyFull{}, Unsupported{},
 	Declined{}, TimedOut{}, Cancelled{}, Interrupted{}, Failed{}, UnknownToken{}, WrongAnswer{},
-}, slices.Concat(auditErrors, emulatorErrors)...)
+}, storeErrors, auditErrors, emulatorErrors)

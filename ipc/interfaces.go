@@ -194,6 +194,13 @@ type Answer struct {
 	Token   string `json:"token"`
 	PIN     Secret `json:"pin,omitempty"`
 	Spend   bool   `json:"spend,omitempty"`
+	Secret  Secret `json:"secret,omitempty"`
 	Choice  *int   `json:"choice,omitempty"`
 	Decline bool   `json:"decline,omitempty"`
+}
+
+// Wipe overwrites the secrets.
+func (a *Answer) Wipe() {
+	a.PIN.Wipe()
+	a.Secret.Wipe()
 }

@@ -165,6 +165,7 @@ func TestTypesMatchTheInterfaces(t *testing.T) {
 		"Sensor": reflect.TypeFor[Sensor](), "Fingerprint": reflect.TypeFor[Fingerprint](),
 		"EmulatedCredential": reflect.TypeFor[EmulatedCredential](),
 		"Info":               reflect.TypeFor[Info](), "Algorithm": reflect.TypeFor[Algorithm](),
+		"StoreEvent":    reflect.TypeFor[StoreEvent](),
 		"Model":         reflect.TypeFor[Model](),
 		"AuditRecord":   reflect.TypeFor[AuditRecord](),
 		"AuditKey":      reflect.TypeFor[AuditKey](),
@@ -201,6 +202,14 @@ func TestTypesMatchTheInterfaces(t *testing.T) {
 		MethodRegister:                    {reflect.TypeFor[CeremonyRequest](), reflect.TypeFor[CeremonyReply]()},
 		MethodSignIn:                      {reflect.TypeFor[CeremonyRequest](), reflect.TypeFor[CeremonyReply]()},
 		MethodAnswer:                      {reflect.TypeFor[Answer](), reflect.TypeFor[struct{}]()},
+
+		MethodStoreStatus: {reflect.TypeFor[struct{}](), reflect.TypeFor[StoreStatus]()},
+		MethodUnlock:      {reflect.TypeFor[struct{}](), reflect.TypeFor[StoreEventReply]()},
+		MethodSeal:        {reflect.TypeFor[SealRequest](), reflect.TypeFor[SealReply]()},
+		MethodExport:      {reflect.TypeFor[ExportRequest](), reflect.TypeFor[ExportReply]()},
+		MethodImport:      {reflect.TypeFor[ImportRequest](), reflect.TypeFor[ImportReply]()},
+		MethodUpload:      {reflect.TypeFor[UploadRequest](), reflect.TypeFor[struct{}]()},
+		MethodStoreReset:  {reflect.TypeFor[struct{}](), reflect.TypeFor[StoreResetReply]()},
 
 		MethodEmulatedKeys: {reflect.TypeFor[WhichKey](), reflect.TypeFor[EmulatedKeysReply]()},
 		MethodTouch:        {reflect.TypeFor[TouchRequest](), reflect.TypeFor[QuestionReply]()},

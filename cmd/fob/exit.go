@@ -38,7 +38,7 @@ func exitCode(err error) int {
 	case errors.As(err, new(foundWrong)):
 		return exitWrong
 	case errors.Is(err, errNoTerminal), errors.Is(err, errReserved), errors.Is(err, errNoNewPIN), errors.Is(err, errRefused),
-		errors.Is(err, errOtherKey), errors.Is(err, program.ErrPINLength):
+		errors.Is(err, errOtherKey), errors.Is(err, program.ErrPINLength), errors.Is(err, errNoPassphrase):
 		return exitPIN
 	case errors.Is(err, errNotConfirmed):
 		return exitDeclined
@@ -55,7 +55,7 @@ func exitCode(err error) int {
 		ipc.KeyFailed, ipc.Ended, ipc.WrongName, ipc.NotTheSameKey:
 		return exitDevice
 	case ipc.PINInvalid, ipc.PINAuthBlocked, ipc.PINBlocked, ipc.PINChangeRequired, ipc.PINSet, ipc.MinPINLengthGrows,
-		ipc.VerificationNotSetUp, ipc.FingerUnknown, ipc.FingersBlocked:
+		ipc.VerificationNotSetUp, ipc.FingerUnknown, ipc.FingersBlocked, ipc.PassphraseWrong:
 		return exitPIN
 	case ipc.AlreadyRegistered, ipc.NotRegistered, ipc.KeyFull, ipc.Unsupported, ipc.NotWaiting, ipc.WrongSample,
 		ipc.KeyRemoved, ipc.KeyInserted, ipc.NotSupported, ipc.UnknownCredential, ipc.SeveralCredentials, ipc.NoLargeBlob,

@@ -59,7 +59,7 @@ Exit codes:
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return program.Usage(err) })
 	c.PersistentFlags().StringVar(&a.client.Socket, "socket", ipc.DefaultSocket(), "`PATH` of fobd's socket")
 	c.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, for programs; errors too, on standard error")
-	c.AddCommand(a.devices(), a.register(), a.signIn(), a.webauthn(), a.key(), a.emulate(), a.doctor(), a.log())
+	c.AddCommand(a.devices(), a.register(), a.signIn(), a.webauthn(), a.key(), a.store(), a.emulate(), a.doctor(), a.log())
 	return c
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -14,6 +15,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 
+	"fob/daemon/seal"
+	"fob/daemon/store"
 	"fob/fido/hidraw/hidrawtest"
 	"fob/fido/metadata"
 	"fob/fido/metadata/metadatatest"
@@ -37,6 +40,8 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"capture": command(script.capture),  // capture NAME FILE REGEXP: the first group in $NAME; FILE may be stdout, stderr
 	"mode":    command(script.mode),     // mode OCTAL PATH
 	"blob":    command(script.blob),     // blob FILE NUMBER NEXT [STATUS DATE]: FIDO metadata of a service whose root is root.pem
+	"keep":    command(script.keep),     // keep FOLDER NAME VALUE: a record in the store there, which no fobd has open
+	"kept":    command(script.kept),     // kept FOLDER NAME VALUE: there is this record
 	"system":  command(script.system),   // system FOLDER [NUMBER PORT]: plays a system for doctor, or plugs a key in there
 }
 
@@ -351,4 +356,37 @@ func (s script) system(args []string) error {
 	}
 	return system.Plug(hidrawtest.Key{Port: args[2], Number: number, VendorID: 0x1050, ProductID: 0x407,
 		Manufacturer: "Yubico", Product: "YubiKey"})
+}
+
+// onStore does something in the store of a folder.
+func onStore(dir string, do func(*store.Tx) error) error {
+	st := store.Open(store.Options{
+		Dir: dir, Sealers: []seal.Sealer{seal.KeyFile{Path: filepath.Join(dir, store.KeyName)}}, Program: "test"})
+	return errors.Join(st.Update(do), st.Close())
+}
+
+func keepIn(dir, name, value string) error {
+	return onStore(dir, func(tx *store.Tx) error { return tx.Put("script", name, []byte(value)) })
+}
+
+func (s script) keep(args []string) error {
+	args, err := words(args, 3, 3)
+	if err != nil {
+		return err
+	}
+	return keepIn(s.MkAbs(args[0]), args[1], args[2])
+}
+
+func (s script) kept(args []string) error {
+	args, err := words(args, 3, 3)
+	if err != nil {
+		return err
+	}
+	return onStore(s.MkAbs(args[0]), func(tx *store.Tx) error {
+		v, err := tx.Get("script", args[1])
+		if err == nil && string(v) != args[2] {
+			err = fmt.Errorf("%s is %q, expected %q", args[1], []byte(v), args[2])
+		}
+		return err
+	})
 }

@@ -26,21 +26,35 @@ func openTerminal() (*terminal, error) {
 	return &terminal{f}, nil
 }
 
-// secret asks a question, once nothing that is typed will be shown, and reads a line. The end of the input, Ctrl-D,
+// secret asks a question, once nothing that is typed will be shown, and reads a PIN. The end of the input, Ctrl-D,
 // declines.
 func (t *terminal) secret(ctx context.Context, question string) (pin fido.PIN, err error) {
+	err = t.hidden(ctx, question, func(r io.Reader) (err error) {
+		pin, err = program.ReadLine(r)
+		return err
+	})
+	return pin, err
+}
+
+// passphrase is secret for a passphrase.
+func (t *terminal) passphrase(ctx context.Context, question string) (text ipc.Secret, err error) {
+	err = t.hidden(ctx, question, func(r io.Reader) (err error) {
+		text, err = program.ReadPassphraseLine(r)
+		return err
+	})
+	return text, err
+}
+
+func (t *terminal) hidden(ctx context.Context, question string, read func(io.Reader) error) error {
 	restore, err := t.hide()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer restore()
 	io.WriteString(t, question)
-	err = t.until(ctx, func() (err error) {
-		pin, err = program.ReadLine(&lineReader{t})
-		return err
-	})
+	err = t.until(ctx, func() error { return read(&lineReader{t}) })
 	io.WriteString(t, "\n") // the one that was typed was not shown
-	return pin, err
+	return err
 }
 
 // line reads a line.

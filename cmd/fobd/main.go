@@ -70,6 +70,7 @@ func exitCode(err error) int {
 // options are what the flags say.
 type options struct {
 	socket, helper string
+	state          string
 	devices        []string
 	onDemand       bool
 	noDiscovery    bool
@@ -106,6 +107,7 @@ SIGTERM, after the ceremonies in progress were cancelled and their keys are dark
 	f := c.Flags()
 	f.StringVar(&o.socket, "socket", ipc.DefaultSocket(), "listen at `PATH`; its folder must be ours alone, mode 0700")
 	f.StringVar(&o.helper, "helper", "", "`PATH` of fob-fido-helper (default: beside fobd)")
+	f.StringVar(&o.state, "state", daemon.StateFolder(), "keep secrets, sealed, in the folder `DIR`; made when it is needed")
 	f.StringArrayVar(&o.devices, "device", nil, "use the key at `PATH` too, which discovery can't see; may be repeated")
 	f.BoolVar(&o.noDiscovery, "no-discovery", false, "don't look for keys; use those of --device, --emulator and --nfc alone")
 	f.BoolVar(&o.nfc, "nfc", true, "use keys that are held to pcscd's readers, when it runs (off with --no-discovery)")
@@ -132,6 +134,9 @@ func (o *options) check(f *pflag.FlagSet) (err error) {
 	}
 	if o.noDiscovery && !f.Changed("nfc") {
 		o.nfc = false
+	}
+	if o.state != "" && err == nil {
+		o.state, err = filepath.Abs(o.state)
 	}
 	for i := 0; i < len(o.devices) && err == nil; i++ {
 		o.devices[i], err = filepath.Abs(o.devices[i])
@@ -182,6 +187,8 @@ func (o *options) run(ctx context.Context) error {
 	if path, err := metadata.DefaultPath(); err == nil {
 		d.Models = metadata.Open(path)
 	}
+	d.OpenStore(o.state, os.Getenv("CREDENTIALS_DIRECTORY"))
+	defer d.Store.Close()
 	if err := json.NewEncoder(os.Stdout).Encode(map[string]string{"socket": o.socket}); err != nil {
 		return errors.Join(err, l.Close())
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -84,11 +85,26 @@ func write(path string, content []byte, renameFlags uint) (err error) {
 	if err = unix.Renameat2(unix.AT_FDCWD, temp.Name(), unix.AT_FDCWD, path, renameFlags); err != nil {
 		return &fs.PathError{Op: "rename", Path: path, Err: err}
 	}
-	return syncFolder(dir)
+	return SyncFolder(dir)
 }
 
-// syncFolder makes a rename durable.
-func syncFolder(path string) error {
+// TempName is a name beside path for its next content, which RemoveLeftovers removes after a crash, and Rename puts in
+// place of path. It is for content that is written by other means than Replace.
+func TempName(path string) string {
+	return filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%d", filepath.Base(path), rand.Uint64()))
+}
+
+// Rename gives a file that is on the disk another name in its folder, in place of what has it. When it returns nil,
+// that survives a crash.
+func Rename(from, to string) error {
+	if err := os.Rename(from, to); err != nil {
+		return err
+	}
+	return SyncFolder(filepath.Dir(to))
+}
+
+// SyncFolder makes durable what names a folder has.
+func SyncFolder(path string) error {
 	dir, err := os.Open(path)
 	if err != nil {
 		return err

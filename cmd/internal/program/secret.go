@@ -39,15 +39,25 @@ func ReadPIN(ctx context.Context, fd int) (fido.PIN, error) {
 	return pin, nil
 }
 
-// ReadPassphrase is ReadPIN for the passphrase of a state file.
+// ReadPassphrase is ReadPIN for the passphrase of a file.
 func ReadPassphrase(ctx context.Context, fd int) (emulator.Passphrase, error) {
-	line, err := readFD(ctx, fd, func(r io.Reader) ([]byte, error) { return readLine(r, maxPassphraseLength) })
+	line, err := readFD(ctx, fd, ReadPassphraseLine)
+	if err != nil {
+		clear(line)
+		return nil, whichSecret("passphrase", err)
+	}
+	return line, nil
+}
+
+// ReadPassphraseLine is ReadLine for a passphrase.
+func ReadPassphraseLine(r io.Reader) ([]byte, error) {
+	line, err := readLine(r, maxPassphraseLength)
 	if err == errLineTooLong || err == nil && len(line) == 0 {
 		err = ErrPassphraseLength
 	}
 	if err != nil {
 		clear(line)
-		return nil, whichSecret("passphrase", err)
+		return nil, err
 	}
 	return line, nil
 }

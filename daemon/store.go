@@ -1,0 +1,409 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"filippo.io/age"
+	"filippo.io/age/agessh"
+
+	"fob/daemon/seal"
+	"fob/daemon/store"
+	"fob/fido"
+	"fob/ipc"
+	"fob/ipc/varlink"
+)
+
+// storeTime is how long a method of fob.Store may take, with a passphrase that a person thinks of on the way.
+const storeTime = 5 * time.Minute
+
+// storeMethods are those of fob.Store.
+func (d *Daemon) storeMethods() map[string]varlink.Handler {
+	return map[string]varlink.Handler{
+		"Status": d.storeStatus,
+		"Unlock": onStore(d, d.unlockStore),
+		"Seal":   onStore(d, d.sealStore),
+		"Export": onStore(d, d.exportStore),
+		"Import": onStore(d, d.importStore),
+		"Upload": d.upload,
+		"Reset":  d.resetStore,
+	}
+}
+
+// OpenStore opens the store in a state folder. Its data key is sealed by the credential in the folder of credentials,
+// where that has one, and else by a key file beside it. Either folder may be empty, for none.
+func (d *Daemon) OpenStore(dir, credentials string) {
+	var sealers []seal.Sealer
+	if c := (seal.Credential{Dir: credentials}); c.Given() {
+		sealers = append(sealers, c)
+	}
+	sealers = append(sealers, seal.KeyFile{Path: filepath.Join(dir, store.KeyName)})
+	d.Store = store.Open(store.Options{Dir: dir, Sealers: sealers, Program: "fobd", Log: d.Log})
+}
+
+// StateFolder is where the store is: fobd's own folder of $STATE_DIRECTORY, which systemd sets (systemd.exec(5),
+// StateDirectory=), or fob in $XDG_STATE_HOME, or in ~/.local/state; empty where there is none.
+func StateFolder() string {
+	if dir, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":"); filepath.IsAbs(dir) {
+		return dir
+	}
+	dir := os.Getenv("XDG_STATE_HOME")
+	if !filepath.IsAbs(dir) { // the XDG Base Directory Specification says to ignore others
+		home, err := os.UserHomeDir()
+		if err != nil || !filepath.IsAbs(home) {
+			return ""
+		}
+		dir = filepath.Join(home, ".local", "state")
+	}
+	return filepath.Join(dir, "fob")
+}
+
+// onStore is a method that may ask for passphrases.
+func onStore[In any](d *Daemon, do func(context.Context, *storeCall, *In) (any, error)) varlink.Handler {
+	return func(ctx context.Context, c *varlink.Call) (reply any, err error) {
+		if !c.More {
+			return nil, varlink.ExpectedMore{}
+		}
+		var in In
+		if err := c.Bind(&in); err != nil {
+			return nil, err
+		}
+		ctx, end := d.running.begin(ctx)
+		defer end()
+		ctx, stop := context.WithTimeoutCause(ctx, storeTime, ipc.TimedOut{})
+		defer stop()
+		defer func() { d.logStore(c, err) }()
+		reply, err = do(ctx, &storeCall{d, c}, &in)
+		return reply, d.storeError(err)
+	}
+}
+
+func (d *Daemon) logStore(c *varlink.Call, err error) {
+	d.Log.Info("store", "method", c.Method, "pid", c.Peer.PID, "result", result(d.storeError(err)))
+}
+
+// storeCall is a call and the person behind it.
+type storeCall struct {
+	daemon *Daemon
+	call   *varlink.Call
+}
+
+// ask sends an event and gives the secret that answers it. The caller wipes it.
+func (c *storeCall) ask(ctx context.Context, e ipc.StoreEvent) (fido.Secret, error) {
+	a, err := c.daemon.prompts.ask(ctx, &prompt{secret: true}, func(token string) error {
+		e.Token = token
+		return c.call.Continue(ipc.StoreEventReply{Event: &e})
+	})
+	return fido.Secret(a.Secret), err
+}
+
+// attempts is how often a person may try a secret.
+const attempts = 3
+
+// untilRight asks for a secret until try takes it.
+func (c *storeCall) untilRight(ctx context.Context, e ipc.StoreEvent, try func(fido.Secret) error) error {
+	for range attempts {
+		secret, err := c.ask(ctx, e)
+		if err != nil {
+			return err
+		}
+		err = try(secret)
+		secret.Wipe()
+		debug.FreeOSMemory() // what a passphrase is stretched in is large, and need not stay
+		if !errors.Is(err, store.ErrWrongKey) {
+			return err
+		}
+		e.Wrong = true
+	}
+	return ipc.PassphraseWrong{}
+}
+
+// authorize asks for the passphrase of a store that has one: who only found the computer unlocked knows it not.
+func (c *storeCall) authorize(ctx context.Context) error {
+	if c.daemon.Store.Status().Sealer != seal.KindPassphrase {
+		return nil
+	}
+	return c.untilRight(ctx, ipc.StoreEvent{Kind: ipc.StorePassphrase}, c.daemon.Store.Unlock)
+}
+
+// storeStatus implements fob.Store.Status.
+func (d *Daemon) storeStatus(context.Context, *varlink.Call) (any, error) {
+	s := d.Store.Status()
+	reply := ipc.StoreStatus{
+		State: storeState(&s), Path: s.Path, Sealer: string(s.Sealer), Size: int(s.Size), Aside: s.Aside}
+	if s.Problem == nil {
+		reply.Records = &s.Records
+	} else {
+		reply.Problem = s.Problem.Error()
+	}
+	return reply, nil
+}
+
+func storeState(s *store.Status) ipc.StoreState {
+	switch {
+	case s.Problem == nil && !s.Exists:
+		return ipc.StoreStateNew
+	case s.Problem == nil && s.ReadOnly:
+		return ipc.StoreStateReadOnly
+	case s.Problem == nil:
+		return ipc.StoreStateReady
+	case errors.As(s.Problem, new(*store.UnsealError)):
+		return ipc.StoreStateWrongKey
+	}
+	for problem, state := range map[error]ipc.StoreState{
+		store.ErrLocked: ipc.StoreStateLocked, store.ErrHeld: ipc.StoreStateHeld, store.ErrCorrupt: ipc.StoreStateCorrupt,
+		store.ErrNewer: ipc.StoreStateNewer,
+	} {
+		if errors.Is(s.Problem, problem) {
+			return state
+		}
+	}
+	return ipc.StoreStateUnusable
+}
+
+// unlockStore implements fob.Store.Unlock.
+func (d *Daemon) unlockStore(ctx context.Context, c *storeCall, _ *struct{}) (any, error) {
+	switch s := d.Store.Status(); {
+	case s.Problem != nil && !errors.Is(s.Problem, store.ErrLocked):
+		return nil, s.Problem
+	case s.Sealer != seal.KindPassphrase:
+		return nil, store.ErrNotLocked
+	}
+	return nil, c.authorize(ctx)
+}
+
+// sealStore implements fob.Store.Seal.
+func (d *Daemon) sealStore(ctx context.Context, c *storeCall, in *ipc.SealRequest) (any, error) {
+	by, err := d.sealer(in.To)
+	if err != nil {
+		return nil, err
+	}
+	if !d.moving.TryLock() {
+		return nil, ipc.StoreBusy{}
+	}
+	defer d.moving.Unlock()
+	if err := c.authorize(ctx); err != nil {
+		return nil, err
+	}
+	if by == nil {
+		passphrase, err := c.ask(ctx, ipc.StoreEvent{Kind: ipc.StoreNewPassphrase})
+		if err != nil {
+			return nil, err
+		}
+		defer passphrase.Wipe()
+		defer debug.FreeOSMemory()
+		by = seal.Passphrase{Passphrase: passphrase}
+	}
+	aside, err := d.Store.Seal(by)
+	return ipc.SealReply{Aside: aside}, err
+}
+
+// sealer is that of a kind; nil for a passphrase, for which somebody must be asked.
+func (d *Daemon) sealer(kind string) (seal.Sealer, error) {
+	if kind == string(seal.KindPassphrase) {
+		return nil, nil
+	}
+	for _, s := range d.Store.Sealers() {
+		if string(s.Kind()) == kind {
+			return s, nil
+		}
+	}
+	if kind == string(seal.KindCredential) {
+		return nil, ipc.StoreUnusable{Problem: "fobd has got no credential " + seal.CredentialName}
+	}
+	return nil, varlink.InvalidParameter{Parameter: "to"}
+}
+
+// maxRecipients is how many a backup may have.
+const maxRecipients = 20
+
+// exportStore implements fob.Store.Export.
+func (d *Daemon) exportStore(ctx context.Context, c *storeCall, in *ipc.ExportRequest) (any, error) {
+	recipients, err := parseRecipients(in.Recipients)
+	if err != nil {
+		return nil, err
+	}
+	if !d.moving.TryLock() {
+		return nil, ipc.StoreBusy{}
+	}
+	defer d.moving.Unlock()
+	if s := d.Store.Status(); s.Problem != nil && !errors.Is(s.Problem, store.ErrLocked) {
+		return nil, s.Problem
+	}
+	if err := c.authorize(ctx); err != nil {
+		return nil, err
+	}
+	if len(recipients) == 0 {
+		passphrase, err := c.ask(ctx, ipc.StoreEvent{Kind: ipc.StoreNewPassphrase, Backup: true})
+		if err != nil {
+			return nil, err
+		}
+		defer debug.FreeOSMemory()
+		recipient, err := store.PassphraseRecipient(passphrase)
+		passphrase.Wipe()
+		if err != nil {
+			return nil, err
+		}
+		recipients = []age.Recipient{recipient}
+	}
+	var backup bytes.Buffer
+	if err := d.Store.Export(&backup, recipients...); err != nil {
+		return nil, err
+	}
+	for backup.Len() > ipc.MaxUpload {
+		if err := c.call.Continue(exported(backup.Next(ipc.MaxUpload))); err != nil {
+			return nil, err
+		}
+	}
+	return exported(backup.Bytes()), ctx.Err()
+}
+
+func exported(part []byte) ipc.ExportReply {
+	return ipc.ExportReply{Data: base64.RawURLEncoding.EncodeToString(part)}
+}
+
+// parseRecipients reads public keys of age or OpenSSH.
+func parseRecipients(texts []string) (recipients []age.Recipient, err error) {
+	if len(texts) > maxRecipients {
+		return nil, varlink.InvalidParameter{Parameter: "recipients"}
+	}
+	for _, text := range texts {
+		var one []age.Recipient
+		if strings.HasPrefix(text, "ssh-") {
+			var r age.Recipient
+			r, err = agessh.ParseRecipient(text)
+			one = []age.Recipient{r}
+		} else {
+			one, err = age.ParseRecipients(strings.NewReader(text))
+		}
+		if err != nil {
+			return nil, varlink.InvalidParameter{Parameter: "recipients"}
+		}
+		recipients = append(recipients, one...)
+	}
+	return recipients, nil
+}
+
+// importStore implements fob.Store.Import.
+func (d *Daemon) importStore(ctx context.Context, c *storeCall, in *ipc.ImportRequest) (any, error) {
+	if !d.moving.TryLock() {
+		return nil, ipc.StoreBusy{}
+	}
+	defer d.moving.Unlock()
+	if s := d.Store.Status(); s.Problem != nil && !in.Replace {
+		return nil, s.Problem
+	} else if s.Records > 0 && !in.Replace { // before anybody is asked for a passphrase
+		return nil, store.ErrNotEmpty
+	}
+	backup, err := d.receive(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	records, err := c.openBackup(ctx, backup)
+	defer store.WipeRecords(records)
+	if err != nil {
+		return nil, err
+	}
+	aside, err := d.Store.Import(records, in.Replace)
+	if err != nil {
+		return nil, err
+	}
+	count := len(records)
+	return ipc.ImportReply{Records: &count, Aside: aside}, nil
+}
+
+// openBackup asks for what opens a backup.
+func (c *storeCall) openBackup(ctx context.Context, backup []byte) (records []store.Record, err error) {
+	header, err := age.ExtractHeader(bytes.NewReader(backup))
+	if err != nil || len(header) > maxHeader {
+		return nil, fmt.Errorf("%w: it is no age file", store.ErrBackup)
+	}
+	e := ipc.StoreEvent{Kind: ipc.StoreFileKey, Header: string(header), Backup: true}
+	identity := fileKey
+	if bytes.HasPrefix(header, []byte("age-encryption.org/v1\n-> scrypt ")) {
+		e, identity = ipc.StoreEvent{Kind: ipc.StorePassphrase, Backup: true}, store.PassphraseIdentity
+	}
+	err = c.untilRight(ctx, e, func(secret fido.Secret) error {
+		by, err := identity(secret)
+		if err == nil {
+			records, err = store.ReadBackup(bytes.NewReader(backup), by)
+		}
+		return err
+	})
+	return records, err
+}
+
+// maxHeader is how long the header of a backup may be, in bytes; it goes out in an event.
+const maxHeader = 64 << 10
+
+// fileKey is an identity that knows the file key already.
+func fileKey(text fido.Secret) (age.Identity, error) {
+	key := make(fido.Secret, base64.RawURLEncoding.DecodedLen(len(text)))
+	n, err := base64.RawURLEncoding.Decode(key, text)
+	if err != nil || n != 16 {
+		return nil, store.ErrWrongKey
+	}
+	return age.NewInjectedFileKeyIdentity(key), nil
+}
+
+// resetStore implements fob.Store.Reset.
+func (d *Daemon) resetStore(_ context.Context, c *varlink.Call) (_ any, err error) {
+	defer func() { d.logStore(c, err) }()
+	if !d.moving.TryLock() {
+		return nil, ipc.StoreBusy{}
+	}
+	defer d.moving.Unlock()
+	aside, err := d.Store.Reset()
+	return ipc.StoreResetReply{Aside: aside}, d.storeError(err)
+}
+
+// fits says what is wrong with a secret that answers a prompt.
+func fits(secret ipc.Secret) string {
+	if len(secret) == 0 || len(secret) > seal.MaxPassphraseLength || !utf8.Valid(secret) {
+		return fmt.Sprintf("a secret has 1 to %d bytes of UTF-8", seal.MaxPassphraseLength)
+	}
+	return ""
+}
+
+// storeError gives the errors of the store the names under which they leave fobd.
+func (d *Daemon) storeError(err error) error {
+	var held *store.HeldError
+	var unseal *store.UnsealError
+	switch {
+	case err == nil, errors.As(err, new(varlink.Named)):
+		return err
+	case errors.As(err, &held):
+		return ipc.StoreHeld{PID: held.PID, Program: held.Program}
+	case errors.As(err, &unseal):
+		return ipc.StoreWrongKey{Sealer: string(unseal.Kind), Problem: err.Error()}
+	case errors.Is(err, store.ErrLocked):
+		return ipc.StoreLocked{}
+	case errors.Is(err, store.ErrNotLocked):
+		return ipc.StoreNotLocked{}
+	case errors.Is(err, store.ErrNotEmpty):
+		return ipc.StoreNotEmpty{}
+	case errors.Is(err, store.ErrCorrupt):
+		return ipc.StoreCorrupt{Path: d.Store.Status().Path, Problem: err.Error()}
+	case errors.Is(err, store.ErrReadOnly):
+		return ipc.StoreReadOnly{Problem: err.Error()}
+	case errors.Is(err, store.ErrFull):
+		return ipc.StoreFull{Problem: err.Error()}
+	case errors.Is(err, store.ErrNewer):
+		return ipc.StoreNewer{Problem: err.Error()}
+	case errors.Is(err, store.ErrBackup):
+		return ipc.BackupInvalid{Problem: err.Error()}
+	case errors.Is(err, context.Canceled), errors.Is(err, fido.ErrDeclined):
+		return err
+	default:
+		return ipc.StoreUnusable{Problem: err.Error()}
+	}
+}
