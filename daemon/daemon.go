@@ -11,6 +11,7 @@ import (
 	"os"
 	"sync"
 
+	"fob/daemon/metrics"
 	"fob/fido"
 	"fob/fido/metadata"
 	"fob/ipc"
@@ -24,6 +25,11 @@ type Daemon struct {
 	Log     *slog.Logger     // nil for none; gets who did what with which result, never a secret
 	More    []Interface      // served beside those of package ipc that are its own
 	Models  *metadata.Models // what is known about models of keys; nil for nothing
+	Metrics *metrics.Metrics // counts calls and events; nil for nothing
+	// Authorize is asked about each peer; nil admits our own user alone. See varlink.Server.
+	Authorize func(varlink.Peer) error
+	// Changed is called, and does not wait, when a ceremony begins or ends. May be nil.
+	Changed func()
 	// Held lists the readers with cards that other programs have for themselves. May be nil.
 	Held func() []string
 
@@ -50,7 +56,7 @@ func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 		Vendor:    "fob",
 		Product:   "fobd",
 		Version:   d.Version,
-		Authorize: SameUser,
+		Authorize: d.authorize,
 		// A hostile program of ours may hold so much of fobd's memory: 512 MiB.
 		MaxMessage:     128 << 10, // WebAuthn options have 64 KiB at most
 		MaxReply:       1 << 20,   // for 1000 credentials; one key gives one list at a time
@@ -64,13 +70,16 @@ func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 		{ipc.PromptInterface, map[string]varlink.Handler{"Answer": d.answer}},
 	} {
 		for name, h := range i.Methods {
-			i.Methods[name] = translated(h)
+			i.Methods[name] = d.measured(translated(h))
 		}
 		if err := s.Register(i.Description, i.Methods); err != nil {
 			return err
 		}
 	}
 	for _, i := range d.More {
+		for name, h := range i.Methods {
+			i.Methods[name] = d.measured(h)
+		}
 		if err := s.Register(i.Description, i.Methods); err != nil {
 			return err
 		}
@@ -88,6 +97,19 @@ func translated(h varlink.Handler) varlink.Handler {
 		}
 		return reply, nil
 	}
+}
+
+// authorize counts the peers that are not served.
+func (d *Daemon) authorize(p varlink.Peer) error {
+	admit := d.Authorize
+	if admit == nil {
+		admit = SameUser
+	}
+	err := admit(p)
+	if err != nil {
+		d.Metrics.Count("refused")
+	}
+	return err
 }
 
 // SameUser admits our own user alone, not even root: a PIN typed for this fobd is nobody else's business.

@@ -92,7 +92,7 @@ func mark(optional bool) string {
 // TestTypesMatchTheInterfaces holds the Go types to the .varlink files.
 func TestTypesMatchTheInterfaces(t *testing.T) {
 	device, ceremony, prompt := parse(t, DeviceInterface), parse(t, CeremonyInterface), parse(t, PromptInterface)
-	emulator := parse(t, EmulatorInterface)
+	emulator, service := parse(t, EmulatorInterface), parse(t, ServiceInterface)
 	same := func(what string, goType reflect.Type, file *varlink.Type) {
 		t.Helper()
 		if got, want := members(goType), described(file); !slices.Equal(got, want) {
@@ -110,6 +110,7 @@ func TestTypesMatchTheInterfaces(t *testing.T) {
 		"EmulatedCredential": reflect.TypeFor[EmulatedCredential](),
 		"Info":               reflect.TypeFor[Info](), "Algorithm": reflect.TypeFor[Algorithm](),
 		"Model": reflect.TypeFor[Model](),
+		"Part":  reflect.TypeFor[Part](), "Calls": reflect.TypeFor[Calls](), "Latency": reflect.TypeFor[Latency](),
 	}
 	methods := map[string][2]reflect.Type{
 		MethodList:                        {reflect.TypeFor[struct{}](), reflect.TypeFor[ListReply]()},
@@ -139,6 +140,11 @@ func TestTypesMatchTheInterfaces(t *testing.T) {
 		MethodSignIn:                      {reflect.TypeFor[CeremonyRequest](), reflect.TypeFor[CeremonyReply]()},
 		MethodAnswer:                      {reflect.TypeFor[Answer](), reflect.TypeFor[struct{}]()},
 
+		MethodStatus:  {reflect.TypeFor[struct{}](), reflect.TypeFor[Status]()},
+		MethodMetrics: {reflect.TypeFor[struct{}](), reflect.TypeFor[Metrics]()},
+		MethodReload:  {reflect.TypeFor[struct{}](), reflect.TypeFor[ReloadReply]()},
+		MethodPing:    {reflect.TypeFor[struct{}](), reflect.TypeFor[struct{}]()},
+
 		MethodEmulatedKeys: {reflect.TypeFor[WhichKey](), reflect.TypeFor[EmulatedKeysReply]()},
 		MethodTouch:        {reflect.TypeFor[TouchRequest](), reflect.TypeFor[QuestionReply]()},
 		MethodDeny:         {reflect.TypeFor[TouchRequest](), reflect.TypeFor[QuestionReply]()},
@@ -157,7 +163,7 @@ func TestTypesMatchTheInterfaces(t *testing.T) {
 	for _, e := range known {
 		wire[e.VarlinkError()] = reflect.TypeOf(e)
 	}
-	for _, i := range []*varlink.Interface{device, ceremony, prompt, emulator} {
+	for _, i := range []*varlink.Interface{device, ceremony, prompt, emulator, service} {
 		for _, d := range i.Types {
 			same(i.Name+" type "+d.Name, types[d.Name], d.Type)
 		}
