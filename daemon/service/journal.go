@@ -31,8 +31,8 @@ func InJournal() bool {
 type journalHandler struct {
 	level  slog.Leveler
 	send   func(message string, p journal.Priority, fields map[string]string) error
-	prefix string // of names, for groups
-	attrs  []slog.Attr
+	prefix string      // of names, for groups
+	attrs  []slog.Attr // none is a group
 }
 
 // Enabled implements slog.Handler.
@@ -43,7 +43,7 @@ func (h *journalHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	with := *h
 	with.attrs = slices.Clone(h.attrs)
 	for _, a := range attrs {
-		with.attrs = append(with.attrs, slog.Attr{Key: h.prefix + a.Key, Value: a.Value})
+		with.attrs = flatten(with.attrs, h.prefix, a)
 	}
 	return &with
 }
@@ -61,26 +61,31 @@ func (h *journalHandler) WithGroup(name string) slog.Handler {
 func (h *journalHandler) Handle(_ context.Context, r slog.Record) error {
 	attrs := slices.Clone(h.attrs)
 	r.Attrs(func(a slog.Attr) bool {
-		attrs = append(attrs, slog.Attr{Key: h.prefix + a.Key, Value: a.Value})
+		attrs = flatten(attrs, h.prefix, a)
 		return true
 	})
 	fields := map[string]string{"SYSLOG_IDENTIFIER": "fobd"}
 	for _, a := range attrs {
-		addFields(fields, "", a)
+		fields[field(a.Key)] = fmt.Sprint(a.Value.Any())
 	}
 	return h.send(message(r.Message, attrs), priority(r.Level), fields)
 }
 
-// addFields adds the fields of an attribute, which may be a group.
-func addFields(fields map[string]string, prefix string, a slog.Attr) {
+// flatten adds an attribute to a list, the members of a group under names with its own before.
+func flatten(list []slog.Attr, prefix string, a slog.Attr) []slog.Attr {
 	value := a.Value.Resolve()
-	if value.Kind() != slog.KindGroup {
-		fields[field(prefix+a.Key)] = fmt.Sprint(value.Any())
-		return
+	switch {
+	case a.Equal(slog.Attr{}):
+		return list
+	case value.Kind() != slog.KindGroup:
+		return append(list, slog.Attr{Key: prefix + a.Key, Value: value})
+	case a.Key != "":
+		prefix += a.Key + "."
 	}
 	for _, member := range value.Group() {
-		addFields(fields, prefix+a.Key+".", member)
+		list = flatten(list, prefix, member)
 	}
+	return list
 }
 
 // maxField is how long the name of a field may be (systemd.journal-fields(7)).

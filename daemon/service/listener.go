@@ -29,7 +29,7 @@ type Listener struct {
 
 	mu     sync.Mutex
 	open   int       // clients that are there
-	since  time.Time // when the last one left
+	since  time.Time // since when nobody has come or left
 	dialed []net.Conn
 	closed bool
 }
@@ -41,10 +41,13 @@ type deadliner interface {
 }
 
 // NewListener makes a Listener of l, whose connections are Unix sockets.
-func NewListener(l deadliner) *Listener { return &Listener{deadliner: l, since: time.Now()} }
+func NewListener(l deadliner) *Listener { return &Listener{deadliner: l} }
 
 // Accept implements net.Listener.
 func (l *Listener) Accept() (net.Conn, error) {
+	l.mu.Lock()
+	l.since = time.Now() // lest we end without having looked who waits, time and again
+	l.mu.Unlock()
 	for {
 		if c := l.next(); c != nil {
 			return c, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"time"
 
 	"fob/ipc"
@@ -21,14 +22,17 @@ type Watchdog struct {
 	Log   *slog.Logger
 }
 
-// Run goes on until ctx ends.
+// Run goes on until ctx ends, or the probe gives net.ErrClosed: nobody is served any more.
 func (w *Watchdog) Run(ctx context.Context) {
 	tick := time.NewTicker(w.Every / 4)
 	defer tick.Stop()
 	for {
-		if err := w.probe(ctx); err == nil {
+		switch err := w.probe(ctx); {
+		case err == nil:
 			w.Alive()
-		} else if ctx.Err() == nil {
+		case errors.Is(err, net.ErrClosed), ctx.Err() != nil: // it ends
+			return
+		default:
 			w.Log.Error("fobd does not answer itself; the watchdog is not told that it lives", "error", err)
 		}
 		select {
