@@ -42,10 +42,9 @@ func Listen(path string) (*Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c, err := net.Dial("unix", path); err == nil {
-		c.Close()
+	if err := unserved(path); err != nil {
 		lock.Close()
-		return nil, fmt.Errorf("%s: %w", path, ErrAlreadyRunning)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		lock.Close()
@@ -73,6 +72,21 @@ func checkFolder(dir string) error {
 		return fmt.Errorf("%s: %w", dir, ErrUnsafeFolder)
 	}
 	return nil
+}
+
+// unserved gives ErrAlreadyRunning when a program listens at path.
+func unserved(path string) error {
+	c, err := net.Dial("unix", path)
+	switch {
+	case err == nil:
+		c.Close()
+		return ErrAlreadyRunning
+	case errors.Is(err, unix.EAGAIN): // it has a long queue
+		return ErrAlreadyRunning
+	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
+		return nil
+	}
+	return err
 }
 
 // Socket is a socket that we have made.
