@@ -185,6 +185,16 @@ func (f *fobd) cardsPart(context.Context) ipc.Part {
 	return p
 }
 
+func sessionPart(problem error) ipc.Part {
+	p := ipc.Part{Name: "logind", State: ipc.PartOK, Text: "ceremonies end when the computer goes to sleep or the screen is locked"}
+	if problem != nil {
+		p.State = ipc.PartDegraded
+		p.Text = "nobody tells when the computer goes to sleep or the screen is locked: " + problem.Error()
+		p.Hint = "in a container there is no logind; elsewhere: sudo apt install dbus libpam-systemd"
+	}
+	return p
+}
+
 // counters are those of the helpers.
 func (f *fobd) counters() map[string]int {
 	figures := f.source.Figures()

@@ -95,6 +95,7 @@ func (f *fobd) addSession() {
 		f.daemon.Interrupt(ctx, string(why))
 	}}
 	f.beside = append(f.beside, away.Run)
+	f.addPart(func(context.Context) ipc.Part { return sessionPart(away.Problem()) })
 }
 
 var errSocketTwice = errors.New("--socket does not go with a socket that systemd passes")
