@@ -61,11 +61,16 @@ type run struct {
 	ended chan error
 }
 
-// start starts fobd. A shell tells it its own number, as systemd does.
+// start starts fobd.
 func (m *manager) start(args ...string) *run {
 	m.Helper()
-	cmd := exec.Command("sh", append([]string{"-c", `LISTEN_PID=$$ exec "$0" "$@"`, fobdPath, "--no-discovery", "--on-demand"},
-		args...)...)
+	return m.startProgram(fobdPath, append([]string{"--no-discovery", "--on-demand"}, args...)...)
+}
+
+// startProgram starts a program for the socket. A shell tells it its own number, as systemd does.
+func (m *manager) startProgram(path string, args ...string) *run {
+	m.Helper()
+	cmd := exec.Command("sh", append([]string{"-c", `LISTEN_PID=$$ exec "$0" "$@"`, path}, args...)...)
 	cmd.Env, cmd.ExtraFiles, cmd.Stderr = m.env, []*os.File{m.file}, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // and no terminal, as a service
 	if err := cmd.Start(); err != nil {
