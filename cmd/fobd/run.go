@@ -152,17 +152,21 @@ func (f *fobd) serve(ctx context.Context, hangups *hangups) error {
 		end(service.ErrEnds)
 	}
 	defer context.AfterFunc(ctx, stop)()
-	for _, run := range append(f.beside, func(ctx context.Context) { f.service.ReloadAt(ctx, hangups.watch(ctx, stop)) }) {
+	beside.Go(func() { hangups.follow(serving, func() { f.reload(serving) }, stop) })
+	for _, run := range f.beside {
 		beside.Go(func() { run(serving) })
 	}
 	err := f.daemon.Serve(serving, f.service.Listener)
 	f.service.Notifier.Stopping()
-	if service.IsIdle(err) {
+	if errors.Is(err, service.ErrIdle) {
 		f.log.Info("nobody has come for a while; systemd starts fobd again for the next one", "idle", f.service.Listener.Idle)
 		return nil
 	}
 	return err
 }
+
+// reload reads files again; the log says what can't be read.
+func (f *fobd) reload(ctx context.Context) { _, _ = f.service.Reload(ctx) }
 
 func (f *fobd) cleanUp() {
 	for i := len(f.after) - 1; i >= 0; i-- {

@@ -21,28 +21,21 @@ func watchHangups() *hangups {
 	return h
 }
 
-// watch gives the signals that mean to read files again, until ctx ends. When the terminal is gone it calls gone.
-func (h *hangups) watch(ctx context.Context, gone func()) <-chan os.Signal {
-	reload := make(chan os.Signal)
-	go func() {
-		for {
-			select {
-			case s := <-h.signals:
-				if h.terminal && !atTerminal() {
-					gone()
-					return
-				}
-				select {
-				case reload <- s:
-				case <-ctx.Done():
-					return
-				}
-			case <-ctx.Done():
-				return
-			}
+// follow calls reload at each SIGHUP that means to read files again, until ctx ends. When the terminal is gone it calls
+// gone, and returns.
+func (h *hangups) follow(ctx context.Context, reload, gone func()) {
+	for {
+		select {
+		case <-h.signals:
+		case <-ctx.Done():
+			return
 		}
-	}()
-	return reload
+		if h.terminal && !atTerminal() {
+			gone()
+			return
+		}
+		reload()
+	}
 }
 
 // atTerminal reports whether the process has a controlling terminal.

@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"maps"
 	"os"
@@ -119,20 +118,5 @@ func (s *Service) Reload(ctx context.Context) (done []string, err error) {
 	return done, err
 }
 
-// ReloadAt reloads at each of signals until ctx ends.
-func (s *Service) ReloadAt(ctx context.Context, signals <-chan os.Signal) {
-	for {
-		select {
-		case <-signals:
-			_, _ = s.Reload(ctx) // which logs what it can't read
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
 // ErrEnds is why ceremonies end when the process does.
 var ErrEnds = ipc.Interrupted{Reason: "fobd ends"}
-
-// IsIdle reports whether serving ended because no client had come for a while.
-func IsIdle(err error) bool { return errors.Is(err, ErrIdle) }

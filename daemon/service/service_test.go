@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"fob/daemon"
 	"fob/daemon/metrics"
 	"fob/fido"
@@ -124,17 +122,4 @@ func TestReload(t *testing.T) {
 	}
 	await(t, read)
 	await(t, read)
-
-	signals := make(chan os.Signal)
-	ctx, stop := context.WithCancel(t.Context())
-	over := make(chan struct{})
-	go func() { defer close(over); s.ReloadAt(ctx, signals) }()
-	for range 2 {
-		signals <- unix.SIGHUP
-		if await(t, read) != "policy" || await(t, read) != "models" {
-			t.Error("not all was read")
-		}
-	}
-	stop()
-	await(t, over)
 }
