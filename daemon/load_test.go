@@ -3,7 +3,9 @@ package daemon
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
+	"time"
 
 	"fob/daemon/metrics"
 	"fob/fido"
@@ -68,5 +70,25 @@ func TestFollowKeys(t *testing.T) {
 	d := &Daemon{Source: &fakeSource{}}
 	if err := d.FollowKeys(t.Context(), func(int) { t.Error("told of keys") }); !errors.Is(err, fido.ErrWatchEnded) {
 		t.Error(err)
+	}
+}
+
+// TestLoadNeedsEachLock: a ceremony that hangs with a lock is noticed by who looks at the load.
+func TestLoadNeedsEachLock(t *testing.T) {
+	d := new(Daemon)
+	for _, lock := range []sync.Locker{&d.running.mu, &d.turns.mu, &d.prompts.mu} {
+		lock.Lock()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			d.Load()
+		}()
+		select {
+		case <-done:
+			t.Errorf("%T is not needed", lock)
+		case <-time.After(20 * time.Millisecond):
+		}
+		lock.Unlock()
+		<-done
 	}
 }

@@ -59,7 +59,7 @@ func (l *Listener) Probe(ctx context.Context) error {
 	c := varlink.NewConn(nc)
 	defer c.Close()
 	err = c.Call(ctx, ipc.MethodPing, nil, nil)
-	if err != nil && !errors.Is(err, varlink.PermissionDenied{}) {
+	if err != nil && !errors.As(err, new(*varlink.Error)) {
 		return fmt.Errorf("no answer: %w", err)
 	}
 	return nil
