@@ -159,7 +159,7 @@ func (f *fobd) serve(ctx context.Context, hangups *hangups) error {
 	err := f.daemon.Serve(serving, f.service.Listener)
 	f.service.Notifier.Stopping()
 	if errors.Is(err, service.ErrIdle) {
-		f.log.Info("nobody has come for a while; systemd starts fobd again for the next one", "idle", f.service.Listener.Idle)
+		f.log.Info("nobody has come for a while; fobd ends", "idle", f.service.Listener.Idle)
 		return nil
 	}
 	return err
