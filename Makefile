@@ -5,16 +5,26 @@
 # make soak    10,000 ceremonies with keys that fail at random, and nothing left of them; 10,000 kills of who writes a store
 # make fuzz    each fuzz target for FUZZTIME
 # make build   the three programs, in bin/
+# make units   systemd's units for programs in BINDIR, in bin/systemd/
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 FUZZTIME ?= 30s
+BINDIR   ?= /usr/local/bin
 LDFLAGS   = -X fob/cmd/internal/program.Version=$(VERSION) -X main.version=$(VERSION)
 
-.PHONY: build demo test check race lab bench soak fuzz clean packages test-packages lab-packages
+.PHONY: build units demo test check race lab bench soak fuzz clean packages test-packages lab-packages
 
 build: packages
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/fob ./cmd/fobd
 	CGO_ENABLED=1 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/fob-fido-helper
+
+units:
+	@for kind in user system; do \
+		mkdir -p bin/systemd/$$kind; \
+		for unit in fobd.socket fobd.service; do \
+			sed 's|@bindir@|$(BINDIR)|' packaging/systemd/$$kind/$$unit >bin/systemd/$$kind/$$unit; \
+		done; \
+	done
 
 demo: build
 	@testdata/demo bin

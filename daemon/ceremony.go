@@ -173,7 +173,7 @@ func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, limit time.
 
 	var devices []fido.DeviceInfo
 	begin := time.Now()
-	ctx, end := d.running.begin(ctx)
+	ctx, end := d.begin(ctx)
 	after := []func(){end} // done when the caller has the reply, the last one first
 	defer func() { d.afterwards(devices, after) }()
 	ctx, stop := context.WithTimeoutCause(ctx, limit, ipc.TimedOut{})
@@ -319,6 +319,7 @@ func (c *ceremony) send(dev fido.DeviceInfo, e ipc.Event) error {
 	if !c.call.More { // a look at a key that needs nobody
 		return nil
 	}
+	c.daemon.Metrics.Count("events." + string(e.Kind))
 	e.Device, e.Product, e.RPID, e.Reader = string(dev.ID), dev.Product, c.rpID, dev.Reader
 	return c.call.Continue(ipc.CeremonyReply{Event: &e})
 }

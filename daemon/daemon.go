@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"fob/daemon/audit"
+	"fob/daemon/metrics"
 	"fob/daemon/store"
 	"fob/fido"
 	"fob/fido/metadata"
@@ -30,6 +31,11 @@ type Daemon struct {
 	// that can leave no record; else they go on.
 	Audit         *audit.Log
 	AuditRequired bool
+	Metrics       *metrics.Metrics // counts calls and events; nil for nothing
+	// Authorize is asked about each peer; nil admits our own user alone. See varlink.Server.
+	Authorize func(varlink.Peer) error
+	// Changed is called, and does not wait, when a ceremony begins or ends. May be nil.
+	Changed func()
 	// Held lists the readers with cards that other programs have for themselves. May be nil.
 	Held func() []string
 	// Store keeps secrets, and is closed by who has opened it; nil for none.
@@ -63,7 +69,7 @@ func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 		Vendor:    "fob",
 		Product:   "fobd",
 		Version:   d.Version,
-		Authorize: SameUser,
+		Authorize: d.authorize,
 		// A hostile program of ours may hold so much of fobd's memory: 512 MiB.
 		MaxMessage:     128 << 10, // WebAuthn options have 64 KiB at most
 		MaxReply:       1 << 20,   // for 1000 credentials; one key gives one list at a time
@@ -82,7 +88,7 @@ func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 		{ipc.StoreInterface, d.storeMethods()},
 	} {
 		for name, h := range i.Methods {
-			i.Methods[name] = d.audited(translated(h))
+			i.Methods[name] = d.measured(d.audited(translated(h)))
 		}
 		if err := s.Register(i.Description, i.Methods); err != nil {
 			return err
@@ -92,6 +98,9 @@ func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 		return err
 	}
 	for _, i := range d.More {
+		for name, h := range i.Methods {
+			i.Methods[name] = d.measured(h)
+		}
 		if err := s.Register(i.Description, i.Methods); err != nil {
 			return err
 		}
@@ -109,6 +118,19 @@ func translated(h varlink.Handler) varlink.Handler {
 		}
 		return reply, nil
 	}
+}
+
+// authorize counts the peers that are not served.
+func (d *Daemon) authorize(p varlink.Peer) error {
+	admit := d.Authorize
+	if admit == nil {
+		admit = SameUser
+	}
+	err := admit(p)
+	if err != nil {
+		d.Metrics.Count("refused")
+	}
+	return err
 }
 
 // SameUser admits our own user alone, not even root: a PIN typed for this fobd is nobody else's business.

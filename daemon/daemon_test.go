@@ -379,6 +379,9 @@ func TestListen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := Listen(path); !errors.Is(err, ErrAlreadyRunning) { // it may be systemd's, which holds no lock
+		t.Errorf("while another listens: %v", err)
+	}
 	stale.SetUnlinkOnClose(false)
 	stale.Close()
 	l, err = Listen(path)

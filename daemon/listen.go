@@ -22,7 +22,9 @@ var (
 
 // Listen makes the socket at path, mode 0600, in a folder of mode 0700 that is made when it is missing. What a fobd that
 // was killed left behind is removed, but nothing else. Closing the listener removes the socket.
-func Listen(path string) (net.Listener, error) {
+//
+// A socket that a program serves stays, and gives ErrAlreadyRunning; where systemd listens, that is started by it.
+func Listen(path string) (*Socket, error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -40,11 +42,15 @@ func Listen(path string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := unserved(path); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		lock.Close()
 		return nil, err
 	}
-	l, err := net.Listen("unix", path) // nobody else can reach into the folder before the mode is set
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"}) // nobody else can reach into the folder before the mode is set
 	if err != nil {
 		lock.Close()
 		return nil, err
@@ -54,7 +60,7 @@ func Listen(path string) (net.Listener, error) {
 		lock.Close()
 		return nil, err
 	}
-	return &listener{l, lock}, nil
+	return &Socket{l, lock}, nil
 }
 
 func checkFolder(dir string) error {
@@ -68,12 +74,28 @@ func checkFolder(dir string) error {
 	return nil
 }
 
-// listener lets go of the lock after the socket is gone.
-type listener struct {
-	net.Listener
+// unserved gives ErrAlreadyRunning when a program listens at path.
+func unserved(path string) error {
+	c, err := net.Dial("unix", path)
+	switch {
+	case err == nil:
+		c.Close()
+		return ErrAlreadyRunning
+	case errors.Is(err, unix.EAGAIN): // it has a long queue
+		return ErrAlreadyRunning
+	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
+		return nil
+	}
+	return err
+}
+
+// Socket is a socket that we have made.
+type Socket struct {
+	*net.UnixListener
 	lock *os.File
 }
 
-func (l *listener) Close() error {
-	return errors.Join(l.Listener.Close(), l.lock.Close())
+// Close removes the socket, and then lets go of the lock.
+func (s *Socket) Close() error {
+	return errors.Join(s.UnixListener.Close(), s.lock.Close())
 }

@@ -38,6 +38,17 @@ func (r *running) begin(parent context.Context) (ctx context.Context, end func()
 	}
 }
 
+// begin counts a ceremony in, until end; see running.begin.
+func (d *Daemon) begin(parent context.Context) (ctx context.Context, end func()) {
+	changed := d.Changed
+	if changed == nil {
+		changed = func() {}
+	}
+	ctx, leave := d.running.begin(parent)
+	changed()
+	return ctx, func() { leave(); changed() }
+}
+
 // interrupt cancels all, for a reason, and gives them.
 func (r *running) interrupt(reason error) (cancelled []*ongoing) {
 	r.mu.Lock()

@@ -86,7 +86,7 @@ func (e *NotRunning) Hint() string {
 	if errors.Is(e.Err, fs.ErrPermission) {
 		return "the socket belongs to another user"
 	}
-	return "start it with 'fobd', or name its socket with --socket"
+	return "start it with 'systemctl --user start fobd.socket' or 'fobd', or name its socket with --socket"
 }
 
 // Lost says that fobd went away before it had answered.

@@ -331,7 +331,7 @@ var known = slices.Concat([]Error{
 	HelperFailed{}, WatchEnded{}, SeveralDevices{}, PINSet{}, MinPINLengthGrows{},
 	UnknownCredential{}, SeveralCredentials{}, NoLargeBlob{}, LargeBlobsFull{}, LargeBlobsCorrupt{}, LargeBlobLeft{},
 	UnknownFingerprint{}, SeveralFingerprints{}, FingerprintNameTooLong{}, FingerprintsFull{}, FingerprintNotTaken{},
-	WrongName{}, NotTheSameKey{}, ResetLate{},
+	WrongName{}, NotTheSameKey{}, ResetLate{}, ReloadFailed{},
 	OptionsInvalid{}, OriginRefused{}, PINInvalid{}, PINAuthBlocked{}, PINBlocked{},
 	PINChangeRequired{}, FingerUnknown{}, FingersBlocked{}, VerificationNotSetUp{},
 	AlreadyRegistered{}, NotRegistered{}, KeyFull{}, Unsupported{},

@@ -174,6 +174,7 @@ func TestTypesMatchTheInterfaces(t *testing.T) {
 		"AuditFilter":   reflect.TypeFor[AuditFilter](),
 		"AuditFinding":  reflect.TypeFor[AuditFinding](),
 		"KnownRecord":   reflect.TypeFor[KnownRecord](),
+		"Part":          reflect.TypeFor[Part](), "Calls": reflect.TypeFor[Calls](), "Latency": reflect.TypeFor[Latency](),
 	}
 	methods := map[string][2]reflect.Type{
 		MethodList:                        {reflect.TypeFor[struct{}](), reflect.TypeFor[ListReply]()},
@@ -210,6 +211,10 @@ func TestTypesMatchTheInterfaces(t *testing.T) {
 		MethodImport:      {reflect.TypeFor[ImportRequest](), reflect.TypeFor[ImportReply]()},
 		MethodUpload:      {reflect.TypeFor[UploadRequest](), reflect.TypeFor[struct{}]()},
 		MethodStoreReset:  {reflect.TypeFor[struct{}](), reflect.TypeFor[StoreResetReply]()},
+		MethodStatus:      {reflect.TypeFor[struct{}](), reflect.TypeFor[Status]()},
+		MethodMetrics:     {reflect.TypeFor[struct{}](), reflect.TypeFor[Metrics]()},
+		MethodReload:      {reflect.TypeFor[struct{}](), reflect.TypeFor[ReloadReply]()},
+		MethodPing:        {reflect.TypeFor[struct{}](), reflect.TypeFor[struct{}]()},
 
 		MethodEmulatedKeys: {reflect.TypeFor[WhichKey](), reflect.TypeFor[EmulatedKeysReply]()},
 		MethodTouch:        {reflect.TypeFor[TouchRequest](), reflect.TypeFor[QuestionReply]()},

@@ -21,7 +21,7 @@ const (
 	exitTimedOut    = 7
 	exitDeclined    = 8
 	exitNotVerified = 9
-	exitWrong       = 10 // of doctor
+	exitWrong       = 10 // of doctor and status
 	exitInterrupted = 130
 )
 
@@ -35,7 +35,7 @@ func exitCode(err error) int {
 	case errors.Is(err, relyingparty.ErrNotVerified), errors.Is(err, errClone), errors.As(err, new(*metadata.Refused)),
 		errors.As(err, new(logChanged)):
 		return exitNotVerified
-	case errors.As(err, new(foundWrong)):
+	case errors.As(err, new(foundWrong)), errors.As(err, new(broken)):
 		return exitWrong
 	case errors.Is(err, errNoTerminal), errors.Is(err, errReserved), errors.Is(err, errNoNewPIN), errors.Is(err, errRefused),
 		errors.Is(err, errOtherKey), errors.Is(err, program.ErrPINLength), errors.Is(err, errNoPassphrase):

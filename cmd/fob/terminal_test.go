@@ -301,7 +301,7 @@ func TestFobdEndsAtPIN(t *testing.T) {
 	if err := s.world.stop(s.fobd); err != nil {
 		t.Error(err)
 	}
-	s.sees(`fob: cancelled\r\n`)
+	s.sees(`fob: cancelled: fobd ends\r\n`)
 	s.exits(8)
 }
 

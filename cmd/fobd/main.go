@@ -2,33 +2,18 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
-	"net"
 	"os"
-	"path/filepath"
-	"strings"
-	"sync"
-
-	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"fob/cmd/internal/program"
 	"fob/daemon"
-	"fob/daemon/session"
-	"fob/daemon/workbench"
-	"fob/fido"
-	"fob/fido/helper"
-	"fob/fido/metadata"
-	"fob/ipc"
+	"fob/daemon/service"
 )
 
 func main() {
-	ctx, stop := program.Context()
+	ctx, stop := program.DaemonContext()
 	defer stop()
 	if err := command().ExecuteContext(ctx); err != nil {
 		fmt.Fprintf(os.Stderr, "fobd: %v\n", err)
@@ -50,6 +35,8 @@ func hint(err error) string {
 	switch {
 	case errors.Is(err, daemon.ErrAlreadyRunning):
 		return "use that one, or give this one another place with --socket"
+	case errors.Is(err, service.ErrSocket), errors.Is(err, service.ErrSockets):
+		return "the fobd.socket that comes with fob shows what it should say"
 	case errors.Is(err, daemon.ErrUnsafeFolder), errors.As(err, new(listenError)) && errors.Is(err, fs.ErrPermission):
 		return "set XDG_RUNTIME_DIR to a folder that is yours alone, or name a socket in one with --socket"
 	case errors.As(err, new(program.UsageError)):
@@ -65,212 +52,4 @@ func exitCode(err error) int {
 		return 2
 	}
 	return 1
-}
-
-// options are what the flags say.
-type options struct {
-	socket, helper string
-	state          string
-	devices        []string
-	onDemand       bool
-	noDiscovery    bool
-	nfc            bool
-	emulate        bool
-	emulator       program.Emulator
-	verbose        bool
-	audit          string
-}
-
-func command() *cobra.Command {
-	var o options
-	c := &cobra.Command{
-		Use:   "fobd",
-		Short: "Own the security keys of a user and perform ceremonies on them for other programs",
-		Long: `fobd owns the security keys of a user and performs ceremonies on them for other programs,
-which reach it through a Unix socket; 'fob' is one of them.
-
-When it is ready, fobd prints one line of JSON: {"socket": PATH}. It ends at SIGINT or
-SIGTERM, after the ceremonies in progress were cancelled and their keys are dark.`,
-		Args:          func(_ *cobra.Command, args []string) error { return program.NoArguments(args) },
-		Version:       program.Version,
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if err := o.check(c.Flags()); err != nil {
-				return err
-			}
-			return o.run(c.Context())
-		},
-	}
-	c.SetUsageFunc(program.PrintUsage)
-	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return program.Usage(err) })
-	f := c.Flags()
-	f.StringVar(&o.socket, "socket", ipc.DefaultSocket(), "listen at `PATH`; its folder must be ours alone, mode 0700")
-	f.StringVar(&o.helper, "helper", "", "`PATH` of fob-fido-helper (default: beside fobd)")
-	f.StringVar(&o.state, "state", daemon.StateFolder(), "keep secrets, sealed, in the folder `DIR`; made when it is needed")
-	f.StringArrayVar(&o.devices, "device", nil, "use the key at `PATH` too, which discovery can't see; may be repeated")
-	f.BoolVar(&o.noDiscovery, "no-discovery", false, "don't look for keys; use those of --device, --emulator and --nfc alone")
-	f.BoolVar(&o.nfc, "nfc", true, "use keys that are held to pcscd's readers, when it runs (off with --no-discovery)")
-	f.BoolVar(&o.emulate, "emulator", false, "plug in an emulated key, for tests: it protects nothing; "+
-		"'fob emulate control --socket' controls it")
-	f.BoolVar(&o.onDemand, "on-demand", false, "start a helper process when a key is needed, and keep none ready: "+
-		"saves memory, costs some milliseconds a ceremony")
-	f.StringVar(&o.audit, "audit", auditOn,
-		"record what programs ask for: `on`, off, or required, which refuses what can't be recorded")
-	f.BoolVarP(&o.verbose, "verbose", "v", false, "log more")
-	o.emulator.Flags(f, "emulator-")
-	return c
-}
-
-// check refuses flags that would go unnoticed, and makes paths absolute: the helper works in another folder.
-func (o *options) check(f *pflag.FlagSet) (err error) {
-	f.Visit(func(flag *pflag.Flag) {
-		if strings.HasPrefix(flag.Name, "emulator-") && !o.emulate {
-			err = program.Usage(fmt.Errorf("--%s goes with --emulator", flag.Name))
-		}
-	})
-	if err == nil {
-		err = checkAudit(o.audit)
-	}
-	if o.noDiscovery && !f.Changed("nfc") {
-		o.nfc = false
-	}
-	if o.state != "" && err == nil {
-		o.state, err = filepath.Abs(o.state)
-	}
-	for i := 0; i < len(o.devices) && err == nil; i++ {
-		o.devices[i], err = filepath.Abs(o.devices[i])
-	}
-	return err
-}
-
-func (o *options) run(ctx context.Context) error {
-	if err := program.Confine(); err != nil {
-		return err
-	}
-	log := o.log()
-	path, err := o.helperPath()
-	if err != nil {
-		return err
-	}
-	d := &daemon.Daemon{Version: program.Version, Log: log}
-	var e extra
-	e.add(o.named, nil)
-	if o.emulate {
-		bench := &workbench.Workbench{Log: log}
-		defer bench.Close()
-		key, err := o.plug(ctx, bench, log)
-		if err != nil {
-			return err
-		}
-		e.add(func() []fido.DeviceInfo { return emulated(key) }, bench.Plugs)
-		d.More = append(d.More, bench.Interface())
-	}
-	if o.nfc {
-		w, stop := followCards(ctx, log)
-		defer stop()
-		e.add(w.Devices, w.Changed)
-		d.Held = w.Held
-	}
-	l, err := daemon.Listen(o.socket)
-	if err != nil {
-		return listenError{err}
-	}
-	closeAudit, err := o.keepAudit(d, log)
-	defer closeAudit()
-	if err != nil {
-		return errors.Join(err, l.Close())
-	}
-	source := &helper.Source{
-		Path: path, Extra: e.devices, ExtraChanged: e.changed, NoDiscovery: o.noDiscovery, Log: log}
-	d.Source = source
-	if path, err := metadata.DefaultPath(); err == nil {
-		d.Models = metadata.Open(path)
-	}
-	d.OpenStore(o.state, os.Getenv("CREDENTIALS_DIRECTORY"))
-	defer d.Store.Close()
-	if err := json.NewEncoder(os.Stdout).Encode(map[string]string{"socket": o.socket}); err != nil {
-		return errors.Join(err, l.Close())
-	}
-	return o.serve(ctx, d, source, l)
-}
-
-func (o *options) log() *slog.Logger {
-	level := slog.LevelInfo
-	if o.verbose {
-		level = slog.LevelDebug
-	}
-	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
-}
-
-// serve serves, and does beside it what goes on as long.
-func (o *options) serve(ctx context.Context, d *daemon.Daemon, source *helper.Source, l net.Listener) error {
-	ctx, stop := context.WithCancel(ctx)
-	var beside sync.WaitGroup
-	defer beside.Wait()
-	defer stop()
-	away := &session.Watcher{Log: d.Log, Away: func(ctx context.Context, why session.Reason) {
-		d.Interrupt(ctx, string(why))
-	}}
-	beside.Go(func() { away.Run(ctx) })
-	if !o.onDemand {
-		beside.Go(func() {
-			if err := source.Keep(ctx); ctx.Err() == nil {
-				d.Log.Warn("no helper is kept ready for keys", "error", err)
-			}
-		})
-	}
-	return d.Serve(ctx, l)
-}
-
-// named lists the keys of --device.
-func (o *options) named() []fido.DeviceInfo {
-	var list []fido.DeviceInfo
-	for _, path := range o.devices {
-		list = append(list, fido.DeviceInfo{Path: path, Product: "key at " + path})
-	}
-	return list
-}
-
-// emulated lists the emulated key, unless somebody has taken it out.
-func emulated(key *workbench.Key) []fido.DeviceInfo {
-	info := key.Info()
-	if info.Path == "" {
-		return nil
-	}
-	info.Mark = "emulator " + key.ID // wherever it is plugged in again
-	return []fido.DeviceInfo{info}
-}
-
-// plug plugs the emulated key in.
-func (o *options) plug(ctx context.Context, w *workbench.Workbench, log *slog.Logger) (*workbench.Key, error) {
-	b := &program.Bench{Terminal: os.Stdin, Questions: os.Stderr, Log: log}
-	defer b.Wipe()
-	options, err := o.emulator.Options(ctx, b, "")
-	if err != nil {
-		return nil, err
-	}
-	w.Lost = func(_ *workbench.Key, err error) { log.Error("the emulated key is lost", "error", err) }
-	key, err := w.Plug(ctx, options)
-	return key, program.PlugError(err)
-}
-
-// helperPath finds the helper: where the flag says, else beside our own executable.
-func (o *options) helperPath() (string, error) {
-	path := o.helper
-	if path == "" {
-		self, err := os.Executable()
-		if err != nil {
-			return "", err
-		}
-		path = filepath.Join(filepath.Dir(self), "fob-fido-helper")
-	}
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
-	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("the helper program is missing, see --helper: %w", err)
-	}
-	return path, nil
 }

@@ -27,6 +27,8 @@ type Watcher struct {
 	// does after a second; the computer does not sleep before.
 	Away func(ctx context.Context, why Reason)
 	Log  *slog.Logger
+
+	problem problem
 }
 
 const (
@@ -51,6 +53,7 @@ func (w *Watcher) Run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		w.problem.set(err)
 		w.Log.Debug("nobody tells when the computer sleeps or the screen is locked", "error", err)
 		if time.Since(begin) > longWait {
 			wait = firstWait
@@ -86,6 +89,7 @@ func (w *Watcher) follow(ctx context.Context) error {
 	if err := b.subscribe(ctx, from); err != nil {
 		return err
 	}
+	w.problem.set(nil)
 	b.inhibit(ctx)
 	for {
 		select {

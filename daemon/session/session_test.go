@@ -150,6 +150,9 @@ func TestWatcher(t *testing.T) {
 		}
 	}
 	first, copied := l.inhibitor(t)
+	if err := w.Problem(); err != nil {
+		t.Error(err)
+	}
 
 	l.emit(t, "/org/freedesktop/login1", manager+".PrepareForSleep", true)
 	is(Suspend)
@@ -193,6 +196,17 @@ func TestWatcher(t *testing.T) {
 	}
 }
 
+// told has a value for each line of a log.
+type told chan struct{}
+
+func (c told) Write(b []byte) (int, error) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+	return len(b), nil
+}
+
 // TestNoBus is about a computer without a system bus, where one is started later.
 func TestNoBus(t *testing.T) {
 	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path="+filepath.Join(t.TempDir(), "none"))
@@ -202,10 +216,16 @@ func TestNoBus(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
+	tried := make(chan struct{}, 1)
+	w.Log = slog.New(slog.NewTextHandler(told(tried), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	go func() {
 		defer close(ended)
 		w.Run(ctx)
 	}()
+	<-tried
+	if w.Problem() == nil {
+		t.Error("no problem")
+	}
 	stop()
 	select {
 	case <-ended:

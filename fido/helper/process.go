@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,11 +31,14 @@ type process struct {
 	conn   net.Conn
 	exited chan struct{} // closed once the process has been waited for
 	stop   sync.Once
+	ended  atomic.Bool // by us, or it is about to be
 }
 
 // startProcess starts the helper program and exchanges hellos with it. The caller calls close or kill, which wait for
 // the goroutine that reaps the process.
-func startProcess(ctx context.Context, path string, args []string, log *slog.Logger) (*process, error) {
+//
+// died is called, by that goroutine, when the process has failed by itself: it crashed, or was killed by somebody else.
+func startProcess(ctx context.Context, path string, args []string, log *slog.Logger, died func()) (*process, error) {
 	if !filepath.IsAbs(path) {
 		return nil, fmt.Errorf("%w: %q is not an absolute path", fido.ErrHelperStart, path)
 	}
@@ -50,7 +54,9 @@ func startProcess(ctx context.Context, path string, args []string, log *slog.Log
 	}
 	go func() {
 		defer close(p.exited)
-		p.cmd.Wait()
+		if p.cmd.Wait() != nil && !p.ended.Load() {
+			died()
+		}
 	}()
 	theirs.Close() // only the helper may hold its end, or its death would go unseen
 	if err := p.greet(ctx); err != nil {
@@ -123,6 +129,7 @@ func deadlineOn(ctx context.Context, conn net.Conn, after time.Duration, then ..
 // close ends the connection, which tells the helper to exit, and kills it if it doesn't.
 func (p *process) close() {
 	p.stop.Do(func() {
+		p.ended.Store(true)
 		p.conn.Close()
 		if !p.wait(exitTime) {
 			p.killGroup()
@@ -133,6 +140,7 @@ func (p *process) close() {
 // kill ends the process without mercy.
 func (p *process) kill() {
 	p.stop.Do(func() {
+		p.ended.Store(true)
 		p.killGroup()
 		p.conn.Close()
 	})

@@ -36,6 +36,7 @@ type Source struct {
 
 	args []string // of the helper program, in tests
 
+	figures figures
 	lacking sync.Once // the warning of what a sandbox lacks
 	names   hidraw.Names
 
@@ -176,6 +177,7 @@ func (s *Source) openNew(ctx context.Context, path string) (*client, Sandbox, er
 
 // warn says, once, what kept the kernel from confining a helper.
 func (s *Source) warn(sandbox Sandbox) {
+	s.figures.confined(sandbox)
 	if len(sandbox.Missing) == 0 || s.Log == nil {
 		return
 	}
@@ -185,7 +187,10 @@ func (s *Source) warn(sandbox Sandbox) {
 }
 
 func (s *Source) start(ctx context.Context) (*client, error) {
-	p, err := startProcess(ctx, s.Path, s.args, s.Log)
+	p, err := startProcess(ctx, s.Path, s.args, s.Log, s.figures.died)
+	if ctx.Err() == nil {
+		s.figures.begun(err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -39,6 +39,7 @@ func (w *Watcher) Follow(ctx context.Context, event func(Event)) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		w.setProblem(err)
 		if said != err.Error() {
 			said = err.Error()
 			w.log().Debug("cards in readers can't be used", "why", err)

@@ -2,6 +2,8 @@ package nfcbridge
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -65,4 +67,31 @@ func TestFollowWaits(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// said is a log that tells of each line.
+type said chan struct{}
+
+func (s said) Write(b []byte) (int, error) {
+	s <- struct{}{}
+	return len(b), nil
+}
+
+// TestProblem: why cards can't be used.
+func TestProblem(t *testing.T) {
+	lines := make(said, 100)
+	log := slog.New(slog.NewTextHandler(lines, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	w := &Watcher{Options: Options{Socket: filepath.Join(t.TempDir(), "none"), Log: log}}
+	if err := w.Problem(); err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	over := make(chan error, 1)
+	go func() { over <- w.Follow(ctx, func(Event) {}) }()
+	<-lines
+	if err := w.Problem(); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+	cancel()
+	<-over
 }

@@ -41,6 +41,20 @@ type Watcher struct {
 	devices map[string]Device // by reader
 	held    map[string]bool   // readers whose cards other programs have for themselves
 	changed map[*func()]bool
+	problem error
+}
+
+// Problem is why cards can't be used: pcscd can't be reached. It is nil while it can.
+func (w *Watcher) Problem() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.problem
+}
+
+func (w *Watcher) setProblem(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.problem = err
 }
 
 // Changed has f called, which does not wait, each time that Devices gives others, until stop. It suits
@@ -127,6 +141,7 @@ func (w *Watcher) Run(ctx context.Context, event func(Event)) error {
 		return err
 	}
 	defer client.Close()
+	w.setProblem(nil)
 	ctx, cancel := context.WithCancel(ctx)
 	v := vigil{
 		Watcher: w, event: event, slots: make(map[string]*slot),

@@ -25,10 +25,11 @@ func Dial(ctx context.Context, path string) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("varlink: %w", err)
 	}
-	return newConn(nc), nil
+	return NewConn(nc), nil
 }
 
-func newConn(nc net.Conn) *Conn {
+// NewConn makes a client's connection of nc, which Close closes.
+func NewConn(nc net.Conn) *Conn {
 	c := &Conn{nc: nc, r: frameReader{conn: nc}, turn: make(chan struct{}, 1)}
 	c.turn <- struct{}{}
 	return c

@@ -141,7 +141,7 @@ func TestMalformedReplies(t *testing.T) {
 		`{"parameters":{},"continues":true}` + "\x00":     ErrMalformed, // nobody asked for more
 		strings.Repeat(" ", DefaultMaxMessage+1) + "\x00": ErrMessageTooLarge,
 	} {
-		c := newConn(&script{in: bytes.NewReader([]byte(reply))})
+		c := NewConn(&script{in: bytes.NewReader([]byte(reply))})
 		if err := c.Call(t.Context(), "a.B", nil, nil); !errors.Is(err, want) {
 			t.Errorf("%.40q: got %v, want %v", reply, err, want)
 		}
@@ -149,7 +149,7 @@ func TestMalformedReplies(t *testing.T) {
 }
 
 func TestUnexpectedReplyType(t *testing.T) {
-	c := newConn(&script{in: bytes.NewReader([]byte(`{"parameters":{"n":"one"}}` + "\x00"))})
+	c := NewConn(&script{in: bytes.NewReader([]byte(`{"parameters":{"n":"one"}}` + "\x00"))})
 	if err := c.Call(t.Context(), "a.B", nil, new(number)); !errors.As(err, new(*json.UnmarshalTypeError)) {
 		t.Errorf("got %v", err)
 	}
@@ -170,7 +170,7 @@ func (k *keeper) Write(b []byte) (int, error) {
 func TestSentMessageIsWiped(t *testing.T) {
 	for _, err := range []error{nil, &net.OpError{Err: io.ErrClosedPipe}, io.ErrShortWrite} {
 		k := &keeper{script: script{in: bytes.NewReader(nil)}, err: err}
-		if err := newConn(k).Call(t.Context(), "a.B", map[string]string{"pin": "1234"}, nil); err == nil {
+		if err := NewConn(k).Call(t.Context(), "a.B", map[string]string{"pin": "1234"}, nil); err == nil {
 			t.Error("no error")
 		}
 		if len(k.written) == 0 || !bytes.Equal(k.written, make([]byte, len(k.written))) {

@@ -21,13 +21,20 @@ const patience = time.Second
 
 // Context ends at the first SIGINT, SIGTERM or SIGHUP; one that comes a second later ends the process at once. The
 // caller calls stop.
-func Context() (ctx context.Context, stop context.CancelFunc) { return contextWith(patience) }
-
-func contextWith(patience time.Duration) (ctx context.Context, stop context.CancelFunc) {
+func Context() (ctx context.Context, stop context.CancelFunc) {
 	signals := []os.Signal{unix.SIGINT, unix.SIGTERM}
 	if !signal.Ignored(unix.SIGHUP) { // nohup
 		signals = append(signals, unix.SIGHUP)
 	}
+	return contextWith(patience, signals...)
+}
+
+// DaemonContext is Context for a program to which SIGHUP means something else.
+func DaemonContext() (ctx context.Context, stop context.CancelFunc) {
+	return contextWith(patience, unix.SIGINT, unix.SIGTERM)
+}
+
+func contextWith(patience time.Duration, signals ...os.Signal) (ctx context.Context, stop context.CancelFunc) {
 	ctx, stop = signal.NotifyContext(context.Background(), signals...)
 	context.AfterFunc(ctx, func() { time.AfterFunc(patience, stop) })
 	return ctx, stop

@@ -126,7 +126,7 @@ func TestEmulatorFlags(t *testing.T) {
 // TestSignalsInARow: one that follows the first at once ends nobody in the middle of ending in peace.
 func TestSignalsInARow(t *testing.T) {
 	if os.Getenv("FOB_TEST_SIGNALS") != "" {
-		ctx, _ := contextWith(time.Hour) // without stop, before which the kernel may not have handed the signal over
+		ctx, _ := contextWith(time.Hour, unix.SIGTERM) // without stop, before which the kernel may not have handed the signal over
 		fmt.Println("ready")
 		<-ctx.Done()
 		fmt.Println("ending")
