@@ -191,7 +191,7 @@ func (c *Client) follow(ctx context.Context, method string, in any, p Prompter, 
 			p.Sample(e)
 		case EventReplug:
 			p.Replug(e)
-		case EventPIN, EventNewPIN, EventChoose, EventConfirm:
+		case EventPIN, EventNewPIN, EventChoose, EventConfirm, EventConsent:
 			prompts.Go(func() {
 				if err := c.answer(ctx, e, p); err != nil {
 					cancel(err)
@@ -244,6 +244,9 @@ func (c *Client) answer(ctx context.Context, e Event, p Prompter) error {
 		b = strconv.AppendInt(append(b, `,"choice":`...), int64(choice), 10)
 	case EventConfirm:
 		err = confirm(ctx, e, p)
+		b = append(b, `,"choice":0`...)
+	case EventConsent:
+		err = consent(ctx, e, p)
 		b = append(b, `,"choice":0`...)
 	}
 	switch {

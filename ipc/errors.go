@@ -323,4 +323,5 @@ var known = append([]Error{
 	PINChangeRequired{}, FingerUnknown{}, FingersBlocked{}, VerificationNotSetUp{},
 	AlreadyRegistered{}, NotRegistered{}, KeyFull{}, Unsupported{},
 	Declined{}, TimedOut{}, Cancelled{}, Interrupted{}, Failed{}, UnknownToken{}, WrongAnswer{},
+	Refused{}, NotAPrompter{}, TooManyPrompters{}, TooSlow{},
 }, emulatorErrors...)

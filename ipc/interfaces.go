@@ -48,6 +48,7 @@ const (
 	MethodRegister                    = "fob.Ceremony.Register"
 	MethodSignIn                      = "fob.Ceremony.SignIn"
 	MethodAnswer                      = "fob.Prompt.Answer"
+	MethodRegisterPrompter            = "fob.Prompt.Register"
 )
 
 // Device is fob.Device.Device.
@@ -102,6 +103,7 @@ type EventKind string
 
 // The kinds of fob.Ceremony.Event.
 const (
+	EventConsent EventKind = "consent"
 	EventWaiting EventKind = "waiting"
 	EventPIN     EventKind = "pin"
 	EventNewPIN  EventKind = "newPin"
@@ -135,10 +137,25 @@ type Event struct {
 	Accounts  []Account `json:"accounts,omitempty"`
 	Error     string    `json:"error,omitempty"`
 	Problem   string    `json:"problem,omitempty"`
-	Sample    string    `json:"sample,omitempty"`
-	Remaining *int      `json:"remaining,omitempty"`
-	Late      bool      `json:"late,omitempty"`
-	LongTouch bool      `json:"longTouch,omitempty"`
+	Caller    *Caller   `json:"caller,omitempty"`
+	Verb      string    `json:"verb,omitempty"`
+	Method    string    `json:"method,omitempty"`
+	// Remembered says that a yes holds for the session.
+	Remembered bool `json:"remembered,omitempty"`
+
+	Sample    string `json:"sample,omitempty"`
+	Remaining *int   `json:"remaining,omitempty"`
+	Late      bool   `json:"late,omitempty"`
+	LongTouch bool   `json:"longTouch,omitempty"`
+}
+
+// Caller is fob.Ceremony.Caller.
+type Caller struct {
+	PID        int    `json:"pid"`
+	Executable string `json:"executable,omitempty"`
+	Unit       string `json:"unit,omitempty"`
+	Terminal   string `json:"terminal,omitempty"`
+	Name       string `json:"name,omitempty"`
 }
 
 // Account is fob.Ceremony.Account.
@@ -153,6 +170,8 @@ type CeremonyRequest struct {
 	Options json.RawMessage `json:"options"`
 	Origin  string          `json:"origin"`
 	Device  string          `json:"device,omitempty"`
+	// Prompter says whether registered prompters may answer for the caller; nil where it has no terminal.
+	Prompter *bool `json:"prompter,omitempty"`
 }
 
 // WhichDevice holds the parameters of methods that need to know the key alone.

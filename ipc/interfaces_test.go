@@ -109,7 +109,7 @@ func TestTypesMatchTheInterfaces(t *testing.T) {
 		"Sensor": reflect.TypeFor[Sensor](), "Fingerprint": reflect.TypeFor[Fingerprint](),
 		"EmulatedCredential": reflect.TypeFor[EmulatedCredential](),
 		"Info":               reflect.TypeFor[Info](), "Algorithm": reflect.TypeFor[Algorithm](),
-		"Model": reflect.TypeFor[Model](),
+		"Model": reflect.TypeFor[Model](), "Caller": reflect.TypeFor[Caller](),
 	}
 	methods := map[string][2]reflect.Type{
 		MethodList:                        {reflect.TypeFor[struct{}](), reflect.TypeFor[ListReply]()},
@@ -138,6 +138,7 @@ func TestTypesMatchTheInterfaces(t *testing.T) {
 		MethodRegister:                    {reflect.TypeFor[CeremonyRequest](), reflect.TypeFor[CeremonyReply]()},
 		MethodSignIn:                      {reflect.TypeFor[CeremonyRequest](), reflect.TypeFor[CeremonyReply]()},
 		MethodAnswer:                      {reflect.TypeFor[Answer](), reflect.TypeFor[struct{}]()},
+		MethodRegisterPrompter:            {reflect.TypeFor[struct{}](), reflect.TypeFor[PromptReply]()},
 
 		MethodEmulatedKeys: {reflect.TypeFor[WhichKey](), reflect.TypeFor[EmulatedKeysReply]()},
 		MethodTouch:        {reflect.TypeFor[TouchRequest](), reflect.TypeFor[QuestionReply]()},

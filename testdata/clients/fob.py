@@ -32,6 +32,9 @@ elif len(sys.argv) == 4:
             print(json.dumps(event), file=sys.stderr, flush=True)
             if event["kind"] == "pin":
                 list(call("fob.Prompt.Answer", {"token": event["token"], "pin": getpass.getpass("PIN: ")}))
+            elif event["kind"] == "consent":
+                yes = input(f"{event['verb']} with {event['product']}? [y/N]: ") == "y"
+                list(call("fob.Prompt.Answer", {"token": event["token"], **({"choice": 0} if yes else {"decline": True})}))
             elif event["kind"] == "choose":
                 list(call("fob.Prompt.Answer", {"token": event["token"], "choice": int(getpass.getpass("Account, from 0: "))}))
         else:
