@@ -91,6 +91,9 @@ func (k *openKey) again(ctx context.Context) (fido.Candidate, error) {
 // reopen opens the card when it is our turn.
 func (k *openKey) reopen(ctx context.Context, dev fido.DeviceInfo) (err error) {
 	k.info = dev
+	if err := k.ceremony.readmit(dev); err != nil {
+		return err
+	}
 	if dev.ID != k.first {
 		k.leave, err = k.daemon.turns.wait(ctx, dev.ID, func(n int) error {
 			return k.ceremony.send(dev, ipc.Event{Kind: ipc.EventWaiting, Position: n})

@@ -2,14 +2,18 @@ package daemon
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"fob/daemon/caller"
+	"fob/daemon/policy"
 	"fob/fido"
 	"fob/fido/ctap"
 	"fob/fido/webauthn"
@@ -58,7 +62,8 @@ func (d *Daemon) register(ctx context.Context, c *varlink.Call) (any, error) {
 	}
 	var response *webauthn.RegistrationResponseJSON
 	var secrets fido.Secret
-	err = d.onKeys(ctx, &ceremony{daemon: d, call: c, rpID: begun.RPID}, in.Device, timeout(options.Timeout),
+	about := &ceremony{daemon: d, call: c, rpID: begun.RPID, verb: policy.Register, mirror: in.Prompter}
+	err = d.onKeys(ctx, about, in.Device, timeout(options.Timeout),
 		func(ctx context.Context, keys []fido.Candidate, p fido.Prompter) error {
 			made, err := fido.Register(ctx, keys, p, asked)
 			if err != nil {
@@ -98,7 +103,8 @@ func (d *Daemon) signIn(ctx context.Context, c *varlink.Call) (any, error) {
 	defer wipeSalts(&asked.Extensions)
 	var response *webauthn.AuthenticationResponseJSON
 	var secrets fido.Secret
-	err = d.onKeys(ctx, &ceremony{daemon: d, call: c, rpID: begun.RPID}, in.Device, timeout(options.Timeout),
+	about := &ceremony{daemon: d, call: c, rpID: begun.RPID, verb: policy.SignIn, mirror: in.Prompter}
+	err = d.onKeys(ctx, about, in.Device, timeout(options.Timeout),
 		func(ctx context.Context, keys []fido.Candidate, p fido.Prompter) error {
 			got, err := fido.SignIn(ctx, keys, p, asked)
 			if err != nil {
@@ -165,6 +171,21 @@ type ceremony struct {
 	call   *varlink.Call
 	rpID   string
 	one    bool // it is for one key, which must be clear beforehand
+
+	verb       policy.Verb // empty for what needs nobody's consent
+	policy     *policy.Policy
+	agreed     bool // the person was asked, and said yes
+	whenLocked bool // it may go on while the session is locked
+	caller     caller.Caller
+	id         string // for prompters
+	mirror     *bool  // whether prompters are told; nil where the caller has no terminal
+	said       *said
+}
+
+// said is what others than the caller have been told.
+type said struct {
+	prompters atomic.Bool
+	desktop   sync.Once
 }
 
 // onKeys performs operation on the keys that id means, when it is this ceremony's turn, and closes them.
@@ -173,6 +194,8 @@ func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, limit time.
 
 	var devices []fido.DeviceInfo
 	begin := time.Now()
+	c.caller, c.id, c.said = caller.Of(c.call.Peer), rand.Text(), new(said)
+	defer c.over()
 	ctx, end := d.running.begin(ctx)
 	after := []func(){end} // done when the caller has the reply, the last one first
 	defer func() { d.afterwards(devices, after) }()
@@ -186,7 +209,7 @@ func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, limit time.
 		if err != nil {
 			problem = err.Error()
 		}
-		d.Log.Info("ceremony", "method", c.call.Method, "rp", c.rpID, "keys", deviceIDs(devices), "pid", c.call.Peer.PID,
+		d.Log.Info("ceremony", "method", c.call.Method, "rp", c.rpID, "keys", deviceIDs(devices), "program", c.caller.String(),
 			"took", time.Since(begin).Round(time.Millisecond), "result", result(err), "problem", problem)
 	}()
 
@@ -195,6 +218,9 @@ func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, limit time.
 	}
 	if c.one && len(devices) > 1 {
 		return severalDevices(devices)
+	}
+	if devices, err = d.admit(ctx, c, devices); err != nil {
+		return err
 	}
 	devices, done, err := d.take(ctx, c, devices)
 	if errors.Is(err, ipc.TimedOut{}) { // nobody was asked for anything
@@ -314,12 +340,45 @@ func (d *Daemon) open(ctx context.Context, c *ceremony, devices []fido.DeviceInf
 	return keys, closeAll, nil
 }
 
+// send tells the caller, and the prompters where they may answer for it.
 func (c *ceremony) send(dev fido.DeviceInfo, e ipc.Event) error {
+	if c.mirrored() {
+		about := c.about(e, dev)
+		c.said.prompters.Store(true)
+		c.daemon.prompters.tell(ipc.PromptReply{Ceremony: c.id, Event: &about})
+	}
+	return c.tell(e, dev)
+}
+
+// tell tells the caller alone.
+func (c *ceremony) tell(e ipc.Event, dev fido.DeviceInfo) error {
 	if !c.call.More { // a look at a key that needs nobody
 		return nil
 	}
-	e.Device, e.Product, e.RPID, e.Reader = string(dev.ID), dev.Product, c.rpID, dev.Reader
+	e = c.about(e, dev)
 	return c.call.Continue(ipc.CeremonyReply{Event: &e})
+}
+
+// about fills in what all events have.
+func (c *ceremony) about(e ipc.Event, dev fido.DeviceInfo) ipc.Event {
+	e.Device, e.Product, e.RPID, e.Reader = string(dev.ID), dev.Product, c.rpID, dev.Reader
+	e.Caller, e.Verb, e.Method = wireCaller(c.caller), string(c.verb), c.call.Method
+	return e
+}
+
+// mirrored reports whether prompters are told of the ceremony's events.
+func (c *ceremony) mirrored() bool {
+	if c.mirror != nil {
+		return *c.mirror
+	}
+	return c.verb != "" && c.caller.Terminal == ""
+}
+
+// over tells prompters that nothing is asked any more.
+func (c *ceremony) over() {
+	if c.said.prompters.Load() {
+		c.daemon.prompters.tell(ipc.PromptReply{Ceremony: c.id, Over: true})
+	}
 }
 
 // PIN implements fido.Prompter.
@@ -342,7 +401,8 @@ func (c *ceremony) NewPIN(ctx context.Context, p fido.NewPINPrompt) (fido.PIN, e
 }
 
 // Touch implements fido.Prompter.
-func (c *ceremony) Touch(_ context.Context, p fido.TouchPrompt) error {
+func (c *ceremony) Touch(ctx context.Context, p fido.TouchPrompt) error {
+	c.said.desktop.Do(func() { c.daemon.notify(ctx, c, p.Device) })
 	return c.send(p.Device, ipc.Event{Kind: ipc.EventTouch, Finger: p.Finger, Retries: int(p.Retries), Wrong: p.Wrong})
 }
 

@@ -11,6 +11,8 @@ import (
 	"os"
 	"sync"
 
+	"fob/daemon/consent"
+	"fob/daemon/policy"
 	"fob/fido"
 	"fob/fido/metadata"
 	"fob/ipc"
@@ -24,11 +26,21 @@ type Daemon struct {
 	Log     *slog.Logger     // nil for none; gets who did what with which result, never a secret
 	More    []Interface      // served beside those of package ipc that are its own
 	Models  *metadata.Models // what is known about models of keys; nil for nothing
+	// Policy says what programs may do; nil for everything. Where it wants the person to be asked, Desktop is one way; nil
+	// for none.
+	Policy  *policy.Holder
+	Desktop *consent.Desktop
 	// Held lists the readers with cards that other programs have for themselves. May be nil.
 	Held func() []string
 
 	turns   turns
 	prompts prompts
+	// prompters answer prompts for the person; consents are what the person has agreed to for the session; each program has
+	// one of its questions before them.
+	prompters prompters
+	consents  consent.Memory
+	questions consent.Turns
+
 	plugs   plugs
 	running running
 	ending  sync.WaitGroup // ceremonies whose helpers have not ended yet
@@ -61,7 +73,8 @@ func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 	for _, i := range []Interface{
 		{ipc.DeviceInterface, d.deviceMethods()},
 		{ipc.CeremonyInterface, map[string]varlink.Handler{"Register": d.register, "SignIn": d.signIn}},
-		{ipc.PromptInterface, map[string]varlink.Handler{"Answer": d.answer}},
+		{ipc.PromptInterface, map[string]varlink.Handler{
+			"Answer": d.answer, "Register": d.registerPrompter}},
 	} {
 		for name, h := range i.Methods {
 			i.Methods[name] = translated(h)

@@ -50,9 +50,11 @@ func (r *running) interrupt(reason error) (cancelled []*ongoing) {
 }
 
 // Interrupt cancels all ceremonies that go on, because nobody is at the computer any more; reason says why, in words.
-// It returns when their keys are dark, or ctx ends.
+// It returns when their keys are dark, or ctx ends. What the person has agreed to for the session is forgotten.
 func (d *Daemon) Interrupt(ctx context.Context, reason string) {
-	for _, one := range d.running.interrupt(ipc.Interrupted{Reason: reason}) {
+	cancelled := d.running.interrupt(ipc.Interrupted{Reason: reason})
+	d.consents.Forget()
+	for _, one := range cancelled {
 		select {
 		case <-one.ended:
 		case <-ctx.Done():

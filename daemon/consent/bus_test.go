@@ -313,29 +313,38 @@ func TestShow(t *testing.T) {
 	receive(t, done, "end")
 }
 
-// TestForeignServer has python-dbusmock's notification server, which is none of ours.
+// mock runs python-dbusmock's notification server, and says when it has all its methods.
+const mock = `
+import dbus, dbus.mainloop.glib, dbus.service, dbusmock
+from gi.repository import GLib
+dbus.mainloop.glib.DBusGMainLoop(set_as_default=True)
+name = dbus.service.BusName("org.freedesktop.Notifications", dbus.SessionBus())
+server = dbusmock.mockobject.DBusMockObject(name, "/org/freedesktop/Notifications", "org.freedesktop.Notifications", {})
+server.AddTemplate("notification_daemon", {"capabilities": "body body-markup actions"})
+print("ready", flush=True)
+GLib.MainLoop().run()
+`
+
+// TestForeignServer has a notification server that is none of ours.
 func TestForeignServer(t *testing.T) {
 	bus := startBus(t)
-	log := run(t, exec.Command("/usr/bin/python3", "-u", "-m", "dbusmock", "--session", "--template", "notification_daemon",
-		"-p", `{"capabilities": "body body-markup actions"}`))
-	conn := dial(t, bus)
-	signals := make(chan *dbus.Signal, 16)
-	conn.Signal(signals)
-	if err := conn.AddMatchSignal(dbus.WithMatchMember(ownerChanged), dbus.WithMatchArg(0, notifications)); err != nil {
-		t.Fatal(err)
-	}
-	has := false
-	if err := conn.BusObject().Call(theBus+".NameHasOwner", 0, notifications).Store(&has); err != nil {
-		t.Fatal(err)
-	}
-	if !has {
-		receive(t, signals, "server")
-	}
-	mock := conn.Object(notifications, notifyPath)
+	log := run(t, exec.Command("/usr/bin/python3", "-u", "-c", mock))
+	lines := make(chan string, 64)
+	go func() {
+		for {
+			line, err := log.ReadString('\n')
+			if err != nil { // the test is over
+				return
+			}
+			lines <- line
+		}
+	}()
+	logged(t, lines, "ready")
+	server := dial(t, bus).Object(notifications, notifyPath)
 	for i, action := range []string{"allow", "deny"} {
 		result := asked(t.Context(), &Question{Caller: backup, Verb: policy.Reset})
-		logged(t, log, ` Notify "fob" 0 `)
-		err := mock.Call("org.freedesktop.DBus.Mock.EmitSignal", 0, notifications, "ActionInvoked", "us",
+		logged(t, lines, ` Notify "fob" 0 `)
+		err := server.Call("org.freedesktop.DBus.Mock.EmitSignal", 0, notifications, "ActionInvoked", "us",
 			[]dbus.Variant{dbus.MakeVariant(uint32(i + 1)), dbus.MakeVariant(action)}).Err
 		if err != nil {
 			t.Fatal(err)
@@ -343,20 +352,13 @@ func TestForeignServer(t *testing.T) {
 		if got := receive(t, result, "answer"); got.yes != (action == "allow") || got.err != nil {
 			t.Errorf("%s: %+v", action, got)
 		}
-		logged(t, log, fmt.Sprintf(" CloseNotification %d", i+1))
+		logged(t, lines, fmt.Sprintf(" CloseNotification %d", i+1))
 	}
 }
 
-// logged waits until the mock says that it was called.
-func logged(t *testing.T, log *bufio.Reader, call string) {
+// logged waits until the server says something.
+func logged(t *testing.T, lines <-chan string, text string) {
 	t.Helper()
-	for {
-		line, err := log.ReadString('\n')
-		if err != nil {
-			t.Fatalf("not called: %s: %v", call, err)
-		}
-		if strings.Contains(line, call) {
-			return
-		}
+	for !strings.Contains(receive(t, lines, "line with "+text), text) {
 	}
 }

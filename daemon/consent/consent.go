@@ -79,7 +79,7 @@ func (q *Question) Summary() string {
 func (q *Question) Body() string {
 	s := q.Caller.String() + " wants to " + q.what()
 	if len(q.Keys) > 0 {
-		s += ", with " + names(q.Keys)
+		s += ", with " + Names(q.Keys)
 	}
 	if q.Remembered {
 		s += ". A yes holds for it until the session is locked"
@@ -121,8 +121,8 @@ func join(words, rpID string) string {
 // maxName is how much of a key's name is shown, in Unicode code points.
 const maxName = 64
 
-// names are those of keys. A key chooses its own; what could do more than to be read is left out.
-func names(keys []fido.DeviceInfo) string {
+// Names are those of keys, for people. A key chooses its own; what could do more than to be read is left out.
+func Names(keys []fido.DeviceInfo) string {
 	list := make([]string, len(keys))
 	for i, k := range keys {
 		name := []rune(strings.Map(func(r rune) rune {

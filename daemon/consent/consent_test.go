@@ -127,3 +127,50 @@ func TestMemory(t *testing.T) {
 		t.Error("remembers a program that is not known")
 	}
 }
+
+// Questions of one program come one after another, those of others beside them.
+func TestTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var turns Turns
+		unknown := caller.Caller{PID: 7, Started: 1}
+		others := []caller.Caller{{Executable: backup.Executable, Unit: "other.service"}, {Executable: "/usr/bin/x"},
+			unknown, {PID: 7, Started: 2}}
+		first, err := turns.Wait(t.Context(), backup)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range others {
+			done, err := turns.Wait(t.Context(), c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer done()
+		}
+		again := backup
+		again.PID = 3
+		ctx, stop := context.WithCancelCause(t.Context())
+		late := errors.New("late")
+		var waited, second error = nil, errors.New("it waits still")
+		go func() { _, waited = turns.Wait(ctx, again) }()
+		synctest.Wait()
+		stop(late)
+		synctest.Wait()
+		if !errors.Is(waited, late) {
+			t.Errorf("%v", waited)
+		}
+		go func() {
+			done, err := turns.Wait(t.Context(), again)
+			second = err
+			done()
+		}()
+		synctest.Wait()
+		if second == nil {
+			t.Error("two at a time")
+		}
+		first()
+		synctest.Wait()
+		if second != nil || len(turns.queues) != len(others) {
+			t.Errorf("%v, %d queues", second, len(turns.queues))
+		}
+	})
+}

@@ -114,6 +114,17 @@ type Request struct {
 	Key    fido.DeviceInfo
 }
 
+// Check says whether a request is one that fobd can have.
+func (q *Request) Check() error {
+	switch {
+	case !known([]Verb{q.Verb}, Verbs()...):
+		return fmt.Errorf("a verb is one of %s", list(Verbs()))
+	case q.Key.Transport != "" && !known([]fido.Transport{q.Key.Transport}, transports()...):
+		return fmt.Errorf("a transport is one of %s", list(transports()))
+	}
+	return nil
+}
+
 // Decision is what a policy says to a request.
 type Decision struct {
 	Action     Action
@@ -162,7 +173,8 @@ func (p *Policy) Explain(q *Request) (steps []Step) {
 	return steps
 }
 
-// MayPrompt reports whether a program may register as a prompter: what it is told, it may answer for the person.
+// MayPrompt reports whether a program may register as a prompter: what it is told, it may answer for the person. A nil
+// policy admits all.
 func (p *Policy) MayPrompt(c caller.Caller) bool {
-	return p != nil && slices.ContainsFunc(p.Prompters, func(pattern string) bool { return matchPath(pattern, c.Executable) })
+	return p == nil || slices.ContainsFunc(p.Prompters, func(pattern string) bool { return matchPath(pattern, c.Executable) })
 }
