@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"fob/cmd/internal/program"
+	"fob/daemon/policy"
 	"fob/fido/metadata"
 	"fob/fido/relyingparty"
 	"fob/ipc"
@@ -22,7 +23,7 @@ const (
 	exitTimedOut    = 7
 	exitDeclined    = 8
 	exitNotVerified = 9
-	exitWrong       = 10 // of doctor
+	exitWrong       = 10 // of doctor and policy
 	exitInterrupted = 130
 )
 
@@ -35,7 +36,7 @@ func exitCode(err error) int {
 		return exitNotRunning
 	case errors.Is(err, relyingparty.ErrNotVerified), errors.Is(err, errClone), errors.As(err, new(*metadata.Refused)):
 		return exitNotVerified
-	case errors.As(err, new(foundWrong)):
+	case errors.As(err, new(foundWrong)), errors.As(err, new(*policy.Error)):
 		return exitWrong
 	case errors.Is(err, errNoTerminal), errors.Is(err, errReserved), errors.Is(err, errNoNewPIN), errors.Is(err, errRefused),
 		errors.Is(err, errOtherKey), errors.Is(err, program.ErrPINLength):
@@ -66,7 +67,7 @@ func exitCode(err error) int {
 		return exitTimedOut
 	case ipc.OptionsInvalid, ipc.OriginRefused, ipc.ParameterInvalid:
 		return exitUsage
-	case ipc.Declined, ipc.Cancelled, ipc.Interrupted:
+	case ipc.Declined, ipc.Cancelled, ipc.Interrupted, ipc.Refused:
 		return exitDeclined
 	default:
 		return exitFailure

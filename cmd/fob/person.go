@@ -76,11 +76,11 @@ func (p *person) Touch(e ipc.Event) {
 		return
 	}
 	if e.Reader != "" {
-		fmt.Fprintf(p.out, "leave %s there until it is done\n", describe(e))
+		fmt.Fprintf(p.out, "leave %s there%s until it is done\n", describe(e), purpose(e))
 		return
 	}
 	if !e.Finger {
-		fmt.Fprintf(p.out, "touch %s\n", describe(e))
+		fmt.Fprintf(p.out, "touch %s%s\n", describe(e), purpose(e))
 		return
 	}
 	if e.Wrong {
@@ -90,7 +90,7 @@ func (p *person) Touch(e ipc.Event) {
 	if e.Retries > 0 {
 		left = ", " + plural(e.Retries, "attempt", "attempts") + " left"
 	}
-	fmt.Fprintf(p.out, "lay a finger on %s%s\n", describe(e), left)
+	fmt.Fprintf(p.out, "lay a finger on %s%s%s\n", describe(e), purpose(e), left)
 }
 
 // Tap implements ipc.Prompter.
@@ -157,7 +157,7 @@ func (p *person) PIN(ctx context.Context, e ipc.Event) (ipc.Secret, error) {
 	}
 	for {
 		left := plural(e.Retries, "attempt", "attempts")
-		pin, err := t.secret(ctx, fmt.Sprintf("PIN of %s, %s left: ", describe(e), left))
+		pin, err := t.secret(ctx, fmt.Sprintf("PIN of %s%s, %s left: ", describe(e), purpose(e), left))
 		if errors.Is(err, program.ErrPINLength) {
 			fmt.Fprintln(t, program.ErrPINLength)
 			continue
@@ -292,7 +292,7 @@ func describe(e ipc.Event) string {
 	if e.Product == "" {
 		return "key " + e.Device
 	}
-	return shown(e.Product) + " " + e.Device
+	return strings.TrimSpace(shown(e.Product) + " " + e.Device) // no device where there are several
 }
 
 func plural(n int, one, many string) string {

@@ -19,6 +19,8 @@ import (
 
 	"fob/cmd/internal/program"
 	"fob/daemon"
+	"fob/daemon/consent"
+	"fob/daemon/policy"
 	"fob/daemon/session"
 	"fob/daemon/workbench"
 	"fob/fido"
@@ -47,6 +49,7 @@ func (e listenError) Unwrap() error { return e.error }
 
 // hint says what the person can do about an error.
 func hint(err error) string {
+	var rules *policy.Error
 	switch {
 	case errors.Is(err, daemon.ErrAlreadyRunning):
 		return "use that one, or give this one another place with --socket"
@@ -54,6 +57,8 @@ func hint(err error) string {
 		return "set XDG_RUNTIME_DIR to a folder that is yours alone, or name a socket in one with --socket"
 	case errors.As(err, new(program.UsageError)):
 		return "'fobd --help' tells more"
+	case errors.As(err, &rules):
+		return rules.Hint()
 	default:
 		return program.StateHint(err, "emulator-")
 	}
@@ -70,6 +75,7 @@ func exitCode(err error) int {
 // options are what the flags say.
 type options struct {
 	socket, helper string
+	policy         string
 	devices        []string
 	onDemand       bool
 	noDiscovery    bool
@@ -104,6 +110,7 @@ SIGTERM, after the ceremonies in progress were cancelled and their keys are dark
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return program.Usage(err) })
 	f := c.Flags()
 	f.StringVar(&o.socket, "socket", ipc.DefaultSocket(), "listen at `PATH`; its folder must be ours alone, mode 0700")
+	f.StringVar(&o.policy, "policy", "", "let programs do what the policy in `FILE` says (default: that of 'fob policy show')")
 	f.StringVar(&o.helper, "helper", "", "`PATH` of fob-fido-helper (default: beside fobd)")
 	f.StringArrayVar(&o.devices, "device", nil, "use the key at `PATH` too, which discovery can't see; may be repeated")
 	f.BoolVar(&o.noDiscovery, "no-discovery", false, "don't look for keys; use those of --device, --emulator and --nfc alone")
@@ -142,7 +149,11 @@ func (o *options) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d := &daemon.Daemon{Version: program.Version, Log: log}
+	rules, err := policy.Open(o.policy)
+	if err != nil {
+		return err
+	}
+	d := &daemon.Daemon{Version: program.Version, Log: log, Policy: rules, Desktop: &consent.Desktop{Log: log}}
 	var e extra
 	e.add(o.named, nil)
 	if o.emulate {
