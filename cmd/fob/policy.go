@@ -184,7 +184,8 @@ func (a *app) testPolicy(t *policyTest) error {
 	if !a.json {
 		return a.printDecision(p, q, d)
 	}
-	out := explained{Policy: p.Path, Action: d.Action, Headless: d.Headless, WhenLocked: d.WhenLocked, Rules: []explainedRule{}}
+	out := explained{
+		Policy: p.Path, Action: d.Action, Headless: d.Headless, WhenLocked: d.WhenLocked, Rules: []explainedRule{}}
 	for _, s := range p.Explain(q) {
 		out.Rules = append(out.Rules, explainedRule{s.Rule.Number, s.Rule.Name, s.Rule.Line, s.Differs})
 	}

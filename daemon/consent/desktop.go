@@ -126,10 +126,7 @@ func connect(ctx context.Context) (*server, error) {
 	return &server{conn: conn, in: in}, nil
 }
 
-var (
-	errNoActions = errors.New("the notification server has no actions")
-	errGone      = errors.New("the notification server went away")
-)
+var errNoActions = errors.New("the notification server has no actions")
 
 // ready finds the server, which the bus starts if it has to, and what it can do.
 func (s *server) ready(ctx context.Context, actions bool) error {
