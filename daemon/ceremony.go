@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"fob/daemon/caller"
 	"fob/fido"
 	"fob/fido/ctap"
 	"fob/fido/webauthn"
@@ -58,7 +60,7 @@ func (d *Daemon) register(ctx context.Context, c *varlink.Call) (any, error) {
 	}
 	var response *webauthn.RegistrationResponseJSON
 	var secrets fido.Secret
-	err = d.onKeys(ctx, &ceremony{daemon: d, call: c, rpID: begun.RPID}, in.Device, timeout(options.Timeout),
+	err = d.onKeys(ctx, &ceremony{daemon: d, call: c, rpID: begun.RPID, noWait: in.DoesNotWait()}, in.Device, timeout(options.Timeout),
 		func(ctx context.Context, keys []fido.Candidate, p fido.Prompter) error {
 			made, err := fido.Register(ctx, keys, p, asked)
 			if err != nil {
@@ -98,7 +100,7 @@ func (d *Daemon) signIn(ctx context.Context, c *varlink.Call) (any, error) {
 	defer wipeSalts(&asked.Extensions)
 	var response *webauthn.AuthenticationResponseJSON
 	var secrets fido.Secret
-	err = d.onKeys(ctx, &ceremony{daemon: d, call: c, rpID: begun.RPID}, in.Device, timeout(options.Timeout),
+	err = d.onKeys(ctx, &ceremony{daemon: d, call: c, rpID: begun.RPID, noWait: in.DoesNotWait()}, in.Device, timeout(options.Timeout),
 		func(ctx context.Context, keys []fido.Candidate, p fido.Prompter) error {
 			got, err := fido.SignIn(ctx, keys, p, asked)
 			if err != nil {
@@ -165,6 +167,40 @@ type ceremony struct {
 	call   *varlink.Call
 	rpID   string
 	one    bool // it is for one key, which must be clear beforehand
+	noWait bool // it does not wait for its turn, nor for a key to be plugged in
+	// whenLocked lets it begin, and go on, while the screen is locked or another user has it.
+	whenLocked bool
+
+	caller caller.Caller
+	verb   ipc.Verb
+}
+
+// verbOf says what a method is about.
+func verbOf(method string) ipc.Verb {
+	switch method {
+	case ipc.MethodRegister:
+		return ipc.VerbRegister
+	case ipc.MethodSignIn:
+		return ipc.VerbSignIn
+	case ipc.MethodReset:
+		return ipc.VerbReset
+	case ipc.MethodGetInfo, ipc.MethodWink:
+		return ipc.VerbLook
+	default:
+		return ipc.VerbManage
+	}
+}
+
+// holder tells others whose ceremony it is.
+func (c *ceremony) holder() ipc.Holder {
+	return ipc.Holder{
+		Program:  cmp.Or(c.caller.Executable, c.caller.Name),
+		PID:      int(c.caller.PID),
+		Unit:     c.caller.Unit,
+		Terminal: c.caller.Terminal,
+		Verb:     c.verb,
+		RPID:     c.rpID,
+	}
 }
 
 // onKeys performs operation on the keys that id means, when it is this ceremony's turn, and closes them.
@@ -172,10 +208,12 @@ func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, limit time.
 	context.Context, []fido.Candidate, fido.Prompter) error) (err error) {
 
 	var devices []fido.DeviceInfo
+	var turn *ticket
 	begin := time.Now()
-	ctx, end := d.running.begin(ctx)
+	c.caller, c.verb = caller.Of(c.call.Peer), verbOf(c.call.Method)
+	ctx, end := d.running.begin(ctx, c.goesOn())
 	after := []func(){end} // done when the caller has the reply, the last one first
-	defer func() { d.afterwards(devices, after) }()
+	defer func() { d.afterwards(turn, after) }()
 	ctx, stop := context.WithTimeoutCause(ctx, limit, ipc.TimedOut{})
 	defer stop()
 	defer func() {
@@ -190,20 +228,13 @@ func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, limit time.
 			"took", time.Since(begin).Round(time.Millisecond), "result", result(err), "problem", problem)
 	}()
 
-	if devices, err = d.pick(ctx, id); err != nil {
+	if err = d.present(ctx, c); err != nil {
 		return err
 	}
-	if c.one && len(devices) > 1 {
-		return severalDevices(devices)
-	}
-	devices, done, err := d.take(ctx, c, devices)
-	if errors.Is(err, ipc.TimedOut{}) { // nobody was asked for anything
-		return ipc.DeviceBusy{}
-	}
-	if err != nil {
+	if devices, turn, err = d.take(ctx, c, id); err != nil {
 		return err
 	}
-	after = append(after, done)
+	after = append(after, turn.leave)
 	keys, closeAll, err := d.open(ctx, c, devices)
 	if err != nil {
 		return err
@@ -217,11 +248,9 @@ func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, limit time.
 
 // afterwards ends a ceremony whose keys are dark. Helpers take a moment to end: who called need not wait for them, but
 // who comes next on these keys does.
-func (d *Daemon) afterwards(devices []fido.DeviceInfo, after []func()) {
-	if len(after) > 1 {
-		for _, dev := range devices {
-			d.turns.end(dev.ID)
-		}
+func (d *Daemon) afterwards(turn *ticket, after []func()) {
+	if turn != nil {
+		turn.end()
 	}
 	d.ending.Go(func() {
 		for _, f := range slices.Backward(after) {
@@ -233,48 +262,6 @@ func (d *Daemon) afterwards(devices []fido.DeviceInfo, after []func()) {
 // named reports whether an error says by itself what the caller should hear.
 func named(err error) bool {
 	return errors.As(err, new(ipc.Error)) || errors.As(err, new(*fido.CardLostError)) || errors.As(err, new(*fido.OrphanError))
-}
-
-var errTaken = errors.New("another ceremony has the key")
-
-// take gets the turn on all keys that are free, and says which are not; when none is, it waits for the first.
-func (d *Daemon) take(ctx context.Context, c *ceremony, devices []fido.DeviceInfo) (free []fido.DeviceInfo, done func(), err error) {
-	var turns []func()
-	done = func() {
-		for _, turn := range turns {
-			turn()
-		}
-	}
-	var busy []fido.DeviceInfo
-	for _, dev := range devices {
-		if !d.turns.free(dev.ID) {
-			busy = append(busy, dev)
-			continue
-		}
-		turn, err := d.turns.wait(ctx, dev.ID, func(int) error { return errTaken })
-		switch {
-		case err == nil:
-			turns, free = append(turns, turn), append(free, dev)
-		case errors.Is(err, errTaken): // by somebody who was faster
-			busy = append(busy, dev)
-		default:
-			done()
-			return nil, nil, err
-		}
-	}
-	if len(free) == 0 {
-		turn, err := d.turns.wait(ctx, devices[0].ID, func(n int) error {
-			return c.send(devices[0], ipc.Event{Kind: ipc.EventWaiting, Position: n})
-		})
-		return devices[:1], turn, err
-	}
-	for _, dev := range busy {
-		if err := c.Passed(ctx, dev, fido.ErrDeviceBusy); err != nil {
-			done()
-			return nil, nil, err
-		}
-	}
-	return free, done, nil
 }
 
 // open opens keys, all at once, and says which it can't; its error is that of the last one when there is none.

@@ -129,6 +129,7 @@ func (p *person) note(e ipc.Event) {
 	}
 }
 func (p *person) Waiting(e ipc.Event) { p.note(e) }
+func (p *person) Plug(e ipc.Event)    { p.note(e) }
 func (p *person) Touch(e ipc.Event)   { p.note(e) }
 func (p *person) Tap(e ipc.Event)     { p.note(e) }
 func (p *person) Passed(e ipc.Event)  { p.note(e) }

@@ -66,7 +66,7 @@ func exitCode(err error) int {
 		return exitTimedOut
 	case ipc.OptionsInvalid, ipc.OriginRefused, ipc.ParameterInvalid:
 		return exitUsage
-	case ipc.Declined, ipc.Cancelled, ipc.Interrupted:
+	case ipc.Declined, ipc.Cancelled, ipc.Interrupted, ipc.SessionLocked:
 		return exitDeclined
 	default:
 		return exitFailure

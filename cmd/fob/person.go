@@ -69,6 +69,15 @@ func (p *person) Waiting(e ipc.Event) {
 	fmt.Fprintf(p.out, "waiting for %s: %s first\n", describe(e), others)
 }
 
+// Plug implements ipc.Prompter.
+func (p *person) Plug(e ipc.Event) {
+	if *p.json {
+		p.printEvent(e)
+		return
+	}
+	fmt.Fprintln(p.out, "plug in a security key, or hold one to a reader")
+}
+
 // Touch implements ipc.Prompter.
 func (p *person) Touch(e ipc.Event) {
 	if *p.json {

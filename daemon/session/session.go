@@ -15,6 +15,8 @@ import (
 // Reason says why the person is away.
 type Reason string
 
+func (r Reason) Error() string { return string(r) }
+
 // The reasons.
 const (
 	Suspend Reason = "the computer goes to sleep"
