@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"fob/daemon/session"
 	"fob/fido"
 	"fob/fido/ctap"
 	"fob/fido/relyingparty"
@@ -473,6 +474,57 @@ func TestInterrupt(t *testing.T) {
 		if err := <-ends; !errors.Is(err, ipc.Interrupted{Reason: "the computer goes to sleep"}) {
 			t.Error(err)
 		}
+	}
+}
+
+// TestNobodyIsThere: while nobody is at the computer no ceremony begins, but those that may; while it sleeps, none does.
+func TestNobodyIsThere(t *testing.T) {
+	for _, test := range []struct {
+		why           error
+		signIn, looks bool
+	}{
+		{nil, true, true}, {session.Lock, false, true}, {session.Inactive, false, true}, {session.Suspend, false, false},
+		{errors.New("nobody tells"), true, true},
+	} {
+		k := &fakeKey{assert: func(context.Context, *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
+			return []fido.GetAssertionResponse{assertion("alice")}, nil
+		}}
+		s := oneKey(k)
+		s.open = func(fido.DeviceID) (fido.Authenticator, error) {
+			k.closed = make(chan struct{})
+			return k, nil
+		}
+		c := serveDaemon(t, &Daemon{Source: s, Present: func(context.Context) error { return test.why }})
+		_, signIn := c.SignIn(t.Context(), signInRequest(), &person{})
+		_, looks := c.GetInfo(t.Context(), "")
+		for err, may := range map[error]bool{signIn: test.signIn, looks: test.looks} {
+			if refused := errors.As(err, new(ipc.SessionLocked)); refused == may {
+				t.Errorf("%v: %v", test.why, err)
+			}
+		}
+	}
+	d := &Daemon{Present: func(context.Context) error { return session.Lock }}
+	if err := d.present(t.Context(), &ceremony{whenLocked: true}); err != nil {
+		t.Error(err)
+	}
+	d.Present = func(context.Context) error { return session.Suspend }
+	if err := d.present(t.Context(), &ceremony{whenLocked: true}); err != (ipc.SessionLocked{Reason: string(session.Suspend)}) {
+		t.Error(err)
+	}
+}
+
+// TestGoesOn: a ceremony that may go on while the screen is locked does, until the computer sleeps.
+func TestGoesOn(t *testing.T) {
+	var r running
+	stays, endStays := r.begin(t.Context(), true)
+	goes, endGoes := r.begin(t.Context(), false)
+	defer endStays()
+	defer endGoes()
+	if all := r.interrupt(session.Lock); len(all) != 1 || goes.Err() == nil || stays.Err() != nil {
+		t.Error(all, goes.Err(), stays.Err())
+	}
+	if all := r.interrupt(session.Suspend); len(all) != 2 || !errors.Is(context.Cause(stays), ipc.Interrupted{Reason: string(session.Suspend)}) {
+		t.Error(all, context.Cause(stays))
 	}
 }
 
