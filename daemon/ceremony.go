@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fob/daemon/caller"
@@ -171,8 +172,9 @@ type ceremony struct {
 	// whenLocked lets it begin, and go on, while the screen is locked or another user has it.
 	whenLocked bool
 
-	caller caller.Caller
-	verb   ipc.Verb
+	caller  caller.Caller
+	verb    ipc.Verb
+	awaited atomic.Bool // it is the person's turn, as far as we know, and not the key's
 }
 
 // verbOf says what a method is about.
@@ -219,6 +221,9 @@ func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, limit time.
 	defer func() {
 		if err != nil && ctx.Err() != nil && !named(err) { // it broke because it was stopped
 			err = context.Cause(ctx)
+		}
+		if err == (ipc.TimedOut{}) && !c.awaited.Load() {
+			err = ipc.DeviceGone{}
 		}
 		problem := ""
 		if err != nil {
@@ -305,15 +310,31 @@ func (c *ceremony) send(dev fido.DeviceInfo, e ipc.Event) error {
 	if !c.call.More { // a look at a key that needs nobody
 		return nil
 	}
-	e.Device, e.Product, e.RPID, e.Reader = string(dev.ID), dev.Product, c.rpID, dev.Reader
+	switch e.Kind {
+	case ipc.EventChosen:
+		c.awaited.Store(false)
+	case ipc.EventWaiting, ipc.EventPlug, ipc.EventPassed:
+	default:
+		c.awaited.Store(true)
+	}
+	e.Device, e.Product, e.RPID, e.Reader = string(dev.ID), dev.Product, cmp.Or(e.RPID, c.rpID), dev.Reader
 	return c.call.Continue(ipc.CeremonyReply{Event: &e})
+}
+
+// ask asks the person. Once they have answered, it is the key's turn.
+func (c *ceremony) ask(ctx context.Context, q *prompt, send func(token string) error) (ipc.Answer, error) {
+	a, err := c.daemon.prompts.ask(ctx, q, send)
+	if err == nil {
+		c.awaited.Store(false)
+	}
+	return a, err
 }
 
 // PIN implements fido.Prompter.
 func (c *ceremony) PIN(ctx context.Context, p fido.PINPrompt) (fido.PIN, error) {
-	a, err := c.daemon.prompts.ask(ctx, &prompt{kind: ipc.EventPIN, reserve: p.Reserved}, func(token string) error {
+	a, err := c.ask(ctx, &prompt{kind: ipc.EventPIN, reserve: p.Reserved}, func(token string) error {
 		return c.send(p.Device, ipc.Event{
-			Kind: ipc.EventPIN, Token: token, Retries: int(p.Retries), Wrong: p.Wrong, Reserved: p.Reserved})
+			Kind: ipc.EventPIN, Token: token, Retries: int(p.Retries), Wrong: p.Wrong, Reserved: p.Reserved, Other: p.Other})
 	})
 	return fido.PIN(a.PIN), err
 }
@@ -321,7 +342,7 @@ func (c *ceremony) PIN(ctx context.Context, p fido.PINPrompt) (fido.PIN, error) 
 // NewPIN implements fido.Prompter.
 func (c *ceremony) NewPIN(ctx context.Context, p fido.NewPINPrompt) (fido.PIN, error) {
 	q := &prompt{kind: ipc.EventNewPIN, minLength: int(p.MinLength)}
-	a, err := c.daemon.prompts.ask(ctx, q, func(token string) error {
+	a, err := c.ask(ctx, q, func(token string) error {
 		return c.send(p.Device, ipc.Event{
 			Kind: ipc.EventNewPIN, Token: token, MinLength: int(p.MinLength), Replaces: p.Replaces, Refused: p.Refused})
 	})
@@ -367,7 +388,7 @@ func (c *ceremony) Choose(ctx context.Context, dev fido.DeviceInfo, users []ctap
 		accounts[i] = ipc.Account{
 			ID: base64.RawURLEncoding.EncodeToString(u.ID), Name: u.Name, DisplayName: u.DisplayName}
 	}
-	a, err := c.daemon.prompts.ask(ctx, &prompt{kind: ipc.EventChoose, choices: len(users)}, func(token string) error {
+	a, err := c.ask(ctx, &prompt{kind: ipc.EventChoose, choices: len(users)}, func(token string) error {
 		return c.send(dev, ipc.Event{Kind: ipc.EventChoose, Token: token, Accounts: accounts})
 	})
 	if err != nil {

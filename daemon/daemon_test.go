@@ -179,7 +179,7 @@ func TestErrorsHaveNames(t *testing.T) {
 		want ipc.Error
 	}{
 		{ctap.ErrNoCredentials, ipc.NotRegistered{}},
-		{ctap.ErrOperationDenied, ipc.Declined{}},
+		{ctap.ErrOperationDenied, ipc.Declined{Key: true}},
 		{ctap.ErrUserActionTimeout, ipc.TimedOut{}},
 		{ctap.ErrInvalidCBOR, ipc.Failed{Status: 0x12, Problem: ctap.ErrInvalidCBOR.Error()}},
 		{fido.ErrDeviceGone, ipc.DeviceGone{}},
@@ -296,6 +296,31 @@ func TestTimeout(t *testing.T) {
 		t.Error(err)
 	}
 	<-k.closed
+}
+
+// TestKeyHangs: a key that never answers is not the fault of a person whom nobody has asked for anything.
+func TestKeyHangs(t *testing.T) {
+	hangs := func(ctx context.Context, _ *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	for _, options := range []map[string]bool{nil, {"clientPin": true}} {
+		s := oneKey(&fakeKey{options: options})
+		k := &silentKey{fakeKey{options: options, assert: hangs, closed: make(chan struct{})}}
+		s.open = func(fido.DeviceID) (fido.Authenticator, error) { return k, nil }
+		r := signInRequest()
+		r.Options = bytes.Replace(requestOptions, []byte("{"), []byte(`{"timeout":1,`), 1)
+		if _, err := serve(t, s).SignIn(t.Context(), r, &person{pin: "1234"}); !errors.Is(err, ipc.DeviceGone{}) {
+			t.Errorf("%v: %v", options, err)
+		}
+	}
+}
+
+// silentKey does not say that it waits for a touch.
+type silentKey struct{ fakeKey }
+
+func (k *silentKey) GetAssertion(ctx context.Context, r *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
+	return k.assert(ctx, r)
 }
 
 // TestTwoClientsOnOneKey: the second waits, is told so, and has its turn when the first is done.
@@ -497,10 +522,9 @@ func TestNobodyIsThere(t *testing.T) {
 		c := serveDaemon(t, &Daemon{Source: s, Present: func(context.Context) error { return test.why }})
 		_, signIn := c.SignIn(t.Context(), signInRequest(), &person{})
 		_, looks := c.GetInfo(t.Context(), "")
-		for err, may := range map[error]bool{signIn: test.signIn, looks: test.looks} {
-			if refused := errors.As(err, new(ipc.SessionLocked)); refused == may {
-				t.Errorf("%v: %v", test.why, err)
-			}
+		refused := func(err error) bool { return errors.As(err, new(ipc.SessionLocked)) }
+		if refused(signIn) == test.signIn || refused(looks) == test.looks {
+			t.Errorf("%v: %v, %v", test.why, signIn, looks)
 		}
 	}
 	d := &Daemon{Present: func(context.Context) error { return session.Lock }}

@@ -130,6 +130,7 @@ type Event struct {
 	Wrong     bool      `json:"wrong,omitempty"`
 	Finger    bool      `json:"finger,omitempty"`
 	Reserved  bool      `json:"reserved,omitempty"`
+	Other     bool      `json:"other,omitempty"`
 	MinLength int       `json:"minLength,omitempty"`
 	Replaces  bool      `json:"replaces,omitempty"`
 	Refused   bool      `json:"refused,omitempty"`
