@@ -28,6 +28,7 @@ type nobody struct{}
 
 func (nobody) Waiting(ipc.Event)                                     {}
 func (nobody) Touch(ipc.Event)                                       {}
+func (nobody) Plug(ipc.Event)                                        {}
 func (nobody) Tap(ipc.Event)                                         {}
 func (nobody) Passed(ipc.Event)                                      {}
 func (nobody) Chosen(ipc.Event)                                      {}

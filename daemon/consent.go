@@ -13,53 +13,77 @@ import (
 )
 
 // admit leaves those keys that the policy, and the person where it wants them to be asked, let a ceremony use; its error
-// is that of the last one when there is none. No other key may be used later: what was agreed to holds for these.
+// is that of the last one when there is none. Later, when other keys were plugged in, each of them needs a word of its
+// own; the person is not asked while the ceremony may have another key, which it would keep from others meanwhile.
 func (d *Daemon) admit(ctx context.Context, c *ceremony, devices []fido.DeviceInfo) ([]fido.DeviceInfo, error) {
-	if c.verb == "" || d.Policy == nil {
-		c.whenLocked = true
-		return devices, nil
+	first := c.verdicts == nil
+	if first {
+		c.verdicts, c.policy = make(map[fido.DeviceID]error), d.Policy.Policy()
 	}
-	c.policy, c.whenLocked = d.Policy.Policy(), true
-	var asked []fido.DeviceInfo
-	refused := make(map[fido.DeviceID]error)
-	decisions := make(map[fido.DeviceID]policy.Decision)
+	if c.verb == "" {
+		return devices, d.present(ctx, c)
+	}
+	fresh := slices.DeleteFunc(slices.Clone(devices), c.judged)
+	asked, decisions := d.decide(c, fresh)
+	if first {
+		c.whenLocked.Store(len(fresh) > 0 && !slices.ContainsFunc(fresh, func(dev fido.DeviceInfo) bool {
+			return !decisions[dev.ID].WhenLocked && c.verdicts[dev.ID] == nil
+		}))
+		if err := d.present(ctx, c); err != nil {
+			return nil, err
+		}
+	}
+	if first || len(c.usable(devices)) == 0 {
+		if err := d.consent(ctx, c, asked, decisions); err != nil {
+			return nil, err
+		}
+	}
+	return c.admitted(ctx, devices, fresh)
+}
+
+// decide asks the policy about keys, and gives those about which the person is to be asked.
+func (d *Daemon) decide(c *ceremony, devices []fido.DeviceInfo) (asked []fido.DeviceInfo, all map[fido.DeviceID]policy.Decision) {
+	all = make(map[fido.DeviceID]policy.Decision)
 	for _, dev := range devices {
 		decision := c.policy.Decide(c.request(dev))
-		decisions[dev.ID] = decision
+		all[dev.ID] = decision
 		switch {
 		case decision.Action == policy.Deny:
-			refused[dev.ID] = c.refused(ipc.ByPolicy, decision)
-		case decision.Action != policy.Allow && !d.remembered(c, dev, decision):
+			c.verdicts[dev.ID] = c.refused(ipc.ByPolicy, decision)
+		case decision.Action == policy.Allow || d.remembered(c, dev, decision):
+			c.verdicts[dev.ID] = nil
+		default:
 			asked = append(asked, dev)
 		}
 	}
-	if err := d.consent(ctx, c, asked, decisions, refused); err != nil {
-		return nil, err
-	}
-	return c.admitted(ctx, devices, decisions, refused)
+	return asked, all
 }
 
-// admitted leaves out the keys that are refused, and says which.
-func (c *ceremony) admitted(ctx context.Context, devices []fido.DeviceInfo, decisions map[fido.DeviceID]policy.Decision,
-	refused map[fido.DeviceID]error) (admitted []fido.DeviceInfo, err error) {
+func (c *ceremony) judged(dev fido.DeviceInfo) bool {
+	_, judged := c.verdicts[dev.ID]
+	return judged
+}
 
-	for _, dev := range devices {
-		if refused[dev.ID] == nil {
-			admitted = append(admitted, dev)
-			c.whenLocked = c.whenLocked && decisions[dev.ID].WhenLocked
-		}
+func (c *ceremony) usable(devices []fido.DeviceInfo) []fido.DeviceInfo {
+	return slices.DeleteFunc(slices.Clone(devices), func(dev fido.DeviceInfo) bool {
+		return !c.judged(dev) || c.verdicts[dev.ID] != nil
+	})
+}
+
+// admitted gives the keys that may serve, and says which of the fresh ones may not; its error is the last one's.
+func (c *ceremony) admitted(ctx context.Context, devices, fresh []fido.DeviceInfo) ([]fido.DeviceInfo, error) {
+	usable := c.usable(devices)
+	if len(usable) == 0 && len(devices) > 0 {
+		return nil, c.verdicts[devices[len(devices)-1].ID]
 	}
-	if len(admitted) == 0 {
-		return nil, refused[devices[len(devices)-1].ID]
-	}
-	for _, dev := range devices {
-		if refused[dev.ID] != nil {
-			if err := c.Passed(ctx, dev, refused[dev.ID]); err != nil {
+	for _, dev := range fresh {
+		if err := c.verdicts[dev.ID]; err != nil {
+			if err := c.Passed(ctx, dev, err); err != nil {
 				return nil, err
 			}
 		}
 	}
-	return admitted, nil
+	return usable, nil
 }
 
 // remembered reports whether the person has said yes to the same before.
@@ -72,8 +96,9 @@ func (d *Daemon) remembered(c *ceremony, dev fido.DeviceInfo, decision policy.De
 }
 
 // consent asks the person about keys. A no ends the ceremony; where nobody can be asked, each decision says what then.
-func (d *Daemon) consent(ctx context.Context, c *ceremony, keys []fido.DeviceInfo,
-	decisions map[fido.DeviceID]policy.Decision, refused map[fido.DeviceID]error) error {
+func (d *Daemon) consent(
+	ctx context.Context, c *ceremony, keys []fido.DeviceInfo, decisions map[fido.DeviceID]policy.Decision,
+) error {
 
 	if len(keys) == 0 {
 		return nil
@@ -84,7 +109,11 @@ func (d *Daemon) consent(ctx context.Context, c *ceremony, keys []fido.DeviceInf
 	}
 	defer done()
 	keys = slices.DeleteFunc(keys, func(k fido.DeviceInfo) bool { // a question before may have been the same
-		return d.remembered(c, k, decisions[k.ID])
+		yes := d.remembered(c, k, decisions[k.ID])
+		if yes {
+			c.verdicts[k.ID] = nil
+		}
+		return yes
 	})
 	if len(keys) == 0 {
 		return nil
@@ -95,8 +124,9 @@ func (d *Daemon) consent(ctx context.Context, c *ceremony, keys []fido.DeviceInf
 	switch {
 	case errors.Is(err, consent.ErrUnable):
 		for _, k := range keys {
+			c.verdicts[k.ID] = nil
 			if decisions[k.ID].Headless != policy.Allow {
-				refused[k.ID] = c.refused(ipc.ByNobody, decisions[k.ID])
+				c.verdicts[k.ID] = c.refused(ipc.ByNobody, decisions[k.ID])
 			}
 		}
 		return nil
@@ -107,6 +137,7 @@ func (d *Daemon) consent(ctx context.Context, c *ceremony, keys []fido.DeviceInf
 	}
 	c.agreed = true
 	for _, k := range keys {
+		c.verdicts[k.ID] = nil
 		if once(k) && ctx.Err() == nil { // else the session may be locked by now
 			d.consents.Add(q, k.ID)
 		}

@@ -11,8 +11,10 @@ import (
 
 	"fob/daemon/caller"
 	"fob/daemon/policy"
+	"fob/daemon/session"
 	"fob/fido"
 	"fob/ipc"
+	"fob/ipc/varlink"
 )
 
 // drawer is a source whose keys a test changes.
@@ -194,6 +196,7 @@ func (a *agent) says(token string, yes bool) error {
 type answers struct{ yes bool }
 
 func (answers) Waiting(ipc.Event)                                     {}
+func (answers) Plug(ipc.Event)                                        {}
 func (answers) Touch(ipc.Event)                                       {}
 func (answers) Tap(ipc.Event)                                         {}
 func (answers) Passed(ipc.Event)                                      {}
@@ -373,7 +376,7 @@ func TestAskOnce(t *testing.T) {
 	}
 	agreed(true)
 	agreed(false)
-	d.Interrupt(t.Context(), "the screen was locked")
+	d.Interrupt(t.Context(), session.Lock)
 	agreed(true)
 	d.Source.(*drawer).put(fido.DeviceInfo{ID: "k2"})
 	agreed(true)
@@ -552,6 +555,52 @@ func TestMirrored(t *testing.T) {
 		c := &ceremony{verb: test.verb, mirror: test.asked, caller: caller.Caller{Terminal: test.terminal}}
 		if got := c.mirrored(); got != test.want {
 			t.Errorf("%+v: %v", test, got)
+		}
+	}
+}
+
+// What may go on while the session is locked begins then, and does not end by it; other things are refused before anybody
+// is asked.
+func TestWhenLocked(t *testing.T) {
+	for locked, text := range map[string]string{"allow": "headless = 'allow'\nwhen-locked = 'allow'", "deny": "headless = 'allow'"} {
+		lit := make(chan struct{}, 8)
+		d := &Daemon{Policy: rules(t, askToSignIn+"action = 'ask'\n"+text), Source: &drawer{
+			keys: []fido.DeviceInfo{{ID: "k1"}},
+			open: func(fido.DeviceID) (fido.Authenticator, error) { return lightable(lit), nil },
+		}, Present: func(context.Context) error { return session.Lock }}
+		err := signIn(t, serveDaemon(t, d))
+		if locked == "allow" && (err != nil || len(lit) != 1) || locked == "deny" && !errors.As(err, new(ipc.SessionLocked)) {
+			t.Errorf("%s: %v", locked, err)
+		}
+	}
+}
+
+// Keys that come later need a word of their own; the person is not asked while there is another key.
+func TestLaterKeys(t *testing.T) {
+	d := &Daemon{Policy: rules(t, askToSignIn+`key = ["asked"]
+		action = "ask"
+		[[rule]]
+		verbs = ["sign-in"]
+		key = ["allowed"]
+		action = "allow"`)}
+	c := &ceremony{daemon: d, call: &varlink.Call{}, verb: policy.SignIn}
+	asked, allowed, denied := fido.DeviceInfo{ID: "asked"}, fido.DeviceInfo{ID: "allowed"}, fido.DeviceInfo{ID: "denied"}
+	for i, test := range []struct {
+		devices, want []fido.DeviceInfo
+		refused       ipc.By
+	}{
+		{nil, nil, ""},
+		{[]fido.DeviceInfo{asked, allowed}, []fido.DeviceInfo{allowed}, ""},
+		{[]fido.DeviceInfo{allowed, denied}, []fido.DeviceInfo{allowed}, ""},
+		{[]fido.DeviceInfo{denied}, nil, ipc.ByPolicy},
+		{[]fido.DeviceInfo{asked}, nil, ipc.ByNobody},
+		{[]fido.DeviceInfo{allowed}, []fido.DeviceInfo{allowed}, ""},
+	} {
+		got, err := d.admit(t.Context(), c, test.devices)
+		var refused ipc.Refused
+		errors.As(err, &refused)
+		if !slices.Equal(got, test.want) || refused.By != test.refused || (err == nil) != (test.refused == "") {
+			t.Errorf("%d: %v, %v", i, got, err)
 		}
 	}
 }

@@ -105,6 +105,7 @@ type EventKind string
 const (
 	EventConsent EventKind = "consent"
 	EventWaiting EventKind = "waiting"
+	EventPlug    EventKind = "plug"
 	EventPIN     EventKind = "pin"
 	EventNewPIN  EventKind = "newPin"
 	EventTouch   EventKind = "touch"
@@ -131,6 +132,7 @@ type Event struct {
 	Wrong     bool      `json:"wrong,omitempty"`
 	Finger    bool      `json:"finger,omitempty"`
 	Reserved  bool      `json:"reserved,omitempty"`
+	Other     bool      `json:"other,omitempty"`
 	MinLength int       `json:"minLength,omitempty"`
 	Replaces  bool      `json:"replaces,omitempty"`
 	Refused   bool      `json:"refused,omitempty"`
@@ -165,8 +167,20 @@ type Account struct {
 	DisplayName string `json:"displayName,omitempty"`
 }
 
+// Turn is in the parameters of all methods that use a key.
+type Turn struct {
+	// Wait is whether to wait for ceremonies that hold the key, and for a key to be plugged in; nil for true.
+	Wait *bool `json:"wait,omitempty"`
+}
+
+func (t *Turn) turn() *Turn { return t }
+
+// DoesNotWait reports whether Wait is false.
+func (t *Turn) DoesNotWait() bool { return t.Wait != nil && !*t.Wait }
+
 // CeremonyRequest holds the parameters of fob.Ceremony.Register and SignIn.
 type CeremonyRequest struct {
+	Turn
 	Options json.RawMessage `json:"options"`
 	Origin  string          `json:"origin"`
 	Device  string          `json:"device,omitempty"`
@@ -176,23 +190,27 @@ type CeremonyRequest struct {
 
 // WhichDevice holds the parameters of methods that need to know the key alone.
 type WhichDevice struct {
+	Turn
 	Device string `json:"device,omitempty"`
 }
 
 // MinPINLengthRequest holds the parameters of fob.Device.SetMinPINLength.
 type MinPINLengthRequest struct {
+	Turn
 	Device string `json:"device,omitempty"`
 	Length int    `json:"length"`
 }
 
 // MinPINLengthRPIDsRequest holds the parameters of fob.Device.SetMinPINLengthRPIDs.
 type MinPINLengthRPIDsRequest struct {
+	Turn
 	Device string   `json:"device,omitempty"`
 	RPIDs  []string `json:"rpIds"`
 }
 
 // AlwaysUVRequest holds the parameters of fob.Device.SetAlwaysUV.
 type AlwaysUVRequest struct {
+	Turn
 	Device string `json:"device,omitempty"`
 	On     bool   `json:"on"`
 }

@@ -23,6 +23,10 @@ func members(t reflect.Type) []string {
 	var list []string
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if f.Anonymous {
+			list = append(list, members(f.Type)...)
+			continue
+		}
 		name, option, _ := strings.Cut(f.Tag.Get("json"), ",")
 		list = append(list, name+mark(strings.HasPrefix(option, "omit"))+" "+goKind(f.Type))
 	}
@@ -109,7 +113,7 @@ func TestTypesMatchTheInterfaces(t *testing.T) {
 		"Sensor": reflect.TypeFor[Sensor](), "Fingerprint": reflect.TypeFor[Fingerprint](),
 		"EmulatedCredential": reflect.TypeFor[EmulatedCredential](),
 		"Info":               reflect.TypeFor[Info](), "Algorithm": reflect.TypeFor[Algorithm](),
-		"Model": reflect.TypeFor[Model](), "Caller": reflect.TypeFor[Caller](),
+		"Model": reflect.TypeFor[Model](), "Holder": reflect.TypeFor[Holder](), "Caller": reflect.TypeFor[Caller](),
 	}
 	methods := map[string][2]reflect.Type{
 		MethodList:                        {reflect.TypeFor[struct{}](), reflect.TypeFor[ListReply]()},

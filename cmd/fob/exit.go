@@ -67,7 +67,7 @@ func exitCode(err error) int {
 		return exitTimedOut
 	case ipc.OptionsInvalid, ipc.OriginRefused, ipc.ParameterInvalid:
 		return exitUsage
-	case ipc.Declined, ipc.Cancelled, ipc.Interrupted, ipc.Refused:
+	case ipc.Declined, ipc.Cancelled, ipc.Interrupted, ipc.SessionLocked, ipc.Refused:
 		return exitDeclined
 	default:
 		return exitFailure

@@ -59,6 +59,8 @@ Exit codes:
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return program.Usage(err) })
 	c.PersistentFlags().StringVar(&a.client.Socket, "socket", ipc.DefaultSocket(), "`PATH` of fobd's socket")
 	c.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, for programs; errors too, on standard error")
+	c.PersistentFlags().BoolVar(&a.client.NoWait, "no-wait", false,
+		"fail when other ceremonies hold the key, or none is plugged in, instead of waiting")
 	c.AddCommand(a.devices(), a.register(), a.signIn(), a.webauthn(), a.key(), a.policy(), a.emulate(), a.doctor())
 	return c
 }

@@ -69,6 +69,15 @@ func (p *person) Waiting(e ipc.Event) {
 	fmt.Fprintf(p.out, "waiting for %s: %s first\n", describe(e), others)
 }
 
+// Plug implements ipc.Prompter.
+func (p *person) Plug(e ipc.Event) {
+	if *p.json {
+		p.printEvent(e)
+		return
+	}
+	fmt.Fprintln(p.out, "plug in a security key, or hold one to a reader")
+}
+
 // Touch implements ipc.Prompter.
 func (p *person) Touch(e ipc.Event) {
 	if *p.json {
@@ -140,7 +149,7 @@ func (p *person) PIN(ctx context.Context, e ipc.Event) (ipc.Secret, error) {
 		if e.Reserved && !p.last {
 			return nil, errReserved
 		}
-		return p.pinOnce(ctx, cmp.Or(e.Reader, e.Device))
+		return p.pinOnce(ctx, e)
 	}
 	t, err := openTerminal()
 	if err != nil {
@@ -225,17 +234,19 @@ func (p *person) twice(ctx context.Context, t *terminal, e ipc.Event) (ipc.Secre
 }
 
 // pinOnce reads the PIN of the file descriptor, and gives it again for a card that left its reader and is back, but for
-// no other key. It is kept as long as the program, which ends with the ceremony.
-func (p *person) pinOnce(ctx context.Context, key string) (ipc.Secret, error) {
+// no other key, as far as a card can be told from another. It is kept as long as the program, which ends with the
+// ceremony.
+func (p *person) pinOnce(ctx context.Context, e ipc.Event) (ipc.Secret, error) {
+	key := cmp.Or(e.Reader, e.Device)
+	if p.given != nil && (p.givenTo != key || e.Other) {
+		return nil, errOtherKey
+	}
 	if p.given == nil {
 		pin, err := program.ReadPIN(ctx, p.pinFD)
 		if err != nil {
 			return nil, err
 		}
 		p.given, p.givenTo = ipc.Secret(pin), key
-	}
-	if p.givenTo != key {
-		return nil, errOtherKey
 	}
 	return bytes.Clone(p.given), nil
 }

@@ -203,8 +203,9 @@ func (o *options) serve(ctx context.Context, d *daemon.Daemon, source *helper.So
 	defer beside.Wait()
 	defer stop()
 	away := &session.Watcher{Log: d.Log, Away: func(ctx context.Context, why session.Reason) {
-		d.Interrupt(ctx, string(why))
+		d.Interrupt(ctx, why)
 	}}
+	d.Present = away.Present
 	beside.Go(func() { away.Run(ctx) })
 	if !o.onDemand {
 		beside.Go(func() {

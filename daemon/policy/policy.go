@@ -133,10 +133,11 @@ type Decision struct {
 	Rule       *Rule  // that said so; nil where none matched, which is Deny
 }
 
-// Decide finds the first rule that matches. A nil policy allows everything.
+// Decide finds the first rule that matches. A nil policy allows everything, while the session is
+// not locked.
 func (p *Policy) Decide(q *Request) Decision {
 	if p == nil {
-		return Decision{Action: Allow, Headless: Allow, WhenLocked: true}
+		return Decision{Action: Allow, Headless: Allow}
 	}
 	for i := range p.Rules {
 		if p.Rules[i].differs(q) == "" {

@@ -141,7 +141,7 @@ func TestMembers(t *testing.T) {
 }
 
 func TestNoPolicy(t *testing.T) {
-	if d := (*Policy)(nil).Decide(&Request{Verb: Reset}); d.Action != Allow || !d.WhenLocked {
+	if d := (*Policy)(nil).Decide(&Request{Verb: Reset}); d.Action != Allow || d.WhenLocked {
 		t.Errorf("%+v", d)
 	}
 	if d := parse(t, "").Decide(&Request{Verb: SignIn}); d.Action != Deny || d.WhenLocked {
