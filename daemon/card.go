@@ -13,19 +13,17 @@ import (
 )
 
 // openKey is a key of a ceremony. A card may leave its reader in the middle of it, and be held to it again: then it has
-// another ID, and its turn is another one too.
+// another ID. The ceremony has the turn of the reader.
 type openKey struct {
 	daemon   *Daemon
 	ceremony *ceremony
 	info     fido.DeviceInfo
 	key      fido.Authenticator // nil when the card is gone
-	first    fido.DeviceID      // of which the ceremony has the turn until it ends
-	leave    func()             // gives up another turn; may be nil
 }
 
 // openKey opens a key. A card that has just left is none that is open, and no error where the ceremony may wait for it.
 func (d *Daemon) openKey(ctx context.Context, c *ceremony, dev fido.DeviceInfo) (*openKey, error) {
-	k := &openKey{daemon: d, ceremony: c, info: dev, first: dev.ID}
+	k := &openKey{daemon: d, ceremony: c, info: dev}
 	var err error
 	k.key, err = d.Source.Open(ctx, dev.ID)
 	if err != nil && (c.one || dev.Reader == "" || !gone(err)) {
@@ -50,10 +48,7 @@ func (k *openKey) close() {
 	if k.key != nil {
 		k.key.Close()
 	}
-	if k.leave != nil {
-		k.leave()
-	}
-	k.key, k.leave = nil, nil
+	k.key = nil
 }
 
 // again waits until a card is in the reader that can be opened; see fido.Candidate.
@@ -88,19 +83,13 @@ func (k *openKey) again(ctx context.Context) (fido.Candidate, error) {
 	}
 }
 
-// reopen opens the card when it is our turn.
-func (k *openKey) reopen(ctx context.Context, dev fido.DeviceInfo) (err error) {
-	k.info = dev
-	if dev.ID != k.first {
-		k.leave, err = k.daemon.turns.wait(ctx, dev.ID, func(n int) error {
-			return k.ceremony.send(dev, ipc.Event{Kind: ipc.EventWaiting, Position: n})
-		})
-		if err != nil {
-			return err
-		}
+func (k *openKey) reopen(ctx context.Context, dev fido.DeviceInfo) error {
+	if err := k.ceremony.readmit(dev); err != nil {
+		return err
 	}
-	if k.key, err = k.daemon.Source.Open(ctx, dev.ID); err != nil {
-		k.close()
+	key, err := k.daemon.Source.Open(ctx, dev.ID)
+	if k.info = dev; err == nil {
+		k.key = key
 	}
 	return busyCard(dev, err)
 }

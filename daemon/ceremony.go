@@ -1,15 +1,20 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"fob/daemon/caller"
+	"fob/daemon/policy"
 	"fob/fido"
 	"fob/fido/ctap"
 	"fob/fido/webauthn"
@@ -58,7 +63,9 @@ func (d *Daemon) register(ctx context.Context, c *varlink.Call) (any, error) {
 	}
 	var response *webauthn.RegistrationResponseJSON
 	var secrets fido.Secret
-	err = d.onKeys(ctx, &ceremony{daemon: d, call: c, rpID: begun.RPID}, in.Device, timeout(options.Timeout),
+	about := &ceremony{
+		daemon: d, call: c, rpID: begun.RPID, verb: policy.Register, mirror: in.Prompter, noWait: in.DoesNotWait()}
+	err = d.onKeys(ctx, about, in.Device, timeout(options.Timeout),
 		func(ctx context.Context, keys []fido.Candidate, p fido.Prompter) error {
 			made, err := fido.Register(ctx, keys, p, asked)
 			if err != nil {
@@ -98,7 +105,9 @@ func (d *Daemon) signIn(ctx context.Context, c *varlink.Call) (any, error) {
 	defer wipeSalts(&asked.Extensions)
 	var response *webauthn.AuthenticationResponseJSON
 	var secrets fido.Secret
-	err = d.onKeys(ctx, &ceremony{daemon: d, call: c, rpID: begun.RPID}, in.Device, timeout(options.Timeout),
+	about := &ceremony{
+		daemon: d, call: c, rpID: begun.RPID, verb: policy.SignIn, mirror: in.Prompter, noWait: in.DoesNotWait()}
+	err = d.onKeys(ctx, about, in.Device, timeout(options.Timeout),
 		func(ctx context.Context, keys []fido.Candidate, p fido.Prompter) error {
 			got, err := fido.SignIn(ctx, keys, p, asked)
 			if err != nil {
@@ -165,6 +174,36 @@ type ceremony struct {
 	call   *varlink.Call
 	rpID   string
 	one    bool // it is for one key, which must be clear beforehand
+	noWait bool // it does not wait for its turn, nor for a key to be plugged in
+
+	verb     policy.Verb // empty for what needs nobody's consent
+	policy   *policy.Policy
+	verdicts map[fido.DeviceID]error // of keys that the policy, and the person, were asked about; nil for those that may serve
+	agreed   bool                    // the person was asked, and said yes
+	// whenLocked lets it begin, and go on, while the screen is locked or another user has it.
+	whenLocked atomic.Bool
+	caller     caller.Caller
+	id         string      // for prompters
+	mirror     *bool       // whether prompters are told; nil where the caller has no terminal
+	prompters  atomic.Bool // they were told
+	notified   sync.Once   // the desktop was
+	awaited    atomic.Bool // it is the person's turn, as far as we know, and not the key's
+}
+
+// holder tells others whose ceremony it is.
+func (c *ceremony) holder() ipc.Holder {
+	verb := ipc.Verb(c.verb)
+	if verb == "" {
+		verb = ipc.VerbLook
+	}
+	return ipc.Holder{
+		Program:  cmp.Or(c.caller.Executable, c.caller.Name),
+		PID:      int(c.caller.PID),
+		Unit:     c.caller.Unit,
+		Terminal: c.caller.Terminal,
+		Verb:     verb,
+		RPID:     c.rpID,
+	}
 }
 
 // onKeys performs operation on the keys that id means, when it is this ceremony's turn, and closes them.
@@ -172,39 +211,35 @@ func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, limit time.
 	context.Context, []fido.Candidate, fido.Prompter) error) (err error) {
 
 	var devices []fido.DeviceInfo
+	var turn *ticket
 	begin := time.Now()
-	ctx, end := d.begin(ctx)
+	c.caller, c.id = caller.Of(c.call.Peer), rand.Text()
+	defer c.over()
+	ctx, end := d.begin(ctx, c.goesOn)
 	after := []func(){end} // done when the caller has the reply, the last one first
-	defer func() { d.afterwards(devices, after) }()
+	defer func() { d.afterwards(turn, after) }()
 	ctx, stop := context.WithTimeoutCause(ctx, limit, ipc.TimedOut{})
 	defer stop()
 	defer func() {
 		if err != nil && ctx.Err() != nil && !named(err) { // it broke because it was stopped
 			err = context.Cause(ctx)
 		}
+		if err == (ipc.TimedOut{}) && !c.awaited.Load() {
+			err = ipc.DeviceGone{}
+		}
 		entryOf(ctx).about(c.rpID, devices)
 		problem := ""
 		if err != nil {
 			problem = err.Error()
 		}
-		d.Log.Info("ceremony", "method", c.call.Method, "rp", c.rpID, "keys", deviceIDs(devices), "pid", c.call.Peer.PID,
+		d.Log.Info("ceremony", "method", c.call.Method, "rp", c.rpID, "keys", deviceIDs(devices), "program", c.caller.String(),
 			"took", time.Since(begin).Round(time.Millisecond), "result", result(err), "problem", problem)
 	}()
 
-	if devices, err = d.pick(ctx, id); err != nil {
+	if devices, turn, err = d.take(ctx, c, id); err != nil {
 		return err
 	}
-	if c.one && len(devices) > 1 {
-		return severalDevices(devices)
-	}
-	devices, done, err := d.take(ctx, c, devices)
-	if errors.Is(err, ipc.TimedOut{}) { // nobody was asked for anything
-		return ipc.DeviceBusy{}
-	}
-	if err != nil {
-		return err
-	}
-	after = append(after, done)
+	after = append(after, turn.leave)
 	keys, closeAll, err := d.open(ctx, c, devices)
 	if err != nil {
 		return err
@@ -218,11 +253,9 @@ func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, limit time.
 
 // afterwards ends a ceremony whose keys are dark. Helpers take a moment to end: who called need not wait for them, but
 // who comes next on these keys does.
-func (d *Daemon) afterwards(devices []fido.DeviceInfo, after []func()) {
-	if len(after) > 1 {
-		for _, dev := range devices {
-			d.turns.end(dev.ID)
-		}
+func (d *Daemon) afterwards(turn *ticket, after []func()) {
+	if turn != nil {
+		turn.end()
 	}
 	d.ending.Go(func() {
 		for _, f := range slices.Backward(after) {
@@ -234,48 +267,6 @@ func (d *Daemon) afterwards(devices []fido.DeviceInfo, after []func()) {
 // named reports whether an error says by itself what the caller should hear.
 func named(err error) bool {
 	return errors.As(err, new(ipc.Error)) || errors.As(err, new(*fido.CardLostError)) || errors.As(err, new(*fido.OrphanError))
-}
-
-var errTaken = errors.New("another ceremony has the key")
-
-// take gets the turn on all keys that are free, and says which are not; when none is, it waits for the first.
-func (d *Daemon) take(ctx context.Context, c *ceremony, devices []fido.DeviceInfo) (free []fido.DeviceInfo, done func(), err error) {
-	var turns []func()
-	done = func() {
-		for _, turn := range turns {
-			turn()
-		}
-	}
-	var busy []fido.DeviceInfo
-	for _, dev := range devices {
-		if !d.turns.free(dev.ID) {
-			busy = append(busy, dev)
-			continue
-		}
-		turn, err := d.turns.wait(ctx, dev.ID, func(int) error { return errTaken })
-		switch {
-		case err == nil:
-			turns, free = append(turns, turn), append(free, dev)
-		case errors.Is(err, errTaken): // by somebody who was faster
-			busy = append(busy, dev)
-		default:
-			done()
-			return nil, nil, err
-		}
-	}
-	if len(free) == 0 {
-		turn, err := d.turns.wait(ctx, devices[0].ID, func(n int) error {
-			return c.send(devices[0], ipc.Event{Kind: ipc.EventWaiting, Position: n})
-		})
-		return devices[:1], turn, err
-	}
-	for _, dev := range busy {
-		if err := c.Passed(ctx, dev, fido.ErrDeviceBusy); err != nil {
-			done()
-			return nil, nil, err
-		}
-	}
-	return free, done, nil
 }
 
 // open opens keys, all at once, and says which it can't; its error is that of the last one when there is none.
@@ -315,20 +306,69 @@ func (d *Daemon) open(ctx context.Context, c *ceremony, devices []fido.DeviceInf
 	return keys, closeAll, nil
 }
 
+// send tells the caller, and the prompters where they may answer for it.
 func (c *ceremony) send(dev fido.DeviceInfo, e ipc.Event) error {
+	if c.mirrored() {
+		about := c.about(e, dev)
+		c.prompters.Store(true)
+		c.daemon.prompters.tell(ipc.PromptReply{Ceremony: c.id, Event: &about})
+	}
+	return c.tell(e, dev)
+}
+
+// tell tells the caller alone.
+func (c *ceremony) tell(e ipc.Event, dev fido.DeviceInfo) error {
 	if !c.call.More { // a look at a key that needs nobody
 		return nil
 	}
 	c.daemon.Metrics.Count("events." + string(e.Kind))
-	e.Device, e.Product, e.RPID, e.Reader = string(dev.ID), dev.Product, c.rpID, dev.Reader
+	switch e.Kind {
+	case ipc.EventChosen:
+		c.awaited.Store(false)
+	case ipc.EventWaiting, ipc.EventPlug, ipc.EventPassed:
+	default:
+		c.awaited.Store(true)
+	}
+	e = c.about(e, dev)
 	return c.call.Continue(ipc.CeremonyReply{Event: &e})
+}
+
+// about fills in what all events have.
+func (c *ceremony) about(e ipc.Event, dev fido.DeviceInfo) ipc.Event {
+	e.Device, e.Product, e.RPID, e.Reader = string(dev.ID), dev.Product, cmp.Or(e.RPID, c.rpID), dev.Reader
+	e.Caller, e.Verb, e.Method = wireCaller(c.caller), string(c.verb), c.call.Method
+	return e
+}
+
+// mirrored reports whether prompters are told of the ceremony's events.
+func (c *ceremony) mirrored() bool {
+	if c.mirror != nil {
+		return *c.mirror
+	}
+	return c.verb != "" && c.caller.Terminal == ""
+}
+
+// over tells prompters that nothing is asked any more.
+func (c *ceremony) over() {
+	if c.prompters.Load() {
+		c.daemon.prompters.tell(ipc.PromptReply{Ceremony: c.id, Over: true})
+	}
+}
+
+// ask asks the person. Once they have answered, it is the key's turn.
+func (c *ceremony) ask(ctx context.Context, q *prompt, send func(token string) error) (ipc.Answer, error) {
+	a, err := c.daemon.prompts.ask(ctx, q, send)
+	if err == nil {
+		c.awaited.Store(false)
+	}
+	return a, err
 }
 
 // PIN implements fido.Prompter.
 func (c *ceremony) PIN(ctx context.Context, p fido.PINPrompt) (fido.PIN, error) {
-	a, err := c.daemon.prompts.ask(ctx, &prompt{kind: ipc.EventPIN, reserve: p.Reserved}, func(token string) error {
+	a, err := c.ask(ctx, &prompt{kind: ipc.EventPIN, reserve: p.Reserved}, func(token string) error {
 		return c.send(p.Device, ipc.Event{
-			Kind: ipc.EventPIN, Token: token, Retries: int(p.Retries), Wrong: p.Wrong, Reserved: p.Reserved})
+			Kind: ipc.EventPIN, Token: token, Retries: int(p.Retries), Wrong: p.Wrong, Reserved: p.Reserved, Other: p.Other})
 	})
 	return fido.PIN(a.PIN), err
 }
@@ -336,7 +376,7 @@ func (c *ceremony) PIN(ctx context.Context, p fido.PINPrompt) (fido.PIN, error) 
 // NewPIN implements fido.Prompter.
 func (c *ceremony) NewPIN(ctx context.Context, p fido.NewPINPrompt) (fido.PIN, error) {
 	q := &prompt{kind: ipc.EventNewPIN, minLength: int(p.MinLength)}
-	a, err := c.daemon.prompts.ask(ctx, q, func(token string) error {
+	a, err := c.ask(ctx, q, func(token string) error {
 		return c.send(p.Device, ipc.Event{
 			Kind: ipc.EventNewPIN, Token: token, MinLength: int(p.MinLength), Replaces: p.Replaces, Refused: p.Refused})
 	})
@@ -344,7 +384,8 @@ func (c *ceremony) NewPIN(ctx context.Context, p fido.NewPINPrompt) (fido.PIN, e
 }
 
 // Touch implements fido.Prompter.
-func (c *ceremony) Touch(_ context.Context, p fido.TouchPrompt) error {
+func (c *ceremony) Touch(ctx context.Context, p fido.TouchPrompt) error {
+	c.notified.Do(func() { c.daemon.notify(ctx, c, p.Device) })
 	return c.send(p.Device, ipc.Event{Kind: ipc.EventTouch, Finger: p.Finger, Retries: int(p.Retries), Wrong: p.Wrong})
 }
 
@@ -383,7 +424,7 @@ func (c *ceremony) Choose(ctx context.Context, dev fido.DeviceInfo, users []ctap
 		accounts[i] = ipc.Account{
 			ID: base64.RawURLEncoding.EncodeToString(u.ID), Name: u.Name, DisplayName: u.DisplayName}
 	}
-	a, err := c.daemon.prompts.ask(ctx, &prompt{kind: ipc.EventChoose, choices: len(users)}, func(token string) error {
+	a, err := c.ask(ctx, &prompt{kind: ipc.EventChoose, choices: len(users)}, func(token string) error {
 		return c.send(dev, ipc.Event{Kind: ipc.EventChoose, Token: token, Accounts: accounts})
 	})
 	if err != nil {

@@ -12,7 +12,9 @@ import (
 	"sync"
 
 	"fob/daemon/audit"
+	"fob/daemon/consent"
 	"fob/daemon/metrics"
+	"fob/daemon/policy"
 	"fob/daemon/store"
 	"fob/fido"
 	"fob/fido/metadata"
@@ -27,6 +29,10 @@ type Daemon struct {
 	Log     *slog.Logger     // nil for none; gets who did what with which result, never a secret
 	More    []Interface      // served beside those of package ipc that are its own
 	Models  *metadata.Models // what is known about models of keys; nil for nothing
+	// Policy says what programs may do; nil for everything. Where it wants the person to be asked, Desktop is one way; nil
+	// for none.
+	Policy  *policy.Holder
+	Desktop *consent.Desktop
 	// Audit gets a record of each call that uses a key, and answers fob.Audit; nil for no log. AuditRequired has calls fail
 	// that can leave no record; else they go on.
 	Audit         *audit.Log
@@ -40,9 +46,18 @@ type Daemon struct {
 	Held func() []string
 	// Store keeps secrets, and is closed by who has opened it; nil for none.
 	Store *store.Store
+	// Present says by a session.Reason why nobody is at the computer now, so that no ceremony begins; nil where somebody is,
+	// or that is not known. It returns when ctx ends. May be nil.
+	Present func(ctx context.Context) error
 
 	turns   turns
 	prompts prompts
+	// prompters answer prompts for the person; consents are what the person has agreed to for the session; each program has
+	// one of its questions before them.
+	prompters prompters
+	consents  consent.Memory
+	questions consent.Turns
+
 	plugs   plugs
 	running running
 	uploads uploads
@@ -84,7 +99,8 @@ func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 	for _, i := range []Interface{
 		{ipc.DeviceInterface, d.deviceMethods()},
 		{ipc.CeremonyInterface, map[string]varlink.Handler{"Register": d.register, "SignIn": d.signIn}},
-		{ipc.PromptInterface, map[string]varlink.Handler{"Answer": d.answer}},
+		{ipc.PromptInterface, map[string]varlink.Handler{
+			"Answer": d.answer, "Register": d.registerPrompter}},
 		{ipc.StoreInterface, d.storeMethods()},
 	} {
 		for name, h := range i.Methods {

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"fob/daemon/policy"
+	"fob/daemon/session"
 	"fob/fido"
 	"fob/fido/ctap"
 	"fob/fido/relyingparty"
@@ -129,6 +131,7 @@ func (p *person) note(e ipc.Event) {
 	}
 }
 func (p *person) Waiting(e ipc.Event) { p.note(e) }
+func (p *person) Plug(e ipc.Event)    { p.note(e) }
 func (p *person) Touch(e ipc.Event)   { p.note(e) }
 func (p *person) Tap(e ipc.Event)     { p.note(e) }
 func (p *person) Passed(e ipc.Event)  { p.note(e) }
@@ -177,7 +180,7 @@ func TestErrorsHaveNames(t *testing.T) {
 		want ipc.Error
 	}{
 		{ctap.ErrNoCredentials, ipc.NotRegistered{}},
-		{ctap.ErrOperationDenied, ipc.Declined{}},
+		{ctap.ErrOperationDenied, ipc.Declined{Key: true}},
 		{ctap.ErrUserActionTimeout, ipc.TimedOut{}},
 		{ctap.ErrInvalidCBOR, ipc.Failed{Status: 0x12, Problem: ctap.ErrInvalidCBOR.Error()}},
 		{fido.ErrDeviceGone, ipc.DeviceGone{}},
@@ -294,6 +297,31 @@ func TestTimeout(t *testing.T) {
 		t.Error(err)
 	}
 	<-k.closed
+}
+
+// TestKeyHangs: a key that never answers is not the fault of a person whom nobody has asked for anything.
+func TestKeyHangs(t *testing.T) {
+	hangs := func(ctx context.Context, _ *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	for _, options := range []map[string]bool{nil, {"clientPin": true}} {
+		s := oneKey(&fakeKey{options: options})
+		k := &silentKey{fakeKey{options: options, assert: hangs, closed: make(chan struct{})}}
+		s.open = func(fido.DeviceID) (fido.Authenticator, error) { return k, nil }
+		r := signInRequest()
+		r.Options = bytes.Replace(requestOptions, []byte("{"), []byte(`{"timeout":1,`), 1)
+		if _, err := serve(t, s).SignIn(t.Context(), r, &person{pin: "1234"}); !errors.Is(err, ipc.DeviceGone{}) {
+			t.Errorf("%v: %v", options, err)
+		}
+	}
+}
+
+// silentKey does not say that it waits for a touch.
+type silentKey struct{ fakeKey }
+
+func (k *silentKey) GetAssertion(ctx context.Context, r *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
+	return k.assert(ctx, r)
 }
 
 // TestTwoClientsOnOneKey: the second waits, is told so, and has its turn when the first is done.
@@ -475,6 +503,58 @@ func TestInterrupt(t *testing.T) {
 		if err := <-ends; !errors.Is(err, ipc.Interrupted{Reason: "the computer goes to sleep"}) {
 			t.Error(err)
 		}
+	}
+}
+
+// TestNobodyIsThere: while nobody is at the computer no ceremony begins, but those that may; while it sleeps, none does.
+func TestNobodyIsThere(t *testing.T) {
+	for _, test := range []struct {
+		why           error
+		signIn, looks bool
+	}{
+		{nil, true, true}, {session.Lock, false, true}, {session.Inactive, false, true}, {session.Suspend, false, false},
+		{errors.New("nobody tells"), true, true},
+	} {
+		k := &fakeKey{assert: func(context.Context, *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
+			return []fido.GetAssertionResponse{assertion("alice")}, nil
+		}}
+		s := oneKey(k)
+		s.open = func(fido.DeviceID) (fido.Authenticator, error) {
+			k.closed = make(chan struct{})
+			return k, nil
+		}
+		c := serveDaemon(t, &Daemon{Source: s, Present: func(context.Context) error { return test.why }})
+		_, signIn := c.SignIn(t.Context(), signInRequest(), &person{})
+		_, looks := c.GetInfo(t.Context(), "")
+		refused := func(err error) bool { return errors.As(err, new(ipc.SessionLocked)) }
+		if refused(signIn) == test.signIn || refused(looks) == test.looks {
+			t.Errorf("%v: %v, %v", test.why, signIn, looks)
+		}
+	}
+	d := &Daemon{Present: func(context.Context) error { return session.Lock }}
+	c := &ceremony{verb: policy.SignIn}
+	c.whenLocked.Store(true)
+	if err := d.present(t.Context(), c); err != nil {
+		t.Error(err)
+	}
+	d.Present = func(context.Context) error { return session.Suspend }
+	if err := d.present(t.Context(), c); err != (ipc.SessionLocked{Reason: string(session.Suspend)}) {
+		t.Error(err)
+	}
+}
+
+// TestGoesOn: a ceremony that may go on while the screen is locked does, until the computer sleeps.
+func TestGoesOn(t *testing.T) {
+	var r running
+	stays, endStays := r.begin(t.Context(), func() bool { return true })
+	goes, endGoes := r.begin(t.Context(), func() bool { return false })
+	defer endStays()
+	defer endGoes()
+	if all := r.interrupt(session.Lock); len(all) != 1 || goes.Err() == nil || stays.Err() != nil {
+		t.Error(all, goes.Err(), stays.Err())
+	}
+	if all := r.interrupt(session.Suspend); len(all) != 2 || !errors.Is(context.Cause(stays), ipc.Interrupted{Reason: string(session.Suspend)}) {
+		t.Error(all, context.Cause(stays))
 	}
 }
 

@@ -36,7 +36,7 @@ func device(d fido.DeviceInfo) ipc.Device {
 	}
 }
 
-// pick finds the keys that a call means: the one it names, or all there are.
+// pick finds the keys that a call means: the one it names, or all there are, which may be none.
 func (d *Daemon) pick(ctx context.Context, id string) ([]fido.DeviceInfo, error) {
 	devices, err := d.Source.Devices(ctx)
 	if err != nil {
@@ -47,11 +47,8 @@ func (d *Daemon) pick(ctx context.Context, id string) ([]fido.DeviceInfo, error)
 			return []fido.DeviceInfo{dev}, nil
 		}
 	}
-	switch {
-	case id != "":
+	if id != "" {
 		return nil, ipc.UnknownDevice{ID: id}
-	case len(devices) == 0:
-		return nil, d.absent()
 	}
 	return devices, nil
 }

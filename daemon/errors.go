@@ -107,7 +107,7 @@ var translations = []struct {
 	{ctap.ErrPINNotSet, ipc.VerificationNotSetUp{}},
 	{ctap.ErrUVInvalid, ipc.FingerUnknown{}},
 	{ctap.ErrUVBlocked, ipc.FingersBlocked{}},
-	{ctap.ErrOperationDenied, ipc.Declined{}},
+	{ctap.ErrOperationDenied, ipc.Declined{Key: true}},
 	{ctap.ErrUserActionTimeout, ipc.TimedOut{}},
 	{ctap.ErrActionTimeout, ipc.TimedOut{}},
 	{ctap.ErrKeepaliveCancel, ipc.Cancelled{}},

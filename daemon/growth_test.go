@@ -44,6 +44,9 @@ func descriptions(t *testing.T, socket string) (list []*varlink.Interface) {
 	return list
 }
 
+// meant has words for members that don't take just any.
+var meant = map[string]string{"to": "keyfile", "data": "AAAA"}
+
 // sample gives parameters of a type that are right as far as the interface says: what may be left out is.
 func sample(i *varlink.Interface, t *varlink.Type) any {
 	switch t.Kind {
@@ -58,6 +61,9 @@ func sample(i *varlink.Interface, t *varlink.Type) any {
 		for _, f := range t.Fields {
 			if f.Type.Kind != varlink.KindNullable {
 				fields[f.Name] = sample(i, f.Type)
+			}
+			if word, ok := meant[f.Name]; ok && f.Type.Kind == varlink.KindString {
+				fields[f.Name] = word
 			}
 		}
 		return fields

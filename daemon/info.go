@@ -53,7 +53,7 @@ func (d *Daemon) look(ctx context.Context, c *varlink.Call, do func(context.Cont
 	if err := c.Bind(&in); err != nil {
 		return err
 	}
-	return d.onKeys(ctx, &ceremony{daemon: d, call: c, one: true}, in.Device, lookTime,
+	return d.onKeys(ctx, &ceremony{daemon: d, call: c, one: true, noWait: in.DoesNotWait()}, in.Device, lookTime,
 		func(ctx context.Context, keys []fido.Candidate, _ fido.Prompter) error { return do(ctx, keys[0]) })
 }
 

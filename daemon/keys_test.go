@@ -89,7 +89,7 @@ func TestPassedOver(t *testing.T) {
 		{profile: "fido2.0", pin: true, fault: "pin-auth-blocked", want: ipc.PINAuthBlocked{Retries: 8}},
 		{profile: "fido2.1", pin: true, prepare: outdated, want: ipc.PINChangeRequired{}},
 		{profile: "sensor-only", fault: "uv-retries 0 on getUVRetries", want: ipc.FingersBlocked{}},
-		{profile: "fido2.1", choices: touch, fault: "status OPERATION_DENIED on any 2+", want: ipc.Declined{}},
+		{profile: "fido2.1", choices: touch, fault: "status OPERATION_DENIED on any 2+", want: ipc.Declined{Key: true}},
 		{profile: "fido2.1", choices: touch, fault: "status USER_ACTION_TIMEOUT on makeCredential", want: ipc.TimedOut{}},
 		{profile: "fido2.1", choices: touch, fault: "status CHANNEL_BUSY on makeCredential", want: ipc.DeviceBusy{}},
 		{profile: "fido2.1", choices: touch, fault: "unplug on makeCredential", want: ipc.DeviceGone{}},

@@ -17,7 +17,7 @@ type Load struct {
 
 // Load looks at what the daemon is busy with. It needs each lock that ceremonies need.
 func (d *Daemon) Load() Load {
-	return Load{Ceremonies: d.running.count(), Waiting: d.turns.waiting(), Prompts: d.prompts.count()}
+	return Load{Ceremonies: d.running.count(), Waiting: d.turns.queued(), Prompts: d.prompts.count()}
 }
 
 func (r *running) count() int {
@@ -26,14 +26,14 @@ func (r *running) count() int {
 	return len(r.all)
 }
 
-// waiting is how many wait for their turn.
-func (t *turns) waiting() (n int) {
+// queued is how many wait for their turn.
+func (t *turns) queued() (sum int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, queue := range t.queues {
-		n += len(queue) - 1
+	for _, n := range t.waiting {
+		sum += n
 	}
-	return n
+	return sum
 }
 
 func (p *prompts) count() int {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"fob/daemon/policy"
 	"fob/fido"
 	"fob/fido/ctap"
 	"fob/ipc"
@@ -40,12 +41,15 @@ func (d *Daemon) deviceMethods() map[string]varlink.Handler {
 		"AddFingerprint":              managed(d, addFingerprint),
 		"RenameFingerprint":           managed(d, renameFingerprint),
 		"RemoveFingerprint":           managed(d, removeFingerprint),
-		"Reset":                       managed(d, d.reset),
+		"Reset":                       does(d, policy.Reset, d.reset),
 	}
 }
 
-// managed is a method that manages one key, which its parameters name by "device".
-func managed[In any](d *Daemon, do management[In]) varlink.Handler {
+// managed is a method that manages one key.
+func managed[In any](d *Daemon, do management[In]) varlink.Handler { return does(d, policy.Manage, do) }
+
+// does is a method that does something, for the policy a verb, to one key, which its parameters name by "device".
+func does[In any](d *Daemon, verb policy.Verb, do management[In]) varlink.Handler {
 	return func(ctx context.Context, c *varlink.Call) (any, error) {
 		if !c.More {
 			return nil, varlink.ExpectedMore{}
@@ -56,7 +60,8 @@ func managed[In any](d *Daemon, do management[In]) varlink.Handler {
 			return nil, err
 		}
 		var out any
-		err := d.onKeys(ctx, &ceremony{daemon: d, call: c, one: true}, which.Device, managementTime,
+		about := &ceremony{daemon: d, call: c, one: true, verb: verb, noWait: which.DoesNotWait()}
+		err := d.onKeys(ctx, about, which.Device, managementTime,
 			func(ctx context.Context, keys []fido.Candidate, p fido.Prompter) (err error) {
 				out, err = do(ctx, keys[0], p, &in)
 				return err

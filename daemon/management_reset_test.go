@@ -168,61 +168,60 @@ func TestResetOfAnother(t *testing.T) {
 	}
 }
 
-// TestResetTakesItsTurn: the key has another ID when it is back, and whoever used it as that has the key first.
-func TestResetTakesItsTurn(t *testing.T) {
+// TestResetKeepsItsTurn: the key has another ID when it is back, and who calls for that meanwhile waits all the same.
+func TestResetKeepsItsTurn(t *testing.T) {
 	before, after := fido.DeviceInfo{ID: "k1", Path: "/dev/1", Product: "Key", Mark: "m"}, fido.DeviceInfo{
 		ID: "k2", Path: "/dev/2", Product: "Key", Mark: "m"}
 	w := newFakeWatcher(before)
-	waiting, go1 := make(chan struct{}), make(chan struct{})
-	slow := &fakeKey{closed: make(chan struct{})}
-	slow.assert = func(context.Context, *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
-		close(waiting)
-		<-go1
+	first := &erasable{fakeKey: fakeKey{closed: make(chan struct{})}}
+	erased := &erasable{fakeKey: fakeKey{closed: make(chan struct{})}}
+	next := &fakeKey{closed: make(chan struct{})}
+	next.assert = func(context.Context, *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
+		select {
+		case <-erased.closed:
+		default:
+			t.Error("the key was used by two at once")
+		}
 		return []fido.GetAssertionResponse{assertion("alice")}, nil
 	}
-	erased := &erasable{fakeKey: fakeKey{closed: make(chan struct{})}}
-	opened := 0
+	keys := []fido.Authenticator{first, erased, next}
 	var mu sync.Mutex
-	w.open = func(id fido.DeviceID) (fido.Authenticator, error) {
+	w.open = func(fido.DeviceID) (fido.Authenticator, error) {
 		mu.Lock()
 		defer mu.Unlock()
-		if id == "k1" {
-			return &erasable{fakeKey: fakeKey{closed: make(chan struct{})}}, nil
-		}
-		if opened++; opened == 1 {
-			return slow, nil
-		}
-		return erased, nil
+		key := keys[0]
+		keys = keys[1:]
+		return key, nil
 	}
 	client := serve(t, &replaced{w, &mu, before})
-	signedIn := make(chan error, 1)
+	waits, signedIn := make(chan struct{}), make(chan error, 1)
+	other := &person{saw: func(e ipc.Event) {
+		if e.Kind == ipc.EventWaiting {
+			close(waits)
+		}
+	}}
 	p := &person{saw: func(e ipc.Event) {
 		if e.Kind != ipc.EventReplug {
 			return
 		}
+		w.events <- fido.Event{Kind: fido.Removed, Device: before}
 		mu.Lock()
 		w.devices = []fido.DeviceInfo{after}
 		mu.Unlock()
 		go func() {
-			_, err := client.SignIn(t.Context(), ipc.CeremonyRequest{
-				Options: requestOptions, Origin: "https://example.com", Device: "k2"}, &person{})
+			r := signInRequest()
+			r.Device = "k2"
+			_, err := client.SignIn(t.Context(), r, other)
 			signedIn <- err
 		}()
-		<-waiting // it is its turn
-		w.events <- fido.Event{Kind: fido.Removed, Device: before}
+		<-waits
 		w.events <- fido.Event{Kind: fido.Added, Device: after}
-		close(go1)
 	}}
 	if err := client.Reset(t.Context(), ipc.ResetRequest{Device: "k1", Name: "Key"}, p); err != nil {
 		t.Error(err)
 	}
 	if err := <-signedIn; err != nil || erased.resets != 1 {
 		t.Error(err, erased.resets)
-	}
-	select {
-	case <-slow.closed:
-	default:
-		t.Error("the key was used by two at once")
 	}
 }
 

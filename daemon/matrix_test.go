@@ -244,7 +244,7 @@ func (r *matrixRun) allows(err error) bool {
 	case r.has("status PIN_INVALID"):
 		return errors.Is(err, ipc.PINInvalid{Retries: 8})
 	default:
-		return r.hangs() && errors.Is(err, ipc.TimedOut{})
+		return r.hangs() && (errors.Is(err, ipc.TimedOut{}) || errors.Is(err, ipc.DeviceGone{}))
 	}
 }
 

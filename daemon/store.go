@@ -77,7 +77,7 @@ func onStore[In any](d *Daemon, do func(context.Context, *storeCall, *In) (any, 
 		if err := c.Bind(&in); err != nil {
 			return nil, err
 		}
-		ctx, end := d.running.begin(ctx)
+		ctx, end := d.begin(ctx, func() bool { return false })
 		defer end()
 		ctx, stop := context.WithTimeoutCause(ctx, storeTime, ipc.TimedOut{})
 		defer stop()

@@ -22,6 +22,7 @@ type fakeWatcher struct {
 	mu       sync.Mutex
 	running  int
 	attempts int
+	watchers []chan fido.Event
 }
 
 func newFakeWatcher(devices ...fido.DeviceInfo) *fakeWatcher {
@@ -34,13 +35,17 @@ func (w *fakeWatcher) Watch(ctx context.Context) ([]fido.DeviceInfo, <-chan fido
 		return nil, nil, w.fails
 	}
 	w.count(1)
-	events := make(chan fido.Event)
+	events, ours := make(chan fido.Event), make(chan fido.Event, 16)
+	w.watch(ours, true)
 	go func() {
 		defer close(events)
 		defer w.count(-1)
+		defer w.watch(ours, false)
 		for {
 			select {
-			case e := <-w.events:
+			case e := <-w.events: // for all who watch
+				w.tell(e)
+			case e := <-ours:
 				events <- e
 			case <-ctx.Done():
 				return
@@ -50,6 +55,22 @@ func (w *fakeWatcher) Watch(ctx context.Context) ([]fido.DeviceInfo, <-chan fido
 		}
 	}()
 	return w.devices, events, nil
+}
+
+func (w *fakeWatcher) watch(ours chan fido.Event, begins bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.watchers = append(w.watchers, ours); !begins {
+		w.watchers = slices.DeleteFunc(w.watchers, func(c chan fido.Event) bool { return c == ours })
+	}
+}
+
+func (w *fakeWatcher) tell(e fido.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.watchers {
+		c <- e
+	}
 }
 
 func (w *fakeWatcher) count(n int) {

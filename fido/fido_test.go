@@ -141,6 +141,9 @@ func (p *person) PIN(_ context.Context, prompt PINPrompt) (PIN, error) {
 	if prompt.Reserved {
 		p.seen = append(p.seen, "reserved")
 	}
+	if prompt.Other {
+		p.seen = append(p.seen, "other")
+	}
 	if len(p.pins) == 0 {
 		return nil, ErrDeclined
 	}

@@ -1,8 +1,12 @@
 package fido
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
+
+	"fob/fido/ctap"
 )
 
 // maxTaps is how often in a ceremony a person is asked to hold a card to its reader again.
@@ -25,9 +29,10 @@ func (e *CardLostError) Unwrap() error { return ErrDeviceGone }
 type card[T any] struct {
 	again func(context.Context) (Candidate, error) // nil for a key that does not come back
 	anew  func(context.Context, Candidate) (*attempt[T], error)
-	gone  bool // it is not there, or not prepared
-	made  bool // see CardLostError
-	taps  int  // that were asked for
+	first *ctap.GetInfoResponse // what the first card that was prepared said of itself; nil before
+	gone  bool                  // it is not there, or not prepared
+	made  bool                  // see CardLostError
+	taps  int                   // that were asked for
 }
 
 // newAttempt prepares a ceremony on a key. A card that leaves meanwhile is awaited later, beside the other keys.
@@ -41,7 +46,7 @@ func newAttempt[T any](ctx context.Context, k Candidate, p Prompter, several boo
 	if err != nil {
 		a = &attempt[T]{ceremony: &ceremony{device: k.Info, prompt: p, several: several}}
 	}
-	a.card = card[T]{again: k.Again, gone: err != nil}
+	a.card = card[T]{again: k.Again, first: a.info, gone: err != nil}
 	a.card.anew = func(ctx context.Context, k Candidate) (*attempt[T], error) {
 		return prepared(ctx, k, p, several, prepare)
 	}
@@ -103,6 +108,14 @@ func (a *attempt[T]) tapAgain(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
+	fresh.other = a.card.first != nil && !sameModel(a.card.first, fresh.info)
 	a.ceremony, a.method, a.perform, a.card.gone = fresh.ceremony, fresh.method, fresh.perform, false
+	a.card.first = cmp.Or(a.card.first, fresh.info)
 	return nil
+}
+
+// sameModel reports whether two cards may be the same one, as far as they say what they are.
+func sameModel(a, b *ctap.GetInfoResponse) bool {
+	return a.AAGUID == b.AAGUID && a.FirmwareVersion == b.FirmwareVersion && slices.Equal(a.Versions, b.Versions) &&
+		slices.Equal(a.Extensions, b.Extensions) && slices.Equal(a.Algorithms, b.Algorithms)
 }

@@ -42,6 +42,26 @@ func goneAfter(errs ...error) *scriptedKey {
 	return &scriptedKey{info: ctap.GetInfoResponse{Options: options("rk")}, errs: append(errs, ErrDeviceGone)}
 }
 
+// TestOtherCard: who is asked for a PIN hears that another card is at the reader than before.
+func TestOtherCard(t *testing.T) {
+	card := func(model byte) *scriptedKey {
+		info := ctap.GetInfoResponse{Options: options("rk", "clientPin"), AAGUID: ctap.AAGUID{model}}
+		return &scriptedKey{info: info, retries: 8}
+	}
+	for models, other := range map[[2]byte]bool{{1, 1}: false, {1, 2}: true} {
+		leaves := card(models[0])
+		leaves.errs = []error{ErrDeviceGone}
+		who := &person{pins: []string{"1234", "1234"}}
+		cards := &pile{cards: []Authenticator{leaves, card(models[1])}}
+		if _, err := Register(t.Context(), []Candidate{cards.candidate()}, who, resident()); err != nil {
+			t.Error(err)
+		}
+		if slices.Contains(who.seen, "other") != other || slices.Index(who.seen, "other") == 1 {
+			t.Errorf("%v: the person saw %q", models, who.seen)
+		}
+	}
+}
+
 func resident() *RegisterOptions {
 	return &RegisterOptions{Algorithms: []ctap.Algorithm{ctap.ES256}, ResidentKey: Required}
 }

@@ -100,6 +100,7 @@ type ceremony struct {
 	noPIN   bool // the key's PIN does not verify the person for this
 	fewer   bool // somebody else has spent attempts while the person typed: each is one of the last
 	spend   bool // the person's PIN may cost one of the last attempts
+	other   bool // it goes on with another card than it began with
 	making  bool // a discoverable credential was asked for: it may be there, though no answer has come
 }
 
@@ -203,7 +204,8 @@ func (c *ceremony) withPIN(ctx context.Context, wrong bool, do Action) (tried bo
 		return false, &PINError{ctap.ErrPINAuthBlocked, retries.Left}
 	}
 	c.spend = c.fewer || retries.Left <= reservedAttempts
-	pin, err := c.prompt.PIN(ctx, PINPrompt{Device: c.device, Retries: retries.Left, Wrong: wrong, Reserved: c.spend})
+	pin, err := c.prompt.PIN(ctx, PINPrompt{
+		Device: c.device, Retries: retries.Left, Wrong: wrong, Reserved: c.spend, Other: c.other})
 	defer pin.Wipe()
 	if errors.Is(err, ErrDeclined) && wrong {
 		return false, &PINError{ctap.ErrPINInvalid, retries.Left} // what happened before is what the person should hear of

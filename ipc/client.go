@@ -21,6 +21,9 @@ import (
 // and its methods may be called concurrently. Errors of fobd have the types of this package: see Error.
 type Client struct {
 	Socket string // path; empty for DefaultSocket
+	// NoWait has methods that use a key fail with DeviceBusy where other ceremonies hold it, and with NoDevice where none
+	// is plugged in, instead of waiting.
+	NoWait bool
 }
 
 // Prompter is the person, as a program reaches them. Methods are called one at a time, except that PIN, NewPIN and
@@ -29,6 +32,8 @@ type Client struct {
 type Prompter interface {
 	// Waiting says that other ceremonies come first.
 	Waiting(e Event)
+	// Plug says that no key is plugged in, and that one is awaited.
+	Plug(e Event)
 	// Touch says that the key waits to be touched.
 	Touch(e Event)
 	// Tap says that a card has left its reader too early, and should be held to it again.
@@ -55,6 +60,7 @@ type Decliner struct{}
 
 func (Decliner) Waiting(Event) {}
 func (Decliner) Touch(Event)   {}
+func (Decliner) Plug(Event)    {}
 func (Decliner) Tap(Event)     {}
 func (Decliner) Passed(Event)  {}
 func (Decliner) Chosen(Event)  {}
@@ -151,24 +157,37 @@ func (c *Client) WatchDevices(ctx context.Context, now func([]Device) error, hap
 // Register performs fob.Ceremony.Register and gives its response, a RegistrationResponseJSON. When ctx ends, the
 // ceremony is cancelled.
 func (c *Client) Register(ctx context.Context, r CeremonyRequest, p Prompter) (json.RawMessage, error) {
-	return c.ceremony(ctx, MethodRegister, r, p)
+	return c.ceremony(ctx, MethodRegister, &r, p)
 }
 
 // SignIn performs fob.Ceremony.SignIn and gives its response, an AuthenticationResponseJSON. When ctx ends, the
 // ceremony is cancelled.
 func (c *Client) SignIn(ctx context.Context, r CeremonyRequest, p Prompter) (json.RawMessage, error) {
-	return c.ceremony(ctx, MethodSignIn, r, p)
+	return c.ceremony(ctx, MethodSignIn, &r, p)
 }
 
-func (c *Client) ceremony(ctx context.Context, method string, in CeremonyRequest, p Prompter) (json.RawMessage, error) {
+func (c *Client) ceremony(
+	ctx context.Context, method string, in *CeremonyRequest, p Prompter,
+) (json.RawMessage, error) {
 	var last CeremonyReply
 	err := c.follow(ctx, method, in, p, &last)
 	return last.Response, err
 }
 
+// request is a pointer to the parameters of a method that uses a key.
+type request interface{ turn() *Turn }
+
+// setTurn has a call wait, or not, as the client is told to.
+func (c *Client) setTurn(in request) {
+	if c.NoWait {
+		in.turn().Wait = new(bool)
+	}
+}
+
 // follow follows the events of a ceremony, or of the management of a key, and puts the last reply in out. Prompts are
 // answered beside the stream, so that the end of the ceremony ends them.
-func (c *Client) follow(ctx context.Context, method string, in any, p Prompter, out any) error {
+func (c *Client) follow(ctx context.Context, method string, in request, p Prompter, out any) error {
+	c.setTurn(in)
 	conn, err := c.dial(ctx)
 	if err != nil {
 		return err
@@ -195,6 +214,8 @@ func (c *Client) follow(ctx context.Context, method string, in any, p Prompter, 
 		switch e := *r.Event; e.Kind {
 		case EventWaiting:
 			p.Waiting(e)
+		case EventPlug:
+			p.Plug(e)
 		case EventTouch:
 			p.Touch(e)
 		case EventTap:
@@ -207,7 +228,7 @@ func (c *Client) follow(ctx context.Context, method string, in any, p Prompter, 
 			p.Sample(e)
 		case EventReplug:
 			p.Replug(e)
-		case EventPIN, EventNewPIN, EventChoose, EventConfirm:
+		case EventPIN, EventNewPIN, EventChoose, EventConfirm, EventConsent:
 			prompts.Go(func() {
 				if err := c.answer(ctx, e, p); err != nil {
 					cancel(err)
@@ -220,7 +241,7 @@ func (c *Client) follow(ctx context.Context, method string, in any, p Prompter, 
 
 // last follows a method to its last reply and takes the result out of it.
 func last[Reply, Result any](
-	ctx context.Context, c *Client, method string, in any, p Prompter, result func(*Reply) *Result,
+	ctx context.Context, c *Client, method string, in request, p Prompter, result func(*Reply) *Result,
 ) (*Result, error) {
 	var reply Reply
 	if err := c.follow(ctx, method, in, p, &reply); err != nil {
@@ -260,6 +281,9 @@ func (c *Client) answer(ctx context.Context, e Event, p Prompter) error {
 		b = strconv.AppendInt(append(b, `,"choice":`...), int64(choice), 10)
 	case EventConfirm:
 		err = confirm(ctx, e, p)
+		b = append(b, `,"choice":0`...)
+	case EventConsent:
+		err = consent(ctx, e, p)
 		b = append(b, `,"choice":0`...)
 	}
 	switch {

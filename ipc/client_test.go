@@ -56,6 +56,7 @@ type person struct {
 }
 
 func (p *person) Waiting(e Event)                                     { p.seen = append(p.seen, e.Kind) }
+func (p *person) Plug(e Event)                                        { p.seen = append(p.seen, e.Kind) }
 func (p *person) Touch(e Event)                                       { p.seen = append(p.seen, e.Kind) }
 func (p *person) Tap(e Event)                                         { p.seen = append(p.seen, e.Kind) }
 func (p *person) Passed(e Event)                                      { p.seen = append(p.seen, e.Kind) }

@@ -56,12 +56,14 @@ type LargeBlobList struct {
 
 // WhichCredential holds the parameters of methods that need to know the credential alone.
 type WhichCredential struct {
+	Turn
 	Device     string `json:"device,omitempty"`
 	Credential string `json:"credential"`
 }
 
 // RenameCredentialRequest holds the parameters of fob.Device.RenameCredential; nil leaves a name as it is.
 type RenameCredentialRequest struct {
+	Turn
 	Device      string  `json:"device,omitempty"`
 	Credential  string  `json:"credential"`
 	Name        *string `json:"name,omitempty"`
@@ -70,6 +72,7 @@ type RenameCredentialRequest struct {
 
 // DeleteCredentialRequest holds the parameters of fob.Device.DeleteCredential.
 type DeleteCredentialRequest struct {
+	Turn
 	Device     string `json:"device,omitempty"`
 	Credential string `json:"credential"`
 	Confirm    bool   `json:"confirm,omitempty"`
@@ -77,6 +80,7 @@ type DeleteCredentialRequest struct {
 
 // SetLargeBlobRequest holds the parameters of fob.Device.SetLargeBlob.
 type SetLargeBlobRequest struct {
+	Turn
 	Device     string `json:"device,omitempty"`
 	Credential string `json:"credential"`
 	Blob       string `json:"blob"`
@@ -130,13 +134,13 @@ func confirm(ctx context.Context, e Event, p Prompter) error {
 
 // ListCredentials performs fob.Device.ListCredentials.
 func (c *Client) ListCredentials(ctx context.Context, device string, p Prompter) (*CredentialList, error) {
-	return last(ctx, c, MethodListCredentials, WhichDevice{device}, p,
+	return last(ctx, c, MethodListCredentials, &WhichDevice{Device: device}, p,
 		func(r *CredentialsListed) *CredentialList { return r.List })
 }
 
 // RenameCredential performs fob.Device.RenameCredential.
 func (c *Client) RenameCredential(ctx context.Context, r RenameCredentialRequest, p Prompter) (*Credential, error) {
-	return last(ctx, c, MethodRenameCredential, r, p, func(r *CredentialRenamed) *Credential { return r.Credential })
+	return last(ctx, c, MethodRenameCredential, &r, p, func(r *CredentialRenamed) *Credential { return r.Credential })
 }
 
 // DeleteCredential performs fob.Device.DeleteCredential. With r.Confirm, p is asked if it is a Confirmer, and declines
@@ -144,18 +148,18 @@ func (c *Client) RenameCredential(ctx context.Context, r RenameCredentialRequest
 func (c *Client) DeleteCredential(
 	ctx context.Context, r DeleteCredentialRequest, p Prompter,
 ) (*CredentialDeleted, error) {
-	return last(ctx, c, MethodDeleteCredential, r, p, func(r *CredentialDeleted) *CredentialDeleted { return r })
+	return last(ctx, c, MethodDeleteCredential, &r, p, func(r *CredentialDeleted) *CredentialDeleted { return r })
 }
 
 // ListLargeBlobs performs fob.Device.ListLargeBlobs.
 func (c *Client) ListLargeBlobs(ctx context.Context, device string, p Prompter) (*LargeBlobList, error) {
-	return last(ctx, c, MethodListLargeBlobs, WhichDevice{device}, p,
+	return last(ctx, c, MethodListLargeBlobs, &WhichDevice{Device: device}, p,
 		func(r *LargeBlobsListed) *LargeBlobList { return r.List })
 }
 
 // GetLargeBlob performs fob.Device.GetLargeBlob and gives the blob itself.
 func (c *Client) GetLargeBlob(ctx context.Context, r WhichCredential, p Prompter) ([]byte, error) {
-	text, err := last(ctx, c, MethodGetLargeBlob, r, p, func(r *LargeBlobGot) *string { return &r.Blob })
+	text, err := last(ctx, c, MethodGetLargeBlob, &r, p, func(r *LargeBlobGot) *string { return &r.Blob })
 	if err != nil {
 		return nil, err
 	}
@@ -164,13 +168,13 @@ func (c *Client) GetLargeBlob(ctx context.Context, r WhichCredential, p Prompter
 
 // SetLargeBlob performs fob.Device.SetLargeBlob with the blob itself.
 func (c *Client) SetLargeBlob(ctx context.Context, which WhichCredential, blob []byte, p Prompter) error {
-	return c.manage(ctx, MethodSetLargeBlob, SetLargeBlobRequest{
-		which.Device, which.Credential, base64.RawURLEncoding.EncodeToString(blob)}, p)
+	return c.manage(ctx, MethodSetLargeBlob, &SetLargeBlobRequest{Turn: which.Turn,
+		Device: which.Device, Credential: which.Credential, Blob: base64.RawURLEncoding.EncodeToString(blob)}, p)
 }
 
 // DeleteLargeBlob performs fob.Device.DeleteLargeBlob.
 func (c *Client) DeleteLargeBlob(ctx context.Context, r WhichCredential, p Prompter) error {
-	return c.manage(ctx, MethodDeleteLargeBlob, r, p)
+	return c.manage(ctx, MethodDeleteLargeBlob, &r, p)
 }
 
 // The errors of credentials and large blobs, of fob.Device.

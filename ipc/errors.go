@@ -27,8 +27,9 @@ type (
 	}
 	DeviceGone struct{}
 	DeviceBusy struct {
-		Reader  string `json:"reader,omitempty"`
-		Program string `json:"program,omitempty"`
+		Reader  string  `json:"reader,omitempty"`
+		Program string  `json:"program,omitempty"`
+		Holder  *Holder `json:"holder,omitempty"`
 	}
 	CardLost struct {
 		Reader string `json:"reader"`
@@ -98,10 +99,15 @@ type (
 	Unsupported          struct {
 		What string `json:"what"`
 	}
-	Declined    struct{}
+	Declined struct {
+		Key bool `json:"key,omitempty"`
+	}
 	TimedOut    struct{}
 	Cancelled   struct{}
 	Interrupted struct {
+		Reason string `json:"reason"`
+	}
+	SessionLocked struct {
 		Reason string `json:"reason"`
 	}
 	Failed struct {
@@ -147,6 +153,7 @@ func (Declined) VarlinkError() string             { return "fob.Ceremony.Decline
 func (TimedOut) VarlinkError() string             { return "fob.Ceremony.TimedOut" }
 func (Cancelled) VarlinkError() string            { return "fob.Ceremony.Cancelled" }
 func (Interrupted) VarlinkError() string          { return "fob.Ceremony.Interrupted" }
+func (SessionLocked) VarlinkError() string        { return "fob.Ceremony.SessionLocked" }
 func (Failed) VarlinkError() string               { return "fob.Ceremony.Failed" }
 func (UnknownToken) VarlinkError() string         { return "fob.Prompt.UnknownToken" }
 func (WrongAnswer) VarlinkError() string          { return "fob.Prompt.WrongAnswer" }
@@ -156,6 +163,8 @@ func (e UnknownDevice) Error() string { return fmt.Sprintf("no key %q is plugged
 func (DeviceGone) Error() string      { return "the key was unplugged or stopped answering" }
 func (e DeviceBusy) Error() string {
 	switch {
+	case e.Holder != nil:
+		return "the key is busy: " + e.Holder.String()
 	case e.Program != "":
 		return fmt.Sprintf("another program, perhaps %s, has the card at %s for itself", e.Program, e.Reader)
 	case e.Reader != "":
@@ -199,13 +208,19 @@ func (AlreadyRegistered) Error() string { return "this key is registered already
 func (NotRegistered) Error() string     { return "this key is not registered here" }
 func (KeyFull) Error() string           { return "the key has no room for another credential" }
 func (e Unsupported) Error() string     { return "the key can't do what is required: " + e.What }
-func (Declined) Error() string          { return "declined" }
-func (TimedOut) Error() string          { return "timed out: nobody touched the key or answered" }
-func (Cancelled) Error() string         { return "cancelled" }
-func (e Interrupted) Error() string     { return "cancelled: " + e.Reason }
-func (e Failed) Error() string          { return "the ceremony failed: " + e.Problem }
-func (UnknownToken) Error() string      { return "nobody waits for this answer any more" }
-func (e WrongAnswer) Error() string     { return "the answer does not fit the prompt: " + e.Problem }
+func (e Declined) Error() string {
+	if e.Key {
+		return "declined at the key"
+	}
+	return "declined"
+}
+func (TimedOut) Error() string        { return "timed out: nobody touched the key or answered" }
+func (Cancelled) Error() string       { return "cancelled" }
+func (e Interrupted) Error() string   { return "cancelled: " + e.Reason }
+func (e SessionLocked) Error() string { return "not now: " + e.Reason }
+func (e Failed) Error() string        { return "the ceremony failed: " + e.Problem }
+func (UnknownToken) Error() string    { return "nobody waits for this answer any more" }
+func (e WrongAnswer) Error() string   { return "the answer does not fit the prompt: " + e.Problem }
 
 func (NoDevice) Hint() string { return "plug one in; 'fob doctor' finds out why one is not seen" }
 func (UnknownDevice) Hint() string {
@@ -214,6 +229,8 @@ func (UnknownDevice) Hint() string {
 func (DeviceGone) Hint() string { return "plug it in again and repeat" }
 func (e DeviceBusy) Hint() string {
 	switch {
+	case e.Holder != nil:
+		return "repeat when that is done"
 	case strings.HasPrefix(e.Program, "scdaemon "):
 		return "'gpgconf --kill scdaemon' has GnuPG let go of the card; then repeat"
 	case e.Reader != "":
@@ -245,12 +262,20 @@ func (AlreadyRegistered) Hint() string { return "sign in with it, or register an
 func (NotRegistered) Hint() string {
 	return "use the key that you registered, or register this one first"
 }
-func (KeyFull) Hint() string      { return "delete credentials that you don't need any more" }
-func (Unsupported) Hint() string  { return "" }
-func (Declined) Hint() string     { return "some keys say this, too, when nobody touches them in time" }
-func (TimedOut) Hint() string     { return "repeat, and touch the key when it blinks" }
-func (Cancelled) Hint() string    { return "" }
-func (Interrupted) Hint() string  { return "repeat" }
+func (KeyFull) Hint() string     { return "delete credentials that you don't need any more" }
+func (Unsupported) Hint() string { return "" }
+func (e Declined) Hint() string {
+	if e.Key {
+		return "some keys say this, too, when nobody touches them in time"
+	}
+	return ""
+}
+func (TimedOut) Hint() string    { return "repeat, and touch the key when it blinks" }
+func (Cancelled) Hint() string   { return "" }
+func (Interrupted) Hint() string { return "repeat" }
+func (SessionLocked) Hint() string {
+	return "repeat when you are at the computer, with the screen unlocked"
+}
 func (Failed) Hint() string       { return "" }
 func (UnknownToken) Hint() string { return "" }
 func (WrongAnswer) Hint() string  { return "" }
@@ -335,5 +360,6 @@ var known = slices.Concat([]Error{
 	OptionsInvalid{}, OriginRefused{}, PINInvalid{}, PINAuthBlocked{}, PINBlocked{},
 	PINChangeRequired{}, FingerUnknown{}, FingersBlocked{}, VerificationNotSetUp{},
 	AlreadyRegistered{}, NotRegistered{}, KeyFull{}, Unsupported{},
-	Declined{}, TimedOut{}, Cancelled{}, Interrupted{}, Failed{}, UnknownToken{}, WrongAnswer{},
+	Declined{}, TimedOut{}, Cancelled{}, Interrupted{}, SessionLocked{}, Failed{}, UnknownToken{}, WrongAnswer{},
+	Refused{}, NotAPrompter{}, TooManyPrompters{}, TooSlow{},
 }, storeErrors, auditErrors, emulatorErrors)

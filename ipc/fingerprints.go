@@ -29,12 +29,14 @@ type Fingerprint struct {
 
 // AddFingerprintRequest holds the parameters of fob.Device.AddFingerprint.
 type AddFingerprintRequest struct {
+	Turn
 	Device string `json:"device,omitempty"`
 	Name   string `json:"name,omitempty"`
 }
 
 // RenameFingerprintRequest holds the parameters of fob.Device.RenameFingerprint.
 type RenameFingerprintRequest struct {
+	Turn
 	Device      string `json:"device,omitempty"`
 	Fingerprint string `json:"fingerprint"`
 	Name        string `json:"name"`
@@ -42,6 +44,7 @@ type RenameFingerprintRequest struct {
 
 // RemoveFingerprintRequest holds the parameters of fob.Device.RemoveFingerprint.
 type RemoveFingerprintRequest struct {
+	Turn
 	Device      string `json:"device,omitempty"`
 	Fingerprint string `json:"fingerprint"`
 }
@@ -61,7 +64,8 @@ type FingerprintReply struct {
 
 // ListFingerprints performs fob.Device.ListFingerprints.
 func (c *Client) ListFingerprints(ctx context.Context, device string, p Prompter) (*FingerprintsReply, error) {
-	return last(ctx, c, MethodListFingerprints, WhichDevice{device}, p, func(r *FingerprintsReply) *FingerprintsReply {
+	in := &WhichDevice{Device: device}
+	return last(ctx, c, MethodListFingerprints, in, p, func(r *FingerprintsReply) *FingerprintsReply {
 		if r.Sensor == nil {
 			return nil
 		}
@@ -71,20 +75,20 @@ func (c *Client) ListFingerprints(ctx context.Context, device string, p Prompter
 
 // AddFingerprint performs fob.Device.AddFingerprint. When ctx ends, nothing is enrolled.
 func (c *Client) AddFingerprint(ctx context.Context, r AddFingerprintRequest, p Prompter) (*Fingerprint, error) {
-	return c.fingerprint(ctx, MethodAddFingerprint, r, p)
+	return c.fingerprint(ctx, MethodAddFingerprint, &r, p)
 }
 
 // RenameFingerprint performs fob.Device.RenameFingerprint.
 func (c *Client) RenameFingerprint(ctx context.Context, r RenameFingerprintRequest, p Prompter) (*Fingerprint, error) {
-	return c.fingerprint(ctx, MethodRenameFingerprint, r, p)
+	return c.fingerprint(ctx, MethodRenameFingerprint, &r, p)
 }
 
 // RemoveFingerprint performs fob.Device.RemoveFingerprint.
 func (c *Client) RemoveFingerprint(ctx context.Context, r RemoveFingerprintRequest, p Prompter) (*Fingerprint, error) {
-	return c.fingerprint(ctx, MethodRemoveFingerprint, r, p)
+	return c.fingerprint(ctx, MethodRemoveFingerprint, &r, p)
 }
 
-func (c *Client) fingerprint(ctx context.Context, method string, in any, p Prompter) (*Fingerprint, error) {
+func (c *Client) fingerprint(ctx context.Context, method string, in request, p Prompter) (*Fingerprint, error) {
 	return last(ctx, c, method, in, p, func(r *FingerprintReply) *Fingerprint { return r.Fingerprint })
 }
 

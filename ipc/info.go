@@ -60,7 +60,7 @@ type Model struct {
 // GetInfo performs fob.Device.GetInfo.
 func (c *Client) GetInfo(ctx context.Context, device string) (*GetInfoReply, error) {
 	var reply GetInfoReply
-	if err := c.call(ctx, MethodGetInfo, WhichDevice{device}, &reply); err != nil {
+	if err := c.look(ctx, MethodGetInfo, device, &reply); err != nil {
 		return nil, err
 	}
 	return &reply, nil
@@ -68,5 +68,11 @@ func (c *Client) GetInfo(ctx context.Context, device string) (*GetInfoReply, err
 
 // Wink performs fob.Device.Wink.
 func (c *Client) Wink(ctx context.Context, device string) error {
-	return c.call(ctx, MethodWink, WhichDevice{device}, nil)
+	return c.look(ctx, MethodWink, device, nil)
+}
+
+func (c *Client) look(ctx context.Context, method, device string, out any) error {
+	in := &WhichDevice{Device: device}
+	c.setTurn(in)
+	return c.call(ctx, method, in, out)
 }

@@ -48,6 +48,7 @@ const (
 	MethodRegister                    = "fob.Ceremony.Register"
 	MethodSignIn                      = "fob.Ceremony.SignIn"
 	MethodAnswer                      = "fob.Prompt.Answer"
+	MethodRegisterPrompter            = "fob.Prompt.Register"
 )
 
 // Device is fob.Device.Device.
@@ -102,7 +103,9 @@ type EventKind string
 
 // The kinds of fob.Ceremony.Event.
 const (
+	EventConsent EventKind = "consent"
 	EventWaiting EventKind = "waiting"
+	EventPlug    EventKind = "plug"
 	EventPIN     EventKind = "pin"
 	EventNewPIN  EventKind = "newPin"
 	EventTouch   EventKind = "touch"
@@ -129,16 +132,32 @@ type Event struct {
 	Wrong     bool      `json:"wrong,omitempty"`
 	Finger    bool      `json:"finger,omitempty"`
 	Reserved  bool      `json:"reserved,omitempty"`
+	Other     bool      `json:"other,omitempty"`
 	MinLength int       `json:"minLength,omitempty"`
 	Replaces  bool      `json:"replaces,omitempty"`
 	Refused   bool      `json:"refused,omitempty"`
 	Accounts  []Account `json:"accounts,omitempty"`
 	Error     string    `json:"error,omitempty"`
 	Problem   string    `json:"problem,omitempty"`
-	Sample    string    `json:"sample,omitempty"`
-	Remaining *int      `json:"remaining,omitempty"`
-	Late      bool      `json:"late,omitempty"`
-	LongTouch bool      `json:"longTouch,omitempty"`
+	Caller    *Caller   `json:"caller,omitempty"`
+	Verb      string    `json:"verb,omitempty"`
+	Method    string    `json:"method,omitempty"`
+	// Remembered says that a yes holds for the session.
+	Remembered bool `json:"remembered,omitempty"`
+
+	Sample    string `json:"sample,omitempty"`
+	Remaining *int   `json:"remaining,omitempty"`
+	Late      bool   `json:"late,omitempty"`
+	LongTouch bool   `json:"longTouch,omitempty"`
+}
+
+// Caller is fob.Ceremony.Caller.
+type Caller struct {
+	PID        int    `json:"pid"`
+	Executable string `json:"executable,omitempty"`
+	Unit       string `json:"unit,omitempty"`
+	Terminal   string `json:"terminal,omitempty"`
+	Name       string `json:"name,omitempty"`
 }
 
 // Account is fob.Ceremony.Account.
@@ -148,32 +167,50 @@ type Account struct {
 	DisplayName string `json:"displayName,omitempty"`
 }
 
+// Turn is in the parameters of all methods that use a key.
+type Turn struct {
+	// Wait is whether to wait for ceremonies that hold the key, and for a key to be plugged in; nil for true.
+	Wait *bool `json:"wait,omitempty"`
+}
+
+func (t *Turn) turn() *Turn { return t }
+
+// DoesNotWait reports whether Wait is false.
+func (t *Turn) DoesNotWait() bool { return t.Wait != nil && !*t.Wait }
+
 // CeremonyRequest holds the parameters of fob.Ceremony.Register and SignIn.
 type CeremonyRequest struct {
+	Turn
 	Options json.RawMessage `json:"options"`
 	Origin  string          `json:"origin"`
 	Device  string          `json:"device,omitempty"`
+	// Prompter says whether registered prompters may answer for the caller; nil where it has no terminal.
+	Prompter *bool `json:"prompter,omitempty"`
 }
 
 // WhichDevice holds the parameters of methods that need to know the key alone.
 type WhichDevice struct {
+	Turn
 	Device string `json:"device,omitempty"`
 }
 
 // MinPINLengthRequest holds the parameters of fob.Device.SetMinPINLength.
 type MinPINLengthRequest struct {
+	Turn
 	Device string `json:"device,omitempty"`
 	Length int    `json:"length"`
 }
 
 // MinPINLengthRPIDsRequest holds the parameters of fob.Device.SetMinPINLengthRPIDs.
 type MinPINLengthRPIDsRequest struct {
+	Turn
 	Device string   `json:"device,omitempty"`
 	RPIDs  []string `json:"rpIds"`
 }
 
 // AlwaysUVRequest holds the parameters of fob.Device.SetAlwaysUV.
 type AlwaysUVRequest struct {
+	Turn
 	Device string `json:"device,omitempty"`
 	On     bool   `json:"on"`
 }

@@ -28,6 +28,10 @@ func members(t reflect.Type) []string {
 	var list []string
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if f.Anonymous {
+			list = append(list, members(f.Type)...)
+			continue
+		}
 		name, option, _ := strings.Cut(f.Tag.Get("json"), ",")
 		list = append(list, name+mark(strings.HasPrefix(option, "omit"))+" "+goKind(f.Type))
 	}
@@ -96,7 +100,8 @@ func (e enums) note(goType reflect.Type, file *varlink.Type) {
 		f := goType.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		n := slices.IndexFunc(file.Fields, func(f varlink.Field) bool { return f.Name == name })
-		if n < 0 || f.Type.Kind() != reflect.String || f.Type == reflect.TypeFor[string]() {
+		if n < 0 || f.Type.Kind() != reflect.String || f.Type == reflect.TypeFor[string]() ||
+			inner(file.Fields[n].Type).Kind != varlink.KindEnum {
 			continue
 		}
 		values := e[f.Type.Name()]
@@ -175,6 +180,7 @@ func TestTypesMatchTheInterfaces(t *testing.T) {
 		"AuditFinding":  reflect.TypeFor[AuditFinding](),
 		"KnownRecord":   reflect.TypeFor[KnownRecord](),
 		"Part":          reflect.TypeFor[Part](), "Calls": reflect.TypeFor[Calls](), "Latency": reflect.TypeFor[Latency](),
+		"Holder": reflect.TypeFor[Holder](), "Caller": reflect.TypeFor[Caller](),
 	}
 	methods := map[string][2]reflect.Type{
 		MethodList:                        {reflect.TypeFor[struct{}](), reflect.TypeFor[ListReply]()},
@@ -203,6 +209,7 @@ func TestTypesMatchTheInterfaces(t *testing.T) {
 		MethodRegister:                    {reflect.TypeFor[CeremonyRequest](), reflect.TypeFor[CeremonyReply]()},
 		MethodSignIn:                      {reflect.TypeFor[CeremonyRequest](), reflect.TypeFor[CeremonyReply]()},
 		MethodAnswer:                      {reflect.TypeFor[Answer](), reflect.TypeFor[struct{}]()},
+		MethodRegisterPrompter:            {reflect.TypeFor[struct{}](), reflect.TypeFor[PromptReply]()},
 
 		MethodStoreStatus: {reflect.TypeFor[struct{}](), reflect.TypeFor[StoreStatus]()},
 		MethodUnlock:      {reflect.TypeFor[struct{}](), reflect.TypeFor[StoreEventReply]()},

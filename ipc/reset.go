@@ -7,13 +7,14 @@ import (
 
 // ResetRequest holds the parameters of fob.Device.Reset.
 type ResetRequest struct {
+	Turn
 	Device string `json:"device,omitempty"`
 	Name   string `json:"name"`
 }
 
 // Reset performs fob.Device.Reset.
 func (c *Client) Reset(ctx context.Context, r ResetRequest, p Prompter) error {
-	return c.manage(ctx, MethodReset, r, p)
+	return c.manage(ctx, MethodReset, &r, p)
 }
 
 // The errors of a reset.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"fob/cmd/internal/program"
+	"fob/daemon/policy"
 	"fob/fido/metadata"
 	"fob/fido/relyingparty"
 	"fob/ipc"
@@ -21,7 +22,7 @@ const (
 	exitTimedOut    = 7
 	exitDeclined    = 8
 	exitNotVerified = 9
-	exitWrong       = 10 // of doctor and status
+	exitWrong       = 10 // of doctor, status and policy
 	exitInterrupted = 130
 )
 
@@ -35,7 +36,7 @@ func exitCode(err error) int {
 	case errors.Is(err, relyingparty.ErrNotVerified), errors.Is(err, errClone), errors.As(err, new(*metadata.Refused)),
 		errors.As(err, new(logChanged)):
 		return exitNotVerified
-	case errors.As(err, new(foundWrong)), errors.As(err, new(broken)):
+	case errors.As(err, new(foundWrong)), errors.As(err, new(broken)), errors.As(err, new(*policy.Error)):
 		return exitWrong
 	case errors.Is(err, errNoTerminal), errors.Is(err, errReserved), errors.Is(err, errNoNewPIN), errors.Is(err, errRefused),
 		errors.Is(err, errOtherKey), errors.Is(err, program.ErrPINLength), errors.Is(err, errNoPassphrase):
@@ -66,7 +67,7 @@ func exitCode(err error) int {
 		return exitTimedOut
 	case ipc.OptionsInvalid, ipc.OriginRefused, ipc.ParameterInvalid:
 		return exitUsage
-	case ipc.Declined, ipc.Cancelled, ipc.Interrupted:
+	case ipc.Declined, ipc.Cancelled, ipc.Interrupted, ipc.SessionLocked, ipc.Refused:
 		return exitDeclined
 	default:
 		return exitFailure

@@ -40,7 +40,7 @@ func TestResetAsksForTheName(t *testing.T) {
 	s.types("fob emulated key\n")
 	s.sees(`unplug fob emulated key \w{8} and plug it in again, then touch it when it blinks\r\n`)
 	s.control("replug")
-	s.sees(`touch fob emulated key \w{8}\r\nthe key is reset\r\n`)
+	s.sees(`touch fob emulated key \w{8} to erase it\r\nthe key is reset\r\n`)
 	s.exits(0)
 	s.run("fob key reset")
 	s.sees(`passkeys; .*\r\n  its large blobs\r\ntype`) // and no PIN

@@ -49,7 +49,7 @@ Exit codes:
     2  wrong usage                       7  timed out
     3  fobd can't be reached             8  declined or cancelled
     4  no such key, or it failed         9  not verified
-   10  'fob doctor' found something wrong, or 'fob status' a part of fobd that is broken
+   10  'fob doctor' or 'fob policy' found something wrong, or 'fob status' a part of fobd that is broken
   130  interrupted`,
 		Version:       program.Version,
 		SilenceErrors: true,
@@ -59,8 +59,10 @@ Exit codes:
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return program.Usage(err) })
 	c.PersistentFlags().StringVar(&a.client.Socket, "socket", ipc.DefaultSocket(), "`PATH` of fobd's socket")
 	c.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, for programs; errors too, on standard error")
-	c.AddCommand(a.devices(), a.register(), a.signIn(), a.webauthn(), a.key(), a.store(), a.status(), a.log(), a.emulate(),
-		a.doctor())
+	c.PersistentFlags().BoolVar(&a.client.NoWait, "no-wait", false,
+		"fail when other ceremonies hold the key, or none is plugged in, instead of waiting")
+	c.AddCommand(a.devices(), a.register(), a.signIn(), a.webauthn(), a.key(), a.store(), a.policy(), a.status(), a.log(),
+		a.emulate(), a.doctor())
 	return c
 }
 

@@ -69,6 +69,15 @@ func (p *person) Waiting(e ipc.Event) {
 	fmt.Fprintf(p.out, "waiting for %s: %s first\n", describe(e), others)
 }
 
+// Plug implements ipc.Prompter.
+func (p *person) Plug(e ipc.Event) {
+	if *p.json {
+		p.printEvent(e)
+		return
+	}
+	fmt.Fprintln(p.out, "plug in a security key, or hold one to a reader")
+}
+
 // Touch implements ipc.Prompter.
 func (p *person) Touch(e ipc.Event) {
 	if *p.json {
@@ -76,11 +85,11 @@ func (p *person) Touch(e ipc.Event) {
 		return
 	}
 	if e.Reader != "" {
-		fmt.Fprintf(p.out, "leave %s there until it is done\n", describe(e))
+		fmt.Fprintf(p.out, "leave %s there%s until it is done\n", describe(e), purpose(e))
 		return
 	}
 	if !e.Finger {
-		fmt.Fprintf(p.out, "touch %s\n", describe(e))
+		fmt.Fprintf(p.out, "touch %s%s\n", describe(e), purpose(e))
 		return
 	}
 	if e.Wrong {
@@ -90,7 +99,7 @@ func (p *person) Touch(e ipc.Event) {
 	if e.Retries > 0 {
 		left = ", " + plural(e.Retries, "attempt", "attempts") + " left"
 	}
-	fmt.Fprintf(p.out, "lay a finger on %s%s\n", describe(e), left)
+	fmt.Fprintf(p.out, "lay a finger on %s%s%s\n", describe(e), purpose(e), left)
 }
 
 // Tap implements ipc.Prompter.
@@ -140,7 +149,7 @@ func (p *person) PIN(ctx context.Context, e ipc.Event) (ipc.Secret, error) {
 		if e.Reserved && !p.last {
 			return nil, errReserved
 		}
-		return p.pinOnce(ctx, cmp.Or(e.Reader, e.Device))
+		return p.pinOnce(ctx, e)
 	}
 	t, err := openTerminal()
 	if err != nil {
@@ -157,7 +166,7 @@ func (p *person) PIN(ctx context.Context, e ipc.Event) (ipc.Secret, error) {
 	}
 	for {
 		left := plural(e.Retries, "attempt", "attempts")
-		pin, err := t.secret(ctx, fmt.Sprintf("PIN of %s, %s left: ", describe(e), left))
+		pin, err := t.secret(ctx, fmt.Sprintf("PIN of %s%s, %s left: ", describe(e), purpose(e), left))
 		if errors.Is(err, program.ErrPINLength) {
 			fmt.Fprintln(t, program.ErrPINLength)
 			continue
@@ -225,17 +234,19 @@ func (p *person) twice(ctx context.Context, t *terminal, e ipc.Event) (ipc.Secre
 }
 
 // pinOnce reads the PIN of the file descriptor, and gives it again for a card that left its reader and is back, but for
-// no other key. It is kept as long as the program, which ends with the ceremony.
-func (p *person) pinOnce(ctx context.Context, key string) (ipc.Secret, error) {
+// no other key, as far as a card can be told from another. It is kept as long as the program, which ends with the
+// ceremony.
+func (p *person) pinOnce(ctx context.Context, e ipc.Event) (ipc.Secret, error) {
+	key := cmp.Or(e.Reader, e.Device)
+	if p.given != nil && (p.givenTo != key || e.Other) {
+		return nil, errOtherKey
+	}
 	if p.given == nil {
 		pin, err := program.ReadPIN(ctx, p.pinFD)
 		if err != nil {
 			return nil, err
 		}
 		p.given, p.givenTo = ipc.Secret(pin), key
-	}
-	if p.givenTo != key {
-		return nil, errOtherKey
 	}
 	return bytes.Clone(p.given), nil
 }
@@ -292,7 +303,7 @@ func describe(e ipc.Event) string {
 	if e.Product == "" {
 		return "key " + e.Device
 	}
-	return shown(e.Product) + " " + e.Device
+	return strings.TrimSpace(shown(e.Product) + " " + e.Device) // no device where there are several
 }
 
 func plural(n int, one, many string) string {

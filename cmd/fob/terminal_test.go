@@ -180,12 +180,12 @@ const register = "fob register --rp example.com --user alice --save alice.json"
 func TestPINIsNotShown(t *testing.T) {
 	s := newScreen(t, "sesame-4711")
 	s.run(register)
-	s.sees(`^PIN of fob emulated key \w{8}, 8 attempts left: $`)
+	s.sees(`^PIN of fob emulated key \w{8} to register at example.com, 8 attempts left: $`)
 	if s.echoes() {
 		t.Error("the terminal echoes")
 	}
 	s.types("sesame-4711\n")
-	s.sees(`^\r\ntouch fob emulated key \w{8}\r\n`)
+	s.sees(`^\r\ntouch fob emulated key \w{8} to register at example.com\r\n`)
 	s.sees(`registered +alice at example.com\r\n`)
 	s.exits(0)
 	s.hides("sesame-4711")
@@ -196,7 +196,7 @@ func TestWrongPINAsksAgain(t *testing.T) {
 	s.run(register)
 	s.sees(`8 attempts left: $`)
 	s.types("swordfish-0815\n")
-	s.sees(`wrong PIN\r\nPIN of fob emulated key \w{8}, 7 attempts left: $`)
+	s.sees(`wrong PIN\r\nPIN of fob emulated key \w{8} to register at example.com, 7 attempts left: $`)
 	s.types("sesame-4711\n")
 	s.sees(`registered`)
 	s.exits(0)
@@ -227,7 +227,7 @@ func TestLastAttempts(t *testing.T) {
 	s.run(register)
 	s.sees(`type yes to go on: $`)
 	s.types("yes\n")
-	s.sees(`PIN of fob emulated key \w{8}, 2 attempts left: $`)
+	s.sees(`PIN of fob emulated key \w{8} to register at example.com, 2 attempts left: $`)
 	s.types("1234\n")
 	s.sees(`registered`)
 	s.exits(0)
@@ -331,7 +331,7 @@ func TestChooseAccount(t *testing.T) {
 	s := newScreen(t, "")
 	s.twoAccounts()
 	s.run(signIn)
-	s.sees(`touch fob emulated key \w{8}\r\n`)
+	s.sees(`touch fob emulated key \w{8} to sign in to example.com\r\n`)
 	s.sees(`^  1  bob\r\n  2  alice\r\n`) // the one registered last comes first
 	for _, wrong := range []string{"0", "3", "alice", ""} {
 		s.sees(`account, 1 to 2: $`)

@@ -43,6 +43,9 @@ func newWorld(dir string) (*world, error) {
 			return nil, err
 		}
 	}
+	if err := w.allowAll(dir); err != nil {
+		return nil, err
+	}
 	clients, err := filepath.Abs("../../testdata/clients")
 	if err != nil {
 		return nil, err
@@ -50,6 +53,14 @@ func newWorld(dir string) (*world, error) {
 	w.env = []string{"PATH=" + w.bin + ":" + os.Getenv("PATH"), "XDG_RUNTIME_DIR=" + run, "HOME=" + dir, "TMPDIR=" + dir,
 		"CLIENTS=" + clients}
 	return w, nil
+}
+
+// allowAll lets every program do everything: most tests are not about the policy, and have neither a terminal nor an
+// emulated key that fobd knows as such.
+func (w *world) allowAll(home string) error {
+	folder := filepath.Join(home, ".config", "fob")
+	const all = "[[rule]]\nverbs = ['register', 'sign-in', 'code', 'manage', 'reset', 'provision', 'account']\naction = 'allow'\n"
+	return errors.Join(os.MkdirAll(folder, 0o700), os.WriteFile(filepath.Join(folder, "policy.toml"), []byte(all), 0o600))
 }
 
 // command prepares a program of ours in folder dir. It has no controlling terminal, so that it asks nobody who happens

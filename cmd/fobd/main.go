@@ -9,6 +9,7 @@ import (
 
 	"fob/cmd/internal/program"
 	"fob/daemon"
+	"fob/daemon/policy"
 	"fob/daemon/service"
 )
 
@@ -32,6 +33,7 @@ func (e listenError) Unwrap() error { return e.error }
 
 // hint says what the person can do about an error.
 func hint(err error) string {
+	var rules *policy.Error
 	switch {
 	case errors.Is(err, daemon.ErrAlreadyRunning):
 		return "use that one, or give this one another place with --socket"
@@ -41,6 +43,8 @@ func hint(err error) string {
 		return "set XDG_RUNTIME_DIR to a folder that is yours alone, or name a socket in one with --socket"
 	case errors.As(err, new(program.UsageError)):
 		return "'fobd --help' tells more"
+	case errors.As(err, &rules):
+		return rules.Hint()
 	default:
 		return program.StateHint(err, "emulator-")
 	}

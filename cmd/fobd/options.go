@@ -19,6 +19,7 @@ import (
 type options struct {
 	socket, helper string
 	socketGiven    bool
+	policy         string
 	state          string
 	audit          string
 	anyUser        bool
@@ -68,6 +69,7 @@ func (o *options) define(f *pflag.FlagSet) {
 	f.DurationVar(&o.idleExit, "idle-exit", 0, "end when nobody was connected for `DURATION`; 0 for never "+
 		"(default: 5m where systemd starts fobd again for the next one, unless an emulated key would be lost)")
 	f.StringVar(&o.helper, "helper", "", "`PATH` of fob-fido-helper (default: beside fobd)")
+	f.StringVar(&o.policy, "policy", "", "let programs do what the policy in `FILE` says (default: that of 'fob policy show')")
 	f.StringVar(&o.state, "state", daemon.StateFolder(), "keep secrets, sealed, in the folder `DIR`; made when it is needed")
 	f.StringVar(&o.audit, "audit", auditOn,
 		"record what programs ask for: `on`, off, or required, which refuses what can't be recorded")

@@ -8,7 +8,9 @@ import (
 	"strings"
 	"sync"
 
+	"fob/daemon/policy"
 	"fob/daemon/service"
+	"fob/daemon/session"
 	"fob/fido"
 	"fob/fido/access"
 	"fob/fido/pcsc"
@@ -185,11 +187,23 @@ func (f *fobd) cardsPart(context.Context) ipc.Part {
 	return p
 }
 
-func sessionPart(problem error) ipc.Part {
+func policyPart(rules *policy.Holder) ipc.Part {
+	p := ipc.Part{Name: "policy", State: ipc.PartOK, Text: "programs may do what is built in; 'fob policy show' shows it"}
+	if path := rules.Policy().Path; path != "" {
+		p.Text = "programs may do what " + path + " says"
+	}
+	if problem := rules.Problem(); problem != nil {
+		p.State, p.Hint = ipc.PartDegraded, "'fob policy check' says what is wrong; then 'fob status reload'"
+		p.Text = "the policy could not be read again, and is the one from before: " + problem.Error()
+	}
+	return p
+}
+
+func sessionPart(s session.State) ipc.Part {
 	p := ipc.Part{Name: "logind", State: ipc.PartOK, Text: "ceremonies end when the computer goes to sleep or the screen is locked"}
-	if problem != nil {
+	if s.Problem != "" {
 		p.State = ipc.PartDegraded
-		p.Text = "nobody tells when the computer goes to sleep or the screen is locked: " + problem.Error()
+		p.Text = "nobody tells when the computer goes to sleep or the screen is locked: " + s.Problem
 		p.Hint = "in a container there is no logind; elsewhere: sudo apt install dbus libpam-systemd"
 	}
 	return p

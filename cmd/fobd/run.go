@@ -11,7 +11,9 @@ import (
 
 	"fob/cmd/internal/program"
 	"fob/daemon"
+	"fob/daemon/consent"
 	"fob/daemon/metrics"
+	"fob/daemon/policy"
 	"fob/daemon/service"
 	"fob/daemon/session"
 	"fob/fido/helper"
@@ -73,6 +75,9 @@ func (f *fobd) compose(ctx context.Context, begun time.Time) error {
 		return err
 	}
 	f.addModels()
+	if err := f.addPolicy(); err != nil {
+		return err
+	}
 	f.addSession()
 	f.daemon.More = append(f.daemon.More, f.service.Interface())
 	return nil
@@ -93,13 +98,27 @@ func (f *fobd) addModels() {
 	f.service.Reloads = append(f.service.Reloads, service.Reload{What: "models of keys", Do: f.reloadModels})
 }
 
+// addPolicy has programs do what the policy says.
+func (f *fobd) addPolicy() error {
+	rules, err := policy.Open(f.policy)
+	if err != nil {
+		return err
+	}
+	f.daemon.Policy, f.daemon.Desktop = rules, &consent.Desktop{Log: f.log}
+	f.service.Reloads = append(f.service.Reloads,
+		service.Reload{What: "policy", Do: func(context.Context) error { return rules.Reload() }})
+	f.addPart(func(context.Context) ipc.Part { return policyPart(rules) })
+	return nil
+}
+
 // addSession has ceremonies end when the person turns away.
 func (f *fobd) addSession() {
 	away := &session.Watcher{Log: f.log, Away: func(ctx context.Context, why session.Reason) {
-		f.daemon.Interrupt(ctx, string(why))
+		f.daemon.Interrupt(ctx, why)
 	}}
+	f.daemon.Present = away.Present
 	f.beside = append(f.beside, away.Run)
-	f.addPart(func(context.Context) ipc.Part { return sessionPart(away.Problem()) })
+	f.addPart(func(context.Context) ipc.Part { return sessionPart(away.State()) })
 }
 
 var errSocketTwice = errors.New("--socket does not go with a socket that systemd passes")

@@ -1,12 +1,14 @@
-// Package session tells when the person turns away from the computer: it is about to suspend, or the screen is locked.
-// Both come from logind over the system bus (org.freedesktop.login1).
+// Package session tells whether somebody is at the computer, and when they turn away from it: it is about to suspend, the
+// screen is locked, or another user has it. That comes from logind over the system bus (org.freedesktop.login1).
 package session
 
 import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -15,20 +17,23 @@ import (
 // Reason says why the person is away.
 type Reason string
 
+func (r Reason) Error() string { return string(r) }
+
 // The reasons.
 const (
-	Suspend Reason = "the computer goes to sleep"
-	Lock    Reason = "the screen was locked"
+	Suspend  Reason = "the computer goes to sleep"
+	Lock     Reason = "the screen is locked"
+	Inactive Reason = "another session has the screen"
 )
 
-// Watcher follows logind.
+// Watcher follows logind. Set its fields, then call Run, once.
 type Watcher struct {
 	// Away is called when the person turns away. It returns when nothing waits for them any more, or ctx ends, which it
 	// does after a second; the computer does not sleep before.
 	Away func(ctx context.Context, why Reason)
 	Log  *slog.Logger
 
-	problem problem
+	presence presence
 }
 
 const (
@@ -38,6 +43,7 @@ const (
 	sessions  = "/org/freedesktop/login1/session"
 	callTime  = 5 * time.Second
 	awayTime  = time.Second // logind waits for inhibitors 5 seconds (logind.conf, InhibitDelayMaxSec)
+	firstTime = time.Second // until it is known whether somebody is there
 	firstWait = time.Second // until the bus is tried again; doubled each time
 	longWait  = time.Minute
 )
@@ -53,7 +59,7 @@ func (w *Watcher) Run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		w.problem.set(err)
+		w.presence.set(State{Problem: err.Error()})
 		w.Log.Debug("nobody tells when the computer sleeps or the screen is locked", "error", err)
 		if time.Since(begin) > longWait {
 			wait = firstWait
@@ -73,6 +79,7 @@ type bus struct {
 	*Watcher
 	conn      *dbus.Conn
 	inhibitor *os.File // delays sleep as long as it is open; nil when logind allows none
+	sleeps    bool
 }
 
 func (w *Watcher) follow(ctx context.Context) error {
@@ -89,7 +96,7 @@ func (w *Watcher) follow(ctx context.Context) error {
 	if err := b.subscribe(ctx, from); err != nil {
 		return err
 	}
-	w.problem.set(nil)
+	b.refresh(ctx)
 	b.inhibit(ctx)
 	for {
 		select {
@@ -115,6 +122,8 @@ func (b *bus) subscribe(ctx context.Context, s *sender) error {
 	from := dbus.WithMatchSender(login1)
 	for _, match := range [][]dbus.MatchOption{
 		{from, dbus.WithMatchInterface(manager), dbus.WithMatchMember("PrepareForSleep")},
+		{from, dbus.WithMatchInterface(manager), dbus.WithMatchMember("SessionNew")},
+		{from, dbus.WithMatchInterface(manager), dbus.WithMatchMember("SessionRemoved")},
 		{from, dbus.WithMatchInterface(session), dbus.WithMatchMember("Lock")},
 		{from, dbus.WithMatchInterface("org.freedesktop.DBus.Properties"), dbus.WithMatchMember("PropertiesChanged"),
 			dbus.WithMatchPathNamespace(sessions), dbus.WithMatchArg(0, session)},
@@ -154,30 +163,37 @@ func (b *bus) handle(ctx context.Context, s *dbus.Signal) {
 		if dbus.Store(s.Body, &sleeps) != nil {
 			return
 		}
-		if sleeps {
+		if b.sleeps = sleeps; sleeps {
+			b.presence.set(State{Known: true, Away: Suspend})
 			b.away(ctx, Suspend)
 			b.release()
-		} else if b.inhibitor == nil {
+			return
+		}
+		if b.refresh(ctx); b.inhibitor == nil {
 			b.inhibit(ctx)
 		}
+	case manager + ".SessionNew", manager + ".SessionRemoved":
+		b.refresh(ctx)
 	case session + ".Lock":
 		b.locked(ctx, s.Path)
 	case "org.freedesktop.DBus.Properties.PropertiesChanged":
 		var (
 			of      string
 			changed map[string]dbus.Variant
-			other   []string
+			other   []string // that have changed, too, to what we are not told
 		)
 		if dbus.Store(s.Body, &of, &changed, &other) != nil {
 			return
 		}
-		if hint, ok := changed["LockedHint"].Value().(bool); ok && hint {
-			b.locked(ctx, s.Path)
+		names := slices.AppendSeq(other, maps.Keys(changed))
+		if slices.ContainsFunc(names, func(n string) bool { return n == "LockedHint" || n == "Active" || n == "State" }) {
+			b.refresh(ctx)
 		}
 	}
 }
 
-// locked is about the session at path, which may be another user's.
+// locked is about the session at path, which may be another user's. The desktop is asked to lock the screen; not all say
+// later that they did.
 func (b *bus) locked(ctx context.Context, path dbus.ObjectPath) {
 	timely, stop := context.WithTimeout(ctx, callTime)
 	defer stop()

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -57,6 +58,9 @@ func startBus(t *testing.T) *dbus.Conn {
 type logind struct {
 	conn      *dbus.Conn
 	inhibited chan [2]*os.File // inhibitors: the end that stays with us, at its end of file the other is closed
+
+	mu       sync.Mutex
+	sessions map[dbus.ObjectPath]*played
 }
 
 // Inhibit is org.freedesktop.login1.Manager.Inhibit.
@@ -73,37 +77,96 @@ func (l *logind) Inhibit(what, who, _, mode string) (dbus.UnixFD, *dbus.Error) {
 	return copied, nil
 }
 
-// user is the session of a user.
-type user uint32
+// listed is a session as logind lists it.
+type listed struct {
+	ID   string
+	UID  uint32
+	User string
+	Seat string
+	Path dbus.ObjectPath
+}
+
+// ListSessions is org.freedesktop.login1.Manager.ListSessions.
+func (l *logind) ListSessions() (list []listed, _ *dbus.Error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for path, s := range l.sessions {
+		list = append(list, listed{ID: filepath.Base(string(path)), UID: s.user, Path: path})
+	}
+	return list, nil
+}
+
+// played is a session that is played.
+type played struct {
+	*logind
+	user       uint32
+	properties map[string]any
+}
 
 // Get is org.freedesktop.DBus.Properties.Get.
-func (u user) Get(_, name string) (dbus.Variant, *dbus.Error) {
+func (p *played) Get(_, name string) (dbus.Variant, *dbus.Error) {
 	if name != "User" {
 		return dbus.Variant{}, dbus.MakeFailedError(fmt.Errorf("asks for %s", name))
 	}
 	return dbus.MakeVariant(struct {
 		UID  uint32
 		Path dbus.ObjectPath
-	}{uint32(u), "/org/freedesktop/login1/user/_1"}), nil
+	}{p.user, "/org/freedesktop/login1/user/_1"}), nil
+}
+
+// GetAll is org.freedesktop.DBus.Properties.GetAll.
+func (p *played) GetAll(string) (map[string]dbus.Variant, *dbus.Error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := make(map[string]dbus.Variant)
+	for name, value := range p.properties {
+		all[name] = dbus.MakeVariant(value)
+	}
+	return all, nil
 }
 
 const ours, others = sessions + "/_31", sessions + "/_32"
 
 func startLogind(t *testing.T, conn *dbus.Conn) *logind {
 	t.Helper()
-	l := &logind{conn: conn, inhibited: make(chan [2]*os.File, 4)}
-	export := func(v any, path dbus.ObjectPath, as string) {
-		if err := conn.Export(v, path, as); err != nil {
-			t.Fatal(err)
-		}
+	l := &logind{
+		conn: conn, inhibited: make(chan [2]*os.File, 4), sessions: make(map[dbus.ObjectPath]*played)}
+	if err := conn.Export(l, "/org/freedesktop/login1", manager); err != nil {
+		t.Fatal(err)
 	}
-	export(l, "/org/freedesktop/login1", manager)
-	export(user(os.Getuid()), ours, "org.freedesktop.DBus.Properties")
-	export(user(os.Getuid()+1), others, "org.freedesktop.DBus.Properties")
+	l.logIn(t, ours, os.Getuid())
+	l.logIn(t, others, os.Getuid()+1)
 	if reply, err := conn.RequestName(login1, 0); err != nil || reply != dbus.RequestNameReplyPrimaryOwner {
 		t.Fatal(reply, err)
 	}
 	return l
+}
+
+// logIn begins a session of a user, who has the screen.
+func (l *logind) logIn(t *testing.T, path dbus.ObjectPath, user int) {
+	t.Helper()
+	s := &played{l, uint32(user), map[string]any{
+		"Class": "user", "State": "active", "Active": true, "LockedHint": false}}
+	if err := l.conn.Export(s, path, "org.freedesktop.DBus.Properties"); err != nil {
+		t.Fatal(err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sessions[path] = s
+}
+
+func (l *logind) set(path dbus.ObjectPath, name string, v any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sessions[path].properties[name] = v
+}
+
+// change changes a property of a session and tells of it.
+func (l *logind) change(t *testing.T, path dbus.ObjectPath, name string, v any) {
+	t.Helper()
+	l.set(path, name, v)
+	l.emit(t, path, "org.freedesktop.DBus.Properties.PropertiesChanged", session,
+		map[string]dbus.Variant{name: dbus.MakeVariant(v)}, []string{})
 }
 
 func (l *logind) emit(t *testing.T, path dbus.ObjectPath, name string, values ...any) {
@@ -150,8 +213,8 @@ func TestWatcher(t *testing.T) {
 		}
 	}
 	first, copied := l.inhibitor(t)
-	if err := w.Problem(); err != nil {
-		t.Error(err)
+	if s := w.State(); s.Problem != "" {
+		t.Error(s)
 	}
 
 	l.emit(t, "/org/freedesktop/login1", manager+".PrepareForSleep", true)
@@ -171,8 +234,8 @@ func TestWatcher(t *testing.T) {
 
 	// Another user's session, other properties, an unlock and nonsense come before what counts.
 	hint := func(path dbus.ObjectPath, name string, v any) {
-		l.emit(t, path, "org.freedesktop.DBus.Properties.PropertiesChanged", session,
-			map[string]dbus.Variant{name: dbus.MakeVariant(v)}, []string{})
+		t.Helper()
+		l.change(t, path, name, v)
 	}
 	l.emit(t, others, session+".Lock")
 	hint(others, "LockedHint", true)
@@ -223,7 +286,7 @@ func TestNoBus(t *testing.T) {
 		w.Run(ctx)
 	}()
 	<-tried
-	if w.Problem() == nil {
+	if w.State().Problem == "" {
 		t.Error("no problem")
 	}
 	stop()

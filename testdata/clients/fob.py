@@ -32,6 +32,9 @@ def answer(event):
         return given if given.get("spend", True) else {"decline": True}
     if kind == "newPin":
         return {"pin": getpass.getpass(f"New PIN, at least {event['minLength']} characters: ")}
+    if kind == "consent":
+        yes = input(f"{event['verb']} with {event['product']}? [y/N]: ") == "y"
+        return {"choice": 0} if yes else {"decline": True}
     if kind == "choose":
         return {"choice": int(getpass.getpass("Account, from 0: "))}
 

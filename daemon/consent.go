@@ -1,0 +1,248 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"fob/daemon/caller"
+	"fob/daemon/consent"
+	"fob/daemon/policy"
+	"fob/fido"
+	"fob/ipc"
+)
+
+// admit leaves those keys that the policy, and the person where it wants them to be asked, let a ceremony use; its error
+// is that of the last one when there is none. Later, when other keys were plugged in, each of them needs a word of its
+// own; the person is not asked while the ceremony may have another key, which it would keep from others meanwhile.
+func (d *Daemon) admit(ctx context.Context, c *ceremony, devices []fido.DeviceInfo) ([]fido.DeviceInfo, error) {
+	first := c.verdicts == nil
+	if first {
+		c.verdicts, c.policy = make(map[fido.DeviceID]error), d.Policy.Policy()
+	}
+	if c.verb == "" {
+		return devices, d.present(ctx, c)
+	}
+	fresh := slices.DeleteFunc(slices.Clone(devices), c.judged)
+	asked, decisions := d.decide(c, fresh)
+	if first {
+		c.whenLocked.Store(len(fresh) > 0 && !slices.ContainsFunc(fresh, func(dev fido.DeviceInfo) bool {
+			return !decisions[dev.ID].WhenLocked && c.verdicts[dev.ID] == nil
+		}))
+		if err := d.present(ctx, c); err != nil {
+			return nil, err
+		}
+	}
+	if first || len(c.usable(devices)) == 0 {
+		if err := d.consent(ctx, c, asked, decisions); err != nil {
+			return nil, err
+		}
+	}
+	return c.admitted(ctx, devices, fresh)
+}
+
+// decide asks the policy about keys, and gives those about which the person is to be asked.
+func (d *Daemon) decide(c *ceremony, devices []fido.DeviceInfo) (asked []fido.DeviceInfo, all map[fido.DeviceID]policy.Decision) {
+	all = make(map[fido.DeviceID]policy.Decision)
+	for _, dev := range devices {
+		decision := c.policy.Decide(c.request(dev))
+		all[dev.ID] = decision
+		switch {
+		case decision.Action == policy.Deny:
+			c.verdicts[dev.ID] = c.refused(ipc.ByPolicy, decision)
+		case decision.Action == policy.Allow || d.remembered(c, dev, decision):
+			c.verdicts[dev.ID] = nil
+		default:
+			asked = append(asked, dev)
+		}
+	}
+	return asked, all
+}
+
+func (c *ceremony) judged(dev fido.DeviceInfo) bool {
+	_, judged := c.verdicts[dev.ID]
+	return judged
+}
+
+func (c *ceremony) usable(devices []fido.DeviceInfo) []fido.DeviceInfo {
+	return slices.DeleteFunc(slices.Clone(devices), func(dev fido.DeviceInfo) bool {
+		return !c.judged(dev) || c.verdicts[dev.ID] != nil
+	})
+}
+
+// admitted gives the keys that may serve, and says which of the fresh ones may not; its error is the last one's.
+func (c *ceremony) admitted(ctx context.Context, devices, fresh []fido.DeviceInfo) ([]fido.DeviceInfo, error) {
+	usable := c.usable(devices)
+	if len(usable) == 0 && len(devices) > 0 {
+		return nil, c.verdicts[devices[len(devices)-1].ID]
+	}
+	for _, dev := range fresh {
+		if err := c.verdicts[dev.ID]; err != nil {
+			if err := c.Passed(ctx, dev, err); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return usable, nil
+}
+
+// remembered reports whether the person has said yes to the same before.
+func (d *Daemon) remembered(c *ceremony, dev fido.DeviceInfo, decision policy.Decision) bool {
+	if decision.Action != policy.AskOnce || !d.consents.Has(c.question(nil, false), dev.ID) {
+		return false
+	}
+	c.agreed = true
+	return true
+}
+
+// consent asks the person about keys. A no ends the ceremony; where nobody can be asked, each decision says what then.
+func (d *Daemon) consent(
+	ctx context.Context, c *ceremony, keys []fido.DeviceInfo, decisions map[fido.DeviceID]policy.Decision,
+) error {
+
+	if len(keys) == 0 {
+		return nil
+	}
+	done, err := d.questions.Wait(ctx, c.caller)
+	if err != nil {
+		return err
+	}
+	defer done()
+	keys = slices.DeleteFunc(keys, func(k fido.DeviceInfo) bool { // a question before may have been the same
+		yes := d.remembered(c, k, decisions[k.ID])
+		if yes {
+			c.verdicts[k.ID] = nil
+		}
+		return yes
+	})
+	if len(keys) == 0 {
+		return nil
+	}
+	once := func(k fido.DeviceInfo) bool { return decisions[k.ID].Action == policy.AskOnce }
+	q := c.question(keys, slices.ContainsFunc(keys, once) && c.caller.Executable != "")
+	yes, err := consent.Ask(ctx, q, d.ways(c)...)
+	switch {
+	case errors.Is(err, consent.ErrUnable):
+		for _, k := range keys {
+			c.verdicts[k.ID] = nil
+			if decisions[k.ID].Headless != policy.Allow {
+				c.verdicts[k.ID] = c.refused(ipc.ByNobody, decisions[k.ID])
+			}
+		}
+		return nil
+	case err != nil:
+		return err
+	case !yes:
+		return c.refused(ipc.ByPerson, decisions[keys[0].ID])
+	}
+	c.agreed = true
+	for _, k := range keys {
+		c.verdicts[k.ID] = nil
+		if once(k) && ctx.Err() == nil { // else the session may be locked by now
+			d.consents.Add(q, k.ID)
+		}
+	}
+	return nil
+}
+
+// readmit admits the card that is in the reader now in place of one that was admitted. The person has agreed to a card
+// there, if they were asked.
+func (c *ceremony) readmit(dev fido.DeviceInfo) error {
+	if c.policy == nil {
+		return nil
+	}
+	decision := c.policy.Decide(c.request(dev))
+	if decision.Action == policy.Allow || decision.Action != policy.Deny && c.agreed {
+		return nil
+	}
+	return c.refused(ipc.ByPolicy, decision)
+}
+
+func (c *ceremony) request(dev fido.DeviceInfo) *policy.Request {
+	return &policy.Request{Verb: c.verb, RPID: c.rpID, Caller: c.caller, Key: dev}
+}
+
+func (c *ceremony) question(keys []fido.DeviceInfo, remembered bool) *consent.Question {
+	return &consent.Question{
+		Caller: c.caller, Verb: c.verb, Method: c.call.Method, RPID: c.rpID, Keys: keys, Remembered: remembered}
+}
+
+// refused says who refuses, and by which rule.
+func (c *ceremony) refused(by ipc.By, decision policy.Decision) error {
+	e := ipc.Refused{By: by, Verb: string(c.verb), Caller: *wireCaller(c.caller), Policy: c.policy.Path}
+	if decision.Rule != nil {
+		e.Rule = decision.Rule.String()
+	}
+	return e
+}
+
+func wireCaller(c caller.Caller) *ipc.Caller {
+	return &ipc.Caller{
+		PID: int(c.PID), Executable: c.Executable, Unit: c.Unit, Terminal: c.Terminal, Name: c.Name}
+}
+
+// ways are how the person can be asked about a ceremony, as the policy has it.
+func (d *Daemon) ways(c *ceremony) (ways []consent.Asker) {
+	for _, way := range c.policy.AskBy {
+		switch {
+		case way == policy.Prompter:
+			ways = append(ways, func(ctx context.Context, q *consent.Question) (bool, error) {
+				return d.askPrompters(ctx, c, q)
+			})
+		case way == policy.Desktop && d.Desktop != nil:
+			ways = append(ways, d.Desktop.Ask)
+		case way == policy.Terminal && c.caller.Terminal != "" && c.call.More:
+			ways = append(ways, func(ctx context.Context, q *consent.Question) (bool, error) {
+				return d.agrees(ctx, func(token string) error { return c.tell(consentEvent(q, token), asOne(q.Keys)) })
+			})
+		}
+	}
+	return ways
+}
+
+func consentEvent(q *consent.Question, token string) ipc.Event {
+	return ipc.Event{Kind: ipc.EventConsent, Token: token, Remembered: q.Remembered}
+}
+
+// asOne names several keys as if they were one, without an ID.
+func asOne(keys []fido.DeviceInfo) fido.DeviceInfo {
+	if len(keys) == 1 {
+		return keys[0]
+	}
+	return fido.DeviceInfo{Product: consent.Names(keys)}
+}
+
+// agrees sends a question, by way of send, and waits for yes or no.
+func (d *Daemon) agrees(ctx context.Context, send func(token string) error) (bool, error) {
+	_, err := d.prompts.ask(ctx, &prompt{kind: ipc.EventConsent, choices: 1}, send)
+	if errors.Is(err, fido.ErrDeclined) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// askPrompters is a consent.Asker. Prompters that all go away have dismissed the question.
+func (d *Daemon) askPrompters(ctx context.Context, c *ceremony, q *consent.Question) (bool, error) {
+	there := d.prompters.there()
+	if there == nil {
+		return false, consent.ErrUnable
+	}
+	ctx, gone := context.WithCancelCause(ctx)
+	defer gone(nil)
+	defer context.AfterFunc(there, func() { gone(consent.ErrDismissed) })()
+	defer d.prompters.tell(ipc.PromptReply{Ceremony: c.id, Over: true})
+	return d.agrees(ctx, func(token string) error {
+		e := c.about(consentEvent(q, token), asOne(q.Keys))
+		d.prompters.tell(ipc.PromptReply{Ceremony: c.id, Event: &e})
+		return nil
+	})
+}
+
+// notify has the desktop show that a key waits for a touch, for a program whose person may not see that, until ctx ends.
+func (d *Daemon) notify(ctx context.Context, c *ceremony, dev fido.DeviceInfo) {
+	if d.Desktop == nil || c.policy == nil || c.caller.Terminal != "" || !slices.Contains(c.policy.Notify, policy.Touch) {
+		return
+	}
+	q := c.question([]fido.DeviceInfo{dev}, false)
+	d.ending.Go(func() { d.Desktop.Show(ctx, "Touch your security key", q.Body()) })
+}
