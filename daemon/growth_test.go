@@ -45,7 +45,7 @@ func descriptions(t *testing.T, socket string) (list []*varlink.Interface) {
 }
 
 // meant has words for members that don't take just any.
-var meant = map[string]string{"to": "keyfile", "data": "AAAA"}
+var meant = map[string]string{"to": "passphrase", "data": "AAAA"}
 
 // sample gives parameters of a type that are right as far as the interface says: what may be left out is.
 func sample(i *varlink.Interface, t *varlink.Type) any {

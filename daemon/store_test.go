@@ -52,7 +52,11 @@ func storeDaemon(t *testing.T, dir string) (*Daemon, *ipc.Client) {
 	d := &Daemon{Source: &fakeSource{}}
 	d.OpenStore(dir, "")
 	t.Cleanup(func() { d.Store.Close() })
-	return d, serveDaemon(t, d)
+	c := serveDaemon(t, d)
+	if _, err := c.StoreStatus(t.Context()); err != nil { // then it serves, and leaves its fields to us
+		t.Fatal(err)
+	}
+	return d, c
 }
 
 func keep(t *testing.T, d *Daemon, name, value string) {
