@@ -61,7 +61,8 @@ func (d *Daemon) register(ctx context.Context, c *varlink.Call) (any, error) {
 	}
 	var response *webauthn.RegistrationResponseJSON
 	var secrets fido.Secret
-	err = d.onKeys(ctx, &ceremony{daemon: d, call: c, rpID: begun.RPID, noWait: in.DoesNotWait()}, in.Device, timeout(options.Timeout),
+	mine := &ceremony{daemon: d, call: c, rpID: begun.RPID, noWait: in.DoesNotWait()}
+	err = d.onKeys(ctx, mine, in.Device, timeout(options.Timeout),
 		func(ctx context.Context, keys []fido.Candidate, p fido.Prompter) error {
 			made, err := fido.Register(ctx, keys, p, asked)
 			if err != nil {
@@ -101,7 +102,8 @@ func (d *Daemon) signIn(ctx context.Context, c *varlink.Call) (any, error) {
 	defer wipeSalts(&asked.Extensions)
 	var response *webauthn.AuthenticationResponseJSON
 	var secrets fido.Secret
-	err = d.onKeys(ctx, &ceremony{daemon: d, call: c, rpID: begun.RPID, noWait: in.DoesNotWait()}, in.Device, timeout(options.Timeout),
+	mine := &ceremony{daemon: d, call: c, rpID: begun.RPID, noWait: in.DoesNotWait()}
+	err = d.onKeys(ctx, mine, in.Device, timeout(options.Timeout),
 		func(ctx context.Context, keys []fido.Candidate, p fido.Prompter) error {
 			got, err := fido.SignIn(ctx, keys, p, asked)
 			if err != nil {

@@ -26,8 +26,8 @@ type Daemon struct {
 	Models  *metadata.Models // what is known about models of keys; nil for nothing
 	// Held lists the readers with cards that other programs have for themselves. May be nil.
 	Held func() []string
-	// Present says by a session.Reason why nobody is at the computer now, so that no ceremony begins; nil where somebody is,
-	// or that is not known. It returns when ctx ends. May be nil.
+	// Present says by a session.Reason why nobody is at the computer now, so that no ceremony begins; nil where somebody
+	// is, or that is not known. It returns when ctx ends. May be nil.
 	Present func(ctx context.Context) error
 
 	turns   turns

@@ -56,7 +56,8 @@ func managed[In any](d *Daemon, do management[In]) varlink.Handler {
 			return nil, err
 		}
 		var out any
-		err := d.onKeys(ctx, &ceremony{daemon: d, call: c, one: true, noWait: which.DoesNotWait()}, which.Device, managementTime,
+		mine := &ceremony{daemon: d, call: c, one: true, noWait: which.DoesNotWait()}
+		err := d.onKeys(ctx, mine, which.Device, managementTime,
 			func(ctx context.Context, keys []fido.Candidate, p fido.Prompter) (err error) {
 				out, err = do(ctx, keys[0], p, &in)
 				return err

@@ -131,7 +131,8 @@ func (c *call) isTouched(id fido.DeviceID) {
 	}
 }
 
-// TestFirstFreeKey: a ceremony for any key waits for the one that comes free first, and says of the others who has them.
+// TestFirstFreeKey: a ceremony for any key waits for the one that comes free first, and says of the others who has
+// them.
 func TestFirstFreeKey(t *testing.T) {
 	r := newTray(t, "k1", "k2")
 	one, two := r.signIn("k1"), r.signIn("k2")
@@ -271,7 +272,9 @@ func TestTakeAtRandom(t *testing.T) {
 		var taken atomic.Int32
 		for n := range 600 {
 			random := rand.New(rand.NewPCG(uint64(n), 7))
-			some := func(milliseconds int) time.Duration { return time.Duration(random.IntN(milliseconds)) * time.Millisecond }
+			some := func(milliseconds int) time.Duration {
+				return time.Duration(random.IntN(milliseconds)) * time.Millisecond
+			}
 			c := &ceremony{daemon: d, call: &varlink.Call{}, noWait: random.IntN(8) == 0}
 			c.caller = caller.Caller{PID: int32(random.IntN(6))}
 			id := []string{"", "", "k1", "k2", "k3"}[random.IntN(5)]
