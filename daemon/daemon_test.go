@@ -320,7 +320,9 @@ func TestKeyHangs(t *testing.T) {
 // silentKey does not say that it waits for a touch.
 type silentKey struct{ fakeKey }
 
-func (k *silentKey) GetAssertion(ctx context.Context, r *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
+func (k *silentKey) GetAssertion(
+	ctx context.Context, r *fido.GetAssertionRequest,
+) ([]fido.GetAssertionResponse, error) {
 	return k.assert(ctx, r)
 }
 
@@ -506,7 +508,8 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
-// TestNobodyIsThere: while nobody is at the computer no ceremony begins, but those that may; while it sleeps, none does.
+// TestNobodyIsThere: while nobody is at the computer no ceremony begins, but those that may; while it sleeps, none
+// does.
 func TestNobodyIsThere(t *testing.T) {
 	for _, test := range []struct {
 		why           error
@@ -553,7 +556,8 @@ func TestGoesOn(t *testing.T) {
 	if all := r.interrupt(session.Lock); len(all) != 1 || goes.Err() == nil || stays.Err() != nil {
 		t.Error(all, goes.Err(), stays.Err())
 	}
-	if all := r.interrupt(session.Suspend); len(all) != 2 || !errors.Is(context.Cause(stays), ipc.Interrupted{Reason: string(session.Suspend)}) {
+	asleep := ipc.Interrupted{Reason: string(session.Suspend)}
+	if all := r.interrupt(session.Suspend); len(all) != 2 || context.Cause(stays) != asleep {
 		t.Error(all, context.Cause(stays))
 	}
 }

@@ -32,8 +32,8 @@ type place struct {
 	holder *ipc.Holder
 }
 
-// take gets the turn on the keys that id means, on all that are free, and says which are not. Where none is free, or none
-// is plugged in, it waits for the first, if the caller does.
+// take gets the turn on the keys that id means, on all that are free, and says which are not. Where none is free, or
+// none is plugged in, it waits for the first, if the caller does.
 func (d *Daemon) take(ctx context.Context, c *ceremony, id string) ([]fido.DeviceInfo, *ticket, error) {
 	devices, err := d.pick(ctx, id)
 	if err != nil {

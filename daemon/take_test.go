@@ -4,13 +4,19 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"fob/daemon/caller"
 	"fob/fido"
 	"fob/ipc"
+	"fob/ipc/varlink"
 )
 
 // tray is where fake keys are plugged in and out. They wait until they are touched.
@@ -125,7 +131,8 @@ func (c *call) isTouched(id fido.DeviceID) {
 	}
 }
 
-// TestFirstFreeKey: a ceremony for any key waits for the one that comes free first, and says of the others who has them.
+// TestFirstFreeKey: a ceremony for any key waits for the one that comes free first, and says of the others who has
+// them.
 func TestFirstFreeKey(t *testing.T) {
 	r := newTray(t, "k1", "k2")
 	one, two := r.signIn("k1"), r.signIn("k2")
@@ -253,4 +260,54 @@ func TestPatienceEnds(t *testing.T) {
 	if _, err := r.client.SignIn(t.Context(), in, p); !errors.Is(err, ipc.NoDevice{}) || len(p.seen) != 0 {
 		t.Error(err, p.seen)
 	}
+}
+
+// TestTakeAtRandom has many clients come, wait, give up and go, over several keys: no key is two ceremonies' at a time,
+// nobody is woken too late or never, which would leave the bubble with nobody to go on, and nothing is left.
+func TestTakeAtRandom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &Daemon{Source: &fakeSource{devices: []fido.DeviceInfo{{ID: "k1"}, {ID: "k2"}, {ID: "k3"}}}}
+		var held sync.Map
+		var all sync.WaitGroup
+		var taken atomic.Int32
+		for n := range 600 {
+			random := rand.New(rand.NewPCG(uint64(n), 7))
+			some := func(milliseconds int) time.Duration {
+				return time.Duration(random.IntN(milliseconds)) * time.Millisecond
+			}
+			c := &ceremony{daemon: d, call: &varlink.Call{}, noWait: random.IntN(8) == 0}
+			c.caller = caller.Caller{PID: int32(random.IntN(6))}
+			id := []string{"", "", "k1", "k2", "k3"}[random.IntN(5)]
+			begin, patience, busy := some(20000), some(4000), some(100)
+			all.Go(func() {
+				time.Sleep(begin)
+				ctx, stop := context.WithTimeoutCause(t.Context(), patience, ipc.TimedOut{})
+				defer stop()
+				devices, turn, err := d.take(ctx, c, id)
+				if err != nil {
+					if !errors.As(err, new(ipc.DeviceBusy)) {
+						t.Error(err)
+					}
+					return
+				}
+				taken.Add(1)
+				for _, dev := range devices {
+					if _, other := held.LoadOrStore(dev.ID, true); other {
+						t.Errorf("%s is used by two at once", dev.ID)
+					}
+				}
+				time.Sleep(busy)
+				turn.end()
+				for _, dev := range devices {
+					held.Delete(dev.ID)
+				}
+				time.Sleep(time.Millisecond)
+				turn.leave()
+			})
+		}
+		all.Wait()
+		if len(d.turns.queues)+len(d.turns.waiting) != 0 || taken.Load() < 300 {
+			t.Errorf("%d had their turn; left: %v, %v", taken.Load(), d.turns.queues, d.turns.waiting)
+		}
+	})
 }

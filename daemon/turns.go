@@ -16,8 +16,8 @@ const (
 	maxWaiting         = 128
 )
 
-// turn names what ceremonies take turns with: a key, wherever it is known again when it was unplugged and plugged in, or
-// a reader, whatever card is there.
+// turn names what ceremonies take turns with: a key, wherever it is known again when it was unplugged and plugged in,
+// or a reader, whatever card is there.
 type turn string
 
 func turnOf(d fido.DeviceInfo) turn { return turn(cmp.Or(d.Reader, d.Mark, string(d.ID))) }
@@ -151,8 +151,8 @@ func (t *ticket) drop() {
 	t.count(t.client, -1)
 }
 
-// look tells which turns a ticket has got, or else its place: how many ceremonies come first by the present order, on the
-// key where these are fewest. A holder who gives the key up in a moment does not count.
+// look tells which turns a ticket has got, or else its place: how many ceremonies come first by the present order, on
+// the key where these are fewest. A holder who gives the key up in a moment does not count.
 func (t *ticket) look() (has []turn, at place) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -300,8 +300,8 @@ func (q *queue) hold(t *ticket) {
 	q.tell()
 }
 
-// ahead counts who comes before a ticket that waits: the holder, the client's own that came before it, and of each other
-// client as many in the rounds until then.
+// ahead counts who comes before a ticket that waits: the holder, the client's own that came before it, and of each
+// other client as many in the rounds until then.
 func (q *queue) ahead(t *ticket) int {
 	mine := q.lineOf(t.client)
 	rounds := slices.Index(q.lines[mine].tickets, t)

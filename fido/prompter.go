@@ -46,8 +46,8 @@ type PINPrompt struct {
 	Wrong   bool // the PIN typed before was wrong
 	// Reserved is true for the last attempts: they are spent with the person's explicit word alone.
 	Reserved bool
-	// Other is true where the card that is at the reader now is another one than the ceremony began with, as what it says of
-	// itself shows. Two of one model can't be told apart.
+	// Other is true where the card that is at the reader now is another one than the ceremony began with, as what it
+	// says of itself shows. Two of one model can't be told apart.
 	Other bool
 }
 

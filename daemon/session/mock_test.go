@@ -16,7 +16,8 @@ func TestMockedLogind(t *testing.T) {
 	mock.Stderr = os.Stderr
 	owned := make(chan *dbus.Signal, 4)
 	conn.Signal(owned)
-	err := conn.AddMatchSignal(dbus.WithMatchSender(theBus), dbus.WithMatchMember(ownerChanged), dbus.WithMatchArg(0, login1))
+	err := conn.AddMatchSignal(
+		dbus.WithMatchSender(theBus), dbus.WithMatchMember(ownerChanged), dbus.WithMatchArg(0, login1))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,5 +1,5 @@
-// Package session tells whether somebody is at the computer, and when they turn away from it: it is about to suspend, the
-// screen is locked, or another user has it. That comes from logind over the system bus (org.freedesktop.login1).
+// Package session tells whether somebody is at the computer, and when they turn away from it: it is about to suspend,
+// the screen is locked, or another user has it. That comes from logind over the system bus (org.freedesktop.login1).
 package session
 
 import (
@@ -192,8 +192,8 @@ func (b *bus) handle(ctx context.Context, s *dbus.Signal) {
 	}
 }
 
-// locked is about the session at path, which may be another user's. The desktop is asked to lock the screen; not all say
-// later that they did.
+// locked is about the session at path, which may be another user's. The desktop is asked to lock the screen; not all
+// say later that they did.
 func (b *bus) locked(ctx context.Context, path dbus.ObjectPath) {
 	timely, stop := context.WithTimeout(ctx, callTime)
 	defer stop()
