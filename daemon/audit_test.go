@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fob/daemon/audit"
+	"fob/daemon/policy"
 	"fob/fido"
 	"fob/fido/ctap"
 	"fob/ipc"
@@ -66,6 +67,7 @@ func TestAudit(t *testing.T) {
 // TestAuditRefused: what fails before a key is asked leaves a record too, and what asks for nothing leaves none.
 func TestAuditRefused(t *testing.T) {
 	client := serveDaemon(t, &Daemon{Source: &fakeSource{}, Audit: keepLog(t)})
+	client.NoWait = true
 	ctx, p := t.Context(), &person{}
 	request := signInRequest()
 	_, _ = client.SignIn(ctx, request, p)
@@ -95,6 +97,31 @@ func TestAuditRefused(t *testing.T) {
 		"look fob.Device.NoDevice"}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestAuditOfThePolicy: what the policy said is in the record, whether the call went on or not.
+func TestAuditOfThePolicy(t *testing.T) {
+	k := &fakeKey{assert: func(context.Context, *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
+		return []fido.GetAssertionResponse{assertion("alice")}, nil
+	}}
+	for action, want := range map[string]string{"allow": ipc.AuditDone, "deny": "fob.Ceremony.Refused"} {
+		path := filepath.Join(t.TempDir(), "policy.toml")
+		text := "[[rule]]\nname = \"test\"\nverbs = [\"sign-in\"]\naction = \"" + action + "\"\n"
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		rules, err := policy.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := serveDaemon(t, &Daemon{Source: oneKey(k), Policy: rules, Audit: keepLog(t)})
+		_, _ = client.SignIn(t.Context(), signInRequest(), &person{})
+		list := calls(t, client, nil)
+		if len(list) != 1 || list[0].Result != want || list[0].Decision == nil || list[0].Decision.Answer != action ||
+			!strings.Contains(list[0].Decision.Rule, "test") {
+			t.Errorf("%s: %+v", action, list)
+		}
 	}
 }
 

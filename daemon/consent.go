@@ -25,6 +25,11 @@ func (d *Daemon) admit(ctx context.Context, c *ceremony, devices []fido.DeviceIn
 	}
 	fresh := slices.DeleteFunc(slices.Clone(devices), c.judged)
 	asked, decisions := d.decide(c, fresh)
+	for _, dev := range fresh {
+		if rule := decisions[dev.ID].Rule; rule != nil { // of several keys, the last one's
+			entryOf(ctx).decide(string(decisions[dev.ID].Action), rule.String())
+		}
+	}
 	if first {
 		c.whenLocked.Store(len(fresh) > 0 && !slices.ContainsFunc(fresh, func(dev fido.DeviceInfo) bool {
 			return !decisions[dev.ID].WhenLocked && c.verdicts[dev.ID] == nil
