@@ -1,6 +1,8 @@
 package seal
 
 import (
+	"crypto/sha512"
+
 	"golang.org/x/crypto/argon2"
 
 	"fob/fido"
@@ -44,6 +46,13 @@ func (p Passphrase) Unseal(payload []byte) (fido.Secret, error) {
 	return unwrap(KindPassphrase, payload, p.derive)
 }
 
+// derive gives Argon2id the passphrase's SHA-512: what Argon2id leaves of its input in memory, nobody can wipe.
 func (p Passphrase) derive(salt []byte) (fido.Secret, error) {
-	return argon2.IDKey(p.Passphrase, salt, argonPasses, argonMemory, argonLanes, KeySize), nil
+	h := sha512.New()
+	h.Write(p.Passphrase)
+	digest := fido.Secret(h.Sum(nil))
+	defer digest.Wipe()
+	h.Reset()
+	h.Write(make([]byte, h.BlockSize()-1)) // over the end of the passphrase, which the hash has kept
+	return argon2.IDKey(digest, salt, argonPasses, argonMemory, argonLanes, KeySize), nil
 }
