@@ -1,0 +1,95 @@
+package hotp
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"log/slog"
+)
+
+// Seed is the secret key of a token, or another secret that stands beside one in a seed file. It never prints itself
+// and refuses to be encoded as JSON. Whoever made it wipes it.
+type Seed []byte
+
+// How long seeds may be, in bytes. RFC 4226 §4 R6 wants 16 at least; many services give 10, so that those which come
+// from elsewhere may be as short, and a verifier of seed files says so.
+const (
+	MinSeed    = 1
+	StrictSeed = 16
+	MaxSeed    = 128
+)
+
+const redacted = "[seed]"
+
+// NewSeed gives a random seed of n bytes.
+func NewSeed(n int) Seed {
+	s := make(Seed, n)
+	rand.Read(s)
+	return s
+}
+
+// Wipe overwrites the seed.
+func (s Seed) Wipe() { clear(s) }
+
+// Equal compares in constant time.
+func (s Seed) Equal(other Seed) bool { return subtle.ConstantTimeCompare(s, other) == 1 }
+
+// Format implements fmt.Formatter for every verb.
+func (s Seed) Format(f fmt.State, _ rune) { f.Write([]byte(redacted)) }
+
+// LogValue implements slog.LogValuer.
+func (s Seed) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalJSON always fails: a format that holds seeds writes them itself.
+func (s Seed) MarshalJSON() ([]byte, error) {
+	return nil, errors.New("a seed is not for encoding/json")
+}
+
+// SeedError says why something is no seed. It never has the seed.
+type SeedError struct{ Problem string }
+
+func (e *SeedError) Error() string { return "the seed " + e.Problem }
+
+// Valid tells whether codes can be made with the seed. The error is a *SeedError.
+func (s Seed) Valid() error {
+	switch {
+	case len(s) < MinSeed:
+		return &SeedError{"is empty"}
+	case len(s) > MaxSeed:
+		return &SeedError{fmt.Sprintf("is longer than %d bytes", MaxSeed)}
+	}
+	return nil
+}
+
+// ParseSeed decodes a seed in Base32 (RFC 4648 §6) as people and files have it: letters of either case, with or
+// without padding; spaces and dashes between groups are skipped. The error is a *SeedError.
+func ParseSeed(text []byte) (Seed, error) {
+	clean := make([]byte, 0, len(text)+8)
+	defer func() { clear(clean[:cap(clean)]) }()
+	for _, c := range text {
+		switch {
+		case c == ' ' || c == '-':
+		case 'a' <= c && c <= 'z':
+			clean = append(clean, c-'a'+'A')
+		default:
+			clean = append(clean, c)
+		}
+	}
+	for len(clean) > 0 && clean[len(clean)-1] == '=' {
+		clean = clean[:len(clean)-1]
+	}
+	seed := make(Seed, base32.StdEncoding.WithPadding(base32.NoPadding).DecodedLen(len(clean)))
+	n, err := base32.StdEncoding.WithPadding(base32.NoPadding).Decode(seed, clean)
+	if err != nil {
+		seed.Wipe()
+		return nil, &SeedError{"is no Base32"}
+	}
+	return seed[:n], seed[:n].Valid()
+}
+
+// AppendBase32 appends the seed in Base32 without padding. out must have room, or a copy stays behind where it was.
+func (s Seed) AppendBase32(out []byte) []byte {
+	return base32.StdEncoding.WithPadding(base32.NoPadding).AppendEncode(out, s)
+}

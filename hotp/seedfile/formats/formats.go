@@ -1,0 +1,41 @@
+// Package formats lists the formats of seed files.
+package formats
+
+import (
+	"slices"
+
+	"fob/hotp/seedfile"
+)
+
+// All are the formats, in the order of their names.
+func All() []*seedfile.Format { return slices.Clone(all) }
+
+var all []*seedfile.Format
+
+// ByName gives the format of a name, or nil.
+func ByName(name string) *seedfile.Format {
+	for _, f := range all {
+		if f.Name == name {
+			return f
+		}
+	}
+	return nil
+}
+
+// Detect gives the formats that a file which begins with head may have: the surest first, and none of those that are
+// less sure than half of that.
+func Detect(head []byte) (found []*seedfile.Format) {
+	sure := make(map[*seedfile.Format]int)
+	for _, f := range all {
+		if s := f.Detect(head[:min(len(head), seedfile.HeadSize)]); s > 0 && f.NewReader != nil {
+			sure[f], found = s, append(found, f)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b *seedfile.Format) int { return sure[b] - sure[a] })
+	for i, f := range found {
+		if 2*sure[f] < sure[found[0]] {
+			return found[:i]
+		}
+	}
+	return found
+}
