@@ -121,25 +121,28 @@ func (f *Format) Check(t *Token, drop Field) error {
 	if err := t.valid(); err != nil {
 		return err
 	}
+	if f.Carries.Kinds&t.Kind() == 0 {
+		return &LossError{f.Name, t.Name(), FieldKind, t.value(FieldKind)}
+	}
 	if missing := f.Carries.Needs &^ t.has(); missing != 0 {
 		return &MissingError{f.Name, t.Name(), missing & -missing}
 	}
 	if lost, value := f.Carries.lost(t); lost != 0 {
 		return &LossError{f.Name, t.Name(), lost, value}
 	}
-	room := f.Carries.Fields | FieldKind | FieldSeed | FieldAlgorithm | FieldDigits | FieldPeriod | drop&Droppable
-	if lost := t.has() &^ room; lost != 0 {
+	if lost := t.has() &^ (f.Carries.Fields | f.Carries.Needs | always | drop&Droppable); lost != 0 {
 		lost &= -lost
 		return &LossError{f.Name, t.Name(), lost, t.value(lost)}
 	}
 	return nil
 }
 
+// always are the fields of which Capacity has the values, or the kinds.
+const always = FieldKind | FieldSeed | FieldAlgorithm | FieldDigits | FieldPeriod | FieldPrivateID
+
 // lost gives a parameter for which the format has values, but not that of the token.
 func (c *Capacity) lost(t *Token) (Field, string) {
 	switch {
-	case c.Kinds&t.Kind() == 0:
-		return FieldKind, t.value(FieldKind)
 	case len(t.Seed) > c.maxSeed():
 		return FieldSeed, fmt.Sprintf("%d bytes, and not at most %d", len(t.Seed), c.maxSeed())
 	case t.Yubico != nil:
