@@ -1,14 +1,8 @@
-// Package hotp makes and verifies one-time passwords: HOTP (RFC 4226) and its variant by the clock, TOTP (RFC 6238).
 package hotp
 
 import (
-	"encoding/base32"
 	"fmt"
 	"time"
-	"unsafe"
-
-	"github.com/pquerna/otp"
-	"github.com/pquerna/otp/hotp"
 )
 
 // Type is how the moving factor of a token moves.
@@ -70,7 +64,7 @@ func (a Algorithm) Size() int {
 // What parameters may be.
 const (
 	MinDigits = 6            // RFC 4226 §4 R4
-	MaxDigits = 10           // what 31 bits give (RFC 4226 §5.3); the tenth digit is 0, 1 or 2
+	MaxDigits = 10           // what 31 bits give (RFC 4226 §5.3); the first of ten digits is 0, 1 or 2
 	MinPeriod = 1            // second
 	MaxPeriod = 24 * 60 * 60 // seconds; longer than any token in use
 	maxTime   = 253402300799 // the last second of the year 9999
@@ -122,36 +116,60 @@ func (p Parameters) Valid() error {
 	return nil
 }
 
-// Step gives the time step in which t lies: the moving factor of TOTP (RFC 6238 §4.2). Before T0 there is none.
+// ClockError says that there is no time step at a time.
+type ClockError struct {
+	Now     time.Time
+	Problem string
+}
+
+func (e *ClockError) Error() string {
+	return "the clock says " + e.Now.UTC().Format(time.RFC3339) + ", " + e.Problem
+}
+
+// Step gives the time step in which t lies: the moving factor of TOTP (RFC 6238 §4.2). The error is a *ClockError where
+// there is none, because t is before T0 or not in the years 1 to 9999, and else a *ParameterError.
 func (p Parameters) Step(t time.Time) (step uint64, err error) {
+	if err := p.Valid(); err != nil {
+		return 0, err
+	}
+	if p.Type != TOTP {
+		return 0, &ParameterError{"type", "must be totp: hotp has no time steps"}
+	}
+	if err := validTime(t); err != nil {
+		return 0, err
+	}
 	since := t.Unix() - p.T0
 	if since < 0 {
-		return 0, &ParameterError{"t0", "lies in the future"}
+		return 0, &ClockError{t, "before the first time step: set the clock"}
 	}
 	return uint64(since) / uint64(p.Period), nil
 }
 
-// StepEnd gives the time at which a step is over.
+func validTime(t time.Time) error {
+	if u := t.Unix(); u < minTime || u > maxTime {
+		return &ClockError{t, "which is not in the years 1 to 9999: set the clock"}
+	}
+	return nil
+}
+
+// StepEnd gives the time at which a step of TOTP is over, and at most the last second of the year 9999. Parameters that
+// have no steps give the zero time.
 func (p Parameters) StepEnd(step uint64) time.Time {
+	if p.Type != TOTP || p.Valid() != nil {
+		return time.Time{}
+	}
+	if step >= uint64(maxTime-p.T0)/uint64(p.Period) {
+		return time.Unix(maxTime, 0)
+	}
 	return time.Unix(p.T0+int64(step+1)*int64(p.Period), 0)
 }
 
-// Code gives the code for a moving factor: of TOTP, the time step.
+// Code gives the code for a moving factor: of TOTP, the time step. The error is a *ParameterError or a *SeedError.
 func (p Parameters) Code(seed Seed, movingFactor uint64) (string, error) {
-	if err := p.Valid(); err != nil {
+	g, err := newGenerator(p, seed)
+	if err != nil {
 		return "", err
 	}
-	if err := seed.Valid(); err != nil {
-		return "", err
-	}
-	text := make([]byte, base32.StdEncoding.EncodedLen(len(seed)))
-	defer clear(text)
-	base32.StdEncoding.Encode(text, seed)
-	return hotp.GenerateCodeCustom(unsafe.String(&text[0], len(text)), movingFactor, // a string could not be wiped
-		hotp.ValidateOpts{Digits: otp.Digits(p.Digits), Algorithm: p.Algorithm.library()})
-}
-
-func (a Algorithm) library() otp.Algorithm {
-	return map[Algorithm]otp.Algorithm{
-		SHA1: otp.AlgorithmSHA1, SHA256: otp.AlgorithmSHA256, SHA512: otp.AlgorithmSHA512}[a]
+	defer g.wipe()
+	return g.code(movingFactor)
 }

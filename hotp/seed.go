@@ -1,6 +1,7 @@
 package hotp
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base32"
@@ -23,7 +24,7 @@ const (
 
 const redacted = "[seed]"
 
-// NewSeed gives a random seed of n bytes.
+// NewSeed gives a random seed of n bytes, from crypto/rand.
 func NewSeed(n int) Seed {
 	s := make(Seed, n)
 	rand.Read(s)
@@ -63,30 +64,54 @@ func (s Seed) Valid() error {
 	return nil
 }
 
-// ParseSeed decodes a seed in Base32 (RFC 4648 §6) as people and files have it: letters of either case, with or
-// without padding; spaces and dashes between groups are skipped. The error is a *SeedError.
+// ParseSeed decodes a seed in Base32 (RFC 4648 §6) as people and files have it: letters of either case, with all of the
+// padding or none. Spaces, tabs, line ends and dashes between groups are skipped. Bits that are too few for a byte are
+// not looked at, as other programs do it: services that draw letters at random leave some. The error is a *SeedError.
 func ParseSeed(text []byte) (Seed, error) {
-	clean := make([]byte, 0, len(text)+8)
-	defer func() { clear(clean[:cap(clean)]) }()
+	clean := make([]byte, 0, len(text))
+	defer func() { clear(clean) }()
 	for _, c := range text {
 		switch {
-		case c == ' ' || c == '-':
+		case c == ' ' || c == '-' || c == '\t' || c == '\r' || c == '\n':
 		case 'a' <= c && c <= 'z':
 			clean = append(clean, c-'a'+'A')
 		default:
 			clean = append(clean, c)
 		}
 	}
-	for len(clean) > 0 && clean[len(clean)-1] == '=' {
-		clean = clean[:len(clean)-1]
+	letters := bytes.TrimRight(clean, "=")
+	if problem := base32Problem(len(letters), len(clean)-len(letters)); problem != "" {
+		return nil, &SeedError{problem}
 	}
-	seed := make(Seed, base32.StdEncoding.WithPadding(base32.NoPadding).DecodedLen(len(clean)))
-	n, err := base32.StdEncoding.WithPadding(base32.NoPadding).Decode(seed, clean)
+	return decodeSeed(letters)
+}
+
+// base32Problem tells what is wrong with so many letters and padding characters. encoding/base32 takes any number of
+// letters where there is no padding, and leaves out those at the end that it can't use.
+func base32Problem(letters, padding int) string {
+	switch rest := letters % 8; {
+	case rest == 1 || rest == 3 || rest == 6:
+		return "is no Base32: there is a letter too many or too few"
+	case padding != 0 && padding != (8-rest)%8:
+		return "has the wrong number of = at its end: leave them out"
+	}
+	return ""
+}
+
+func decodeSeed(letters []byte) (Seed, error) {
+	encoding := base32.StdEncoding.WithPadding(base32.NoPadding)
+	seed := make(Seed, encoding.DecodedLen(len(letters)))
+	_, err := encoding.Decode(seed, letters)
+	if err != nil {
+		err = &SeedError{"is no Base32: it has other characters than A to Z and 2 to 7"}
+	} else {
+		err = seed.Valid()
+	}
 	if err != nil {
 		seed.Wipe()
-		return nil, &SeedError{"is no Base32"}
+		return nil, err
 	}
-	return seed[:n], seed[:n].Valid()
+	return seed, nil
 }
 
 // AppendBase32 appends the seed in Base32 without padding. out must have room, or a copy stays behind where it was.
