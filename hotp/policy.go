@@ -83,7 +83,7 @@ type ThrottledError struct {
 }
 
 func (e *ThrottledError) Error() string {
-	return fmt.Sprintf("%d wrong codes in a row: try again at %s", e.Failures, e.Until.UTC().Format(time.RFC3339))
+	return fmt.Sprintf("wrong codes in a row: %d; try again at %s", e.Failures, e.Until.UTC().Format(time.RFC3339))
 }
 
 // Admit tells whether an attempt would be looked at now: the error is nil, ErrLocked, a *ThrottledError, or says what is

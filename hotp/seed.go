@@ -68,8 +68,8 @@ func (s Seed) Valid() error {
 // padding or none. Spaces, tabs, line ends and dashes between groups are skipped. Bits that are too few for a byte are
 // not looked at, as other programs do it: services that draw letters at random leave some. The error is a *SeedError.
 func ParseSeed(text []byte) (Seed, error) {
-	clean := make([]byte, 0, len(text))
-	defer func() { clear(clean) }()
+	clean := make([]byte, 0, len(text)+8) // with room for padding
+	defer func() { clear(clean[:cap(clean)]) }()
 	for _, c := range text {
 		switch {
 		case c == ' ' || c == '-' || c == '\t' || c == '\r' || c == '\n':
@@ -98,23 +98,28 @@ func base32Problem(letters, padding int) string {
 	return ""
 }
 
+// decodeSeed pads, because encoding/base32 without padding takes the byte 0xff for padding.
 func decodeSeed(letters []byte) (Seed, error) {
-	encoding := base32.StdEncoding.WithPadding(base32.NoPadding)
-	seed := make(Seed, encoding.DecodedLen(len(letters)))
-	_, err := encoding.Decode(seed, letters)
+	for len(letters)%8 != 0 {
+		letters = append(letters, '=')
+	}
+	seed := make(Seed, base32.StdEncoding.DecodedLen(len(letters)))
+	n, err := base32.StdEncoding.Decode(seed, letters)
 	if err != nil {
 		err = &SeedError{"is no Base32: it has other characters than A to Z and 2 to 7"}
 	} else {
-		err = seed.Valid()
+		err = seed[:n].Valid()
 	}
 	if err != nil {
 		seed.Wipe()
 		return nil, err
 	}
-	return seed, nil
+	return seed[:n], nil
 }
 
 // AppendBase32 appends the seed in Base32 without padding. out must have room, or a copy stays behind where it was.
 func (s Seed) AppendBase32(out []byte) []byte {
-	return base32.StdEncoding.WithPadding(base32.NoPadding).AppendEncode(out, s)
+	return unpadded.AppendEncode(out, s)
 }
+
+var unpadded = base32.StdEncoding.WithPadding(base32.NoPadding)

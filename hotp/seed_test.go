@@ -42,6 +42,7 @@ func TestParseSeedErrors(t *testing.T) {
 		{"AAAAA===AAAAA===", "the seed is no Base32: it has other characters than A to Z and 2 to 7"},
 		{"GEZDGNB1", "the seed is no Base32: it has other characters than A to Z and 2 to 7"},
 		{"GEZDGNB\x00", "the seed is no Base32: it has other characters than A to Z and 2 to 7"},
+		{"GEZDGNB\xff", "the seed is no Base32: it has other characters than A to Z and 2 to 7"},
 		{"GEZDGNé", "the seed is no Base32: it has other characters than A to Z and 2 to 7"},
 		{strings.Repeat("A", 207), "the seed is longer than 128 bytes"},
 	} {
@@ -90,7 +91,8 @@ func decodeByLibrary(text string) (seed string, ok bool) {
 		upper += strings.Repeat("=", 8-len(upper)%8)
 	}
 	b, err := base32.StdEncoding.DecodeString(upper)
-	return string(b), err == nil && len(b) > 0 && len(b) <= MaxSeed
+	whole := len(upper)%8 == 0 // it takes one character too many behind the padding
+	return string(b), err == nil && whole && len(b) > 0 && len(b) <= MaxSeed
 }
 
 func TestAppendBase32(t *testing.T) {
