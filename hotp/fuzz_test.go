@@ -10,9 +10,11 @@ import (
 // and never again, and what it refuses changes what it must alone.
 func FuzzVerify(f *testing.F) {
 	f.Add(uint8(0), int64(0), uint64(0), int64(0), uint32(0), int64(0), int64(59), uint64(1), "", "")
-	f.Add(uint8(1), int64(7), uint64(910738), int64(-1), uint32(3), int64(1000), int64(27322110), uint64(910738), "", "")
+	f.Add(uint8(1), int64(7), uint64(910738), int64(-1), uint32(3), int64(1000), int64(27322110), uint64(910738),
+		"", "")
 	f.Add(uint8(2), int64(0), ^uint64(3), int64(0), uint32(0), int64(0), int64(0), ^uint64(1), "", "287082")
-	f.Add(uint8(0), int64(-1), ^uint64(0), int64(-1)<<63, uint32(99), int64(-1)<<63, int64(1)<<62, ^uint64(0), "755224", "755224")
+	f.Add(uint8(0), int64(-1), ^uint64(0), int64(-1)<<63, uint32(99), int64(-1)<<63, int64(1)<<62, ^uint64(0),
+		"755224", "755224")
 	f.Fuzz(func(t *testing.T, kind uint8, t0 int64, next uint64, drift int64, failures uint32, failedAt, now int64,
 		factor uint64, code1, code2 string) {
 		of := []Parameters{

@@ -76,7 +76,7 @@ func (m *model) try(now time.Time, codes ...string) error {
 		return ErrLocked
 	}
 	if m.waits(now) {
-		return throttled
+		return errThrottled
 	}
 	step := int64(0)
 	if m.period != 0 {
@@ -238,7 +238,7 @@ func (h *history) next() (got, want error) {
 		h.state, got = p.Resync(h.of, seed20, h.state, codes[0], codes[1], h.now)
 	}
 	if errors.As(got, new(*ThrottledError)) {
-		got = throttled
+		got = errThrottled
 	}
 	if (h.state == before) == (h.state.Revision != before.Revision) {
 		got = fmt.Errorf("%+v became %+v", before, h.state)
@@ -280,12 +280,13 @@ func TestAgainstModel(t *testing.T) {
 		for range 60 {
 			got, want := h.next()
 			if got != want || !h.same() {
-				t.Fatalf("history %d: %v, and by the model %v\n%+v\n%+v\n%+v\n%q", seed, got, want, h.state, h.model, h.of, h.log)
+				t.Fatalf("history %d: %v, and by the model %v\n%+v\n%+v\n%+v\n%q", seed, got, want,
+					h.state, h.model, h.of, h.log)
 			}
 			outcomes[fmt.Sprint(got)]++
 		}
 	}
-	for _, outcome := range []error{nil, ErrWrongCode, ErrUsed, ErrLocked, ErrSameCode, throttled} {
+	for _, outcome := range []error{nil, ErrWrongCode, ErrUsed, ErrLocked, ErrSameCode, errThrottled} {
 		if outcomes[fmt.Sprint(outcome)] < 100 {
 			t.Errorf("%v came only %d times", outcome, outcomes[fmt.Sprint(outcome)])
 		}

@@ -70,8 +70,9 @@ func TestOathtoolTOTP(t *testing.T) {
 		p.Period = []int{30, 60, 1 + r.IntN(600), 1 + r.IntN(MaxPeriod)}[r.IntN(4)]
 		p.T0 = []int64{0, 0, r.Int64N(1 << 31), -r.Int64N(1 << 31)}[r.IntN(4)]
 		seed, now := randomSeed(r), p.T0+r.Int64N(year2600-p.T0)
-		want := oathtool(t, seed, "--totp="+p.Algorithm.String(), "-d", fmt.Sprint(p.Digits), "-s", fmt.Sprint(p.Period)+"s",
-			"-S", fmt.Sprint("@", p.T0), "-N", fmt.Sprint("@", now), "-w", fmt.Sprint(oathtoolWindow-1))
+		want := oathtool(t, seed, "--totp="+p.Algorithm.String(), "-d", fmt.Sprint(p.Digits),
+			"-s", fmt.Sprint(p.Period)+"s", "-S", fmt.Sprint("@", p.T0), "-N", fmt.Sprint("@", now),
+			"-w", fmt.Sprint(oathtoolWindow-1))
 		step, err := p.Step(time.Unix(now, 0))
 		if err != nil {
 			t.Fatal(err)

@@ -10,12 +10,14 @@ import (
 type Policy struct {
 	// Behind and Ahead are how far around the token's own time step a code of TOTP may lie (RFC 6238 §5.2). 0 to 100.
 	Behind, Ahead int
-	// MaxDrift is how far the clock of a token may be off in either direction, and so how far around the verifier's own
-	// time step Resync and Enroll look for a pair of codes of TOTP (RFC 6238 §6). 0 to 10,000; 0: drift is not followed.
+	// MaxDrift is how far the clock of a token may be off in either direction, and so how far around the verifier's
+	// own time step Resync and Enroll look for a pair of codes of TOTP (RFC 6238 §6). 0 to 10,000; 0: drift is not
+	// followed.
 	MaxDrift int
 	// LookAhead is how far after the next counter a code of HOTP may lie (RFC 4226 §7.2). 0 to 100.
 	LookAhead int
-	// ResyncAhead is how far after the next counter the first of two codes of HOTP may lie (RFC 4226 §7.4). 0 to 10,000.
+	// ResyncAhead is how far after the next counter the first of two codes of HOTP may lie (RFC 4226 §7.4). 0 to
+	// 10,000.
 	ResyncAhead int
 	// Delay is for how long no attempt is looked at after one that failed; it doubles with each further one, up to
 	// MaxDelay (RFC 4226 §7.3). A millisecond to 24 hours.
@@ -24,8 +26,8 @@ type Policy struct {
 	MaxFailures int
 }
 
-// DefaultPolicy is what RFC 6238 §5.2 recommends of windows, and what NIST SP 800-63B-4 §3.2.2 allows of failures. Its
-// hundredth failure comes after 22 hours at the earliest.
+// DefaultPolicy is what RFC 6238 §5.2 recommends of windows, and what NIST SP 800-63B-4 §3.2.2 allows of failures.
+// Its hundredth failure comes after 22 hours at the earliest.
 var DefaultPolicy = Policy{
 	Behind:      1,
 	Ahead:       1,
@@ -86,9 +88,9 @@ func (e *ThrottledError) Error() string {
 	return fmt.Sprintf("wrong codes in a row: %d; try again at %s", e.Failures, e.Until.UTC().Format(time.RFC3339))
 }
 
-// Admit tells whether an attempt would be looked at now: the error is nil, ErrLocked, a *ThrottledError, or says what is
-// wrong with the policy, the state or the clock. Verify, Resync and Enroll begin with it; a program may ask before it
-// asks the person for a code. The state differs from the given one when the clock was set back.
+// Admit tells whether an attempt would be looked at now: the error is nil, ErrLocked, a *ThrottledError, or says what
+// is wrong with the policy, the state or the clock. Verify, Resync and Enroll begin with it; a program may ask before
+// it asks the person for a code. The state differs from the given one when the clock was set back.
 func (p Policy) Admit(s State, now time.Time) (State, error) {
 	if err := p.Valid(); err != nil {
 		return s, err
@@ -105,9 +107,9 @@ func (p Policy) Admit(s State, now time.Time) (State, error) {
 	return p.throttle(s, now)
 }
 
-// throttle refuses attempts while the delay after a failure lasts. When the clock says that the failure is yet to come,
-// it was set back, nobody knows by how much, and the delay begins anew: it ends neither early nor as late as the clock
-// once was.
+// throttle refuses attempts while the delay after a failure lasts. When the clock says that the failure is yet to
+// come, it was set back, nobody knows by how much, and the delay begins anew: it ends neither early nor as late as
+// the clock once was.
 func (p Policy) throttle(s State, now time.Time) (State, error) {
 	if s.Failures == 0 {
 		return s, nil

@@ -55,7 +55,8 @@ func TestParseSeedErrors(t *testing.T) {
 
 // FuzzParseSeed compares with encoding/base32, which wants capital letters and all of the padding.
 func FuzzParseSeed(f *testing.F) {
-	for _, text := range []string{"GEZDGNBV", "my", "MY======", "MZXW6YTBOIZDGN", "a-b c\n", "=", "AAA=====", "AB=C", ""} {
+	for _, text := range []string{"GEZDGNBV", "my", "MY======", "MZXW6YTBOIZDGN", "a-b c\n", "=", "AAA=====", "AB=C",
+		""} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -107,7 +108,8 @@ func TestSeedIsSilent(t *testing.T) {
 	holder := struct{ Seed Seed }{seed}
 	log := new(bytes.Buffer)
 	slog.New(slog.NewTextHandler(log, nil)).Info("m", "seed", seed, "holder", holder)
-	said := log.String() + fmt.Sprintf("%v %+v %#v %s %x %q %d %v %+v", seed, seed, seed, seed, seed, seed, seed, holder, &holder)
+	said := log.String() + fmt.Sprintf("%v %+v %#v %s %x %q %d %v %+v",
+		seed, seed, seed, seed, seed, seed, seed, holder, &holder)
 	for _, secret := range []string{"secret", "7365637265", "115 101", "0x73"} {
 		if strings.Contains(said, secret) {
 			t.Errorf("it is in %q", said)

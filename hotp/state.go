@@ -8,9 +8,9 @@ import (
 // StateVersion is the Version of the states that this package makes.
 const StateVersion = 1
 
-// State is what a verifier remembers of a token from one attempt to the next. It has no secret, is comparable with ==,
-// and goes through encoding/json and CBOR unchanged. The zero State is that of a new token; one whose counter begins
-// elsewhere has that as Next.
+// State is what a verifier remembers of a token from one attempt to the next. It has no secret, is comparable with
+// ==, and goes through encoding/json and CBOR unchanged. The zero State is that of a new token; one whose counter
+// begins elsewhere has that as Next.
 type State struct {
 	// Version is that of the meaning of the fields: StateVersion, or 0 in a state that no attempt has changed yet.
 	Version uint8 `json:"version,omitempty"`
@@ -25,7 +25,8 @@ type State struct {
 	Drift int64 `json:"drift,omitempty"`
 	// Failures counts the attempts that failed since the last one that did not.
 	Failures uint32 `json:"failures,omitempty"`
-	// FailedAt is when the last of the Failures was: Unix time in milliseconds. A clock that is set back sets it, too.
+	// FailedAt is when the last of the Failures was: Unix time in milliseconds. A clock that is set back sets it,
+	// too.
 	FailedAt int64 `json:"failedAt,omitempty"`
 	// Locked refuses all attempts until Unlock. Too many Failures set it, and so may an administrator.
 	Locked bool `json:"locked,omitempty"`
@@ -36,7 +37,7 @@ type State struct {
 type StateError struct{ Version uint8 }
 
 func (e *StateError) Error() string {
-	return fmt.Sprintf("the state of the token has version %d, and %d is the highest known here", e.Version, StateVersion)
+	return fmt.Sprintf("the state of the token has version %d, and only 0 to %d are known here", e.Version, StateVersion)
 }
 
 // Unlock gives the state without its failures and its lock, for an administrator who knows who has the token. Codes

@@ -22,13 +22,13 @@ func (e *CodeError) Error() string {
 	return fmt.Sprintf("a code of this token has %d digits, and nothing else", e.Digits)
 }
 
-// Verify tells whether a code is right, now. Spaces in it are skipped. The caller must put the new state in the place of
-// s by an atomic compare-and-set, also after an error, before anybody hears of the result.
+// Verify tells whether a code is right, now. Spaces in it are skipped. The caller must put the new state in the place
+// of s by an atomic compare-and-set, also after an error, before anybody hears of the result.
 //
 // The error is nil for a right code, which is consumed then; ErrWrongCode and ErrUsed are counted in the new state.
 // After any other error the code was not looked at, and the state is the same unless the clock was set back:
-// *CodeError, *ThrottledError, ErrLocked, *ClockError, *StateError, and *PolicyError, *ParameterError or *SeedError for
-// what nothing can be verified with.
+// *CodeError, *ThrottledError, ErrLocked, *ClockError, *StateError, and *PolicyError, *ParameterError or *SeedError
+// for what nothing can be verified with.
 func (p Policy) Verify(of Parameters, seed Seed, s State, code string, now time.Time) (State, error) {
 	return p.attempt(of, seed, s, []string{code}, now)
 }
@@ -130,8 +130,8 @@ func (p Policy) bounded(drift int64) int64 {
 
 // follow gives the drift to remember after a code that was right so many steps away from the clock (RFC 6238 §6).
 //
-// A code may come a step later than another one of the same token, because of the time that typing takes. So where the
-// window goes in one direction alone, its middle is put beside the code, or the next one might fall out of it.
+// A code may come a step later than another one of the same token, because of the time that typing takes. So where
+// the window goes in one direction alone, its middle is put beside the code, or the next one might fall out of it.
 func (p Policy) follow(of Parameters, before, offset int64, codes int) int64 {
 	switch {
 	case of.Type == HOTP:

@@ -51,11 +51,11 @@ func (v *verifier) pair(code1, code2 string, want error) {
 	v.tried(after, err, want)
 }
 
-// tried keeps the state. Its errors are compared as they print; throttled stands for any *ThrottledError.
+// tried keeps the state. Its errors are compared as they print; errThrottled stands for any *ThrottledError.
 func (v *verifier) tried(after State, err, want error) {
 	v.t.Helper()
 	if errors.As(err, new(*ThrottledError)) {
-		err = throttled
+		err = errThrottled
 	}
 	if fmt.Sprint(err) != fmt.Sprint(want) {
 		v.t.Fatalf("%v, and not %v", err, want)
@@ -72,7 +72,7 @@ func (v *verifier) tried(after State, err, want error) {
 	}
 }
 
-var throttled = errors.New("throttled")
+var errThrottled = errors.New("throttled")
 
 // wait lets the delay after a failure pass.
 func (v *verifier) wait() { v.now = v.now.Add(v.policy.delay(v.state.Failures)) }
@@ -161,7 +161,8 @@ func TestUsedCodeOfLiveFactor(t *testing.T) {
 
 func TestMalformedCode(t *testing.T) {
 	malformed := &CodeError{6}
-	for _, code := range []string{"", " ", "12345", "1234567", "12345a", "１２３４５６", "12345\n", "+12345", "-12345", "1 2 3 4 5",
+	for _, code := range []string{"", " ", "12345", "1234567", "12345a", "１２３４５６", "12345\n", "+12345", "-12345",
+		"1 2 3 4 5",
 		"123456                                                       "} {
 		v := newTOTP(t)
 		v.try(code, malformed)
@@ -292,10 +293,11 @@ func TestThrottle(t *testing.T) {
 		v.now = failed.Add(delay*time.Second - time.Millisecond)
 		_, err := v.policy.Verify(v.of, seed20, v.state, v.code(0), v.now)
 		early := new(ThrottledError)
-		if !errors.As(err, &early) || !early.Until.Equal(failed.Add(delay*time.Second)) || early.Failures != uint32(n+1) {
+		if !errors.As(err, &early) || !early.Until.Equal(failed.Add(delay*time.Second)) ||
+			early.Failures != uint32(n+1) {
 			t.Fatalf("failure %d: %v, and no delay of %d s", n+1, err, delay)
 		}
-		v.pair(v.code(2), v.code(3), throttled)
+		v.pair(v.code(2), v.code(3), errThrottled)
 		v.now = early.Until
 	}
 	v.try("000000", ErrWrongCode)
@@ -326,9 +328,9 @@ func TestThrottledAttemptsDoNotCount(t *testing.T) {
 	v := newTOTP(t)
 	v.try("000000", ErrWrongCode)
 	for range 1000 {
-		v.try("000000", throttled)
+		v.try("000000", errThrottled)
 	}
-	v.try(v.code(0), throttled)
+	v.try(v.code(0), errThrottled)
 	v.now = v.now.Add(time.Second)
 	v.try(v.code(0), nil)
 }
@@ -377,7 +379,7 @@ func TestClockSetBack(t *testing.T) {
 	}
 	v.state = after
 	v.now = v.now.Add(31 * time.Second)
-	v.try(v.code(0), throttled)
+	v.try(v.code(0), errThrottled)
 	v.now = v.now.Add(time.Second)
 	v.try(v.code(0), nil)
 }
@@ -393,7 +395,7 @@ func TestClocksOfTwoServers(t *testing.T) {
 		t.Fatal(err)
 	}
 	v.now = v.now.Add(999 * time.Millisecond)
-	v.try(v.code(0), throttled)
+	v.try(v.code(0), errThrottled)
 }
 
 func TestResync(t *testing.T) {
@@ -416,7 +418,8 @@ func TestResync(t *testing.T) {
 }
 
 func TestResyncHOTP(t *testing.T) {
-	for counter, want := range map[int]error{18: ErrUsed, 19: ErrUsed, 20: nil, 21: nil, 1020: nil, 1021: ErrWrongCode} {
+	for counter, want := range map[int]error{
+		18: ErrUsed, 19: ErrUsed, 20: nil, 21: nil, 1020: nil, 1021: ErrWrongCode} {
 		v := newHOTP(t)
 		v.state.Next = 20
 		v.pair(v.code(counter), v.code(counter+1), want)
@@ -476,7 +479,7 @@ func TestEnroll(t *testing.T) {
 		}
 		enroll(v.code(1), v.code(1), ErrSameCode)
 		enroll(v.code(1), v.code(3), ErrWrongCode)
-		enroll(v.code(1), v.code(2), throttled)
+		enroll(v.code(1), v.code(2), errThrottled)
 		v.wait()
 		enroll(v.code(1), v.code(2), nil)
 		v.try(v.code(1), ErrUsed)
@@ -510,7 +513,8 @@ func TestVerifyNeeds(t *testing.T) {
 			t.Errorf("%+v: %+v, %v", p, after, err)
 		}
 	}
-	if _, err := DefaultPolicy.Verify(Parameters{}, seed20, State{}, "755224", noon); !errors.As(err, new(*ParameterError)) {
+	_, err := DefaultPolicy.Verify(Parameters{}, seed20, State{}, "755224", noon)
+	if !errors.As(err, new(*ParameterError)) {
 		t.Error(err)
 	}
 	if _, err := DefaultPolicy.Verify(DefaultHOTP, nil, State{}, "755224", noon); !errors.As(err, new(*SeedError)) {
@@ -525,7 +529,8 @@ func TestVerifyNeeds(t *testing.T) {
 
 // The text of a state is a contract with those who stored one.
 func TestStateText(t *testing.T) {
-	s := State{Version: 1, Revision: 2, Next: math.MaxUint64, Used: true, Drift: -4, Failures: 5, FailedAt: -6, Locked: true}
+	s := State{Version: 1, Revision: 2, Next: math.MaxUint64, Used: true, Drift: -4, Failures: 5,
+		FailedAt: -6, Locked: true}
 	want := `{"version":1,"revision":2,"next":18446744073709551615,"used":true,"drift":-4,"failures":5,"failedAt":-6,` +
 		`"locked":true}`
 	text, err := json.Marshal(s)
