@@ -64,9 +64,10 @@ func (s Seed) Valid() error {
 	return nil
 }
 
-// ParseSeed decodes a seed in Base32 (RFC 4648 §6) as people and files have it: letters of either case, with all of the
-// padding or none. Spaces, tabs, line ends and dashes between groups are skipped. Bits that are too few for a byte are
-// not looked at, as other programs do it: services that draw letters at random leave some. The error is a *SeedError.
+// ParseSeed decodes a seed in Base32 (RFC 4648 §6) as people and files have it: letters of either case, with any
+// number of = at the end, of which some programs write too many. Spaces, tabs, line ends and dashes between groups are
+// skipped. Bits that are too few for a byte are not looked at, as other programs do it: services that draw letters at
+// random leave some. The error is a *SeedError.
 func ParseSeed(text []byte) (Seed, error) {
 	clean := make([]byte, 0, len(text)+8) // with room for padding
 	defer func() { clear(clean[:cap(clean)]) }()
@@ -80,25 +81,14 @@ func ParseSeed(text []byte) (Seed, error) {
 		}
 	}
 	letters := bytes.TrimRight(clean, "=")
-	if problem := base32Problem(len(letters), len(clean)-len(letters)); problem != "" {
-		return nil, &SeedError{problem}
+	if rest := len(letters) % 8; rest == 1 || rest == 3 || rest == 6 {
+		return nil, &SeedError{"is no Base32: there is a letter too many or too few"}
 	}
 	return decodeSeed(letters)
 }
 
-// base32Problem tells what is wrong with so many letters and padding characters. encoding/base32 takes any number of
-// letters where there is no padding, and leaves out those at the end that it can't use.
-func base32Problem(letters, padding int) string {
-	switch rest := letters % 8; {
-	case rest == 1 || rest == 3 || rest == 6:
-		return "is no Base32: there is a letter too many or too few"
-	case padding != 0 && padding != (8-rest)%8:
-		return "has the wrong number of = at its end: leave them out"
-	}
-	return ""
-}
-
-// decodeSeed pads, because encoding/base32 without padding takes the byte 0xff for padding.
+// decodeSeed pads, because encoding/base32 without padding takes the byte 0xff for some, and leaves out letters at the
+// end of which it can't make a byte.
 func decodeSeed(letters []byte) (Seed, error) {
 	for len(letters)%8 != 0 {
 		letters = append(letters, '=')
