@@ -31,18 +31,15 @@ const progressStep = 1000
 // Run copies all tokens. It closes neither of both: whoever gets an error aborts the writer.
 func (c *Conversion) Run(from Reader, to Writer) (r Result, err error) {
 	for {
-		err := c.one(from, to, &r)
-		switch {
-		case errors.Is(err, io.EOF):
-			return r, nil
-		case err == nil:
-		case c.SkipBad && skippable(err):
+		end, err := c.one(from, to, &r)
+		if end || err != nil && !c.SkipBad {
+			return r, err
+		}
+		if err != nil {
 			r.Bad++
 			if c.Bad != nil {
 				c.Bad(err)
 			}
-		default:
-			return r, err
 		}
 		if c.Progress != nil && r.Read%progressStep == 0 {
 			c.Progress(r.Read)
@@ -50,21 +47,23 @@ func (c *Conversion) Run(from Reader, to Writer) (r Result, err error) {
 	}
 }
 
-// one copies one token.
-func (c *Conversion) one(from Reader, to Writer, r *Result) error {
+// one copies one token. The end is behind the last one, and at an error that is not that of one token: after a
+// *RowError alone may a reader be asked for the next one.
+func (c *Conversion) one(from Reader, to Writer, r *Result) (end bool, err error) {
 	t, err := from.Read()
-	if !errors.Is(err, io.EOF) {
-		r.Read++
+	if err == io.EOF { // itself: what is wrong with a token may be that it ends too early
+		return true, nil
 	}
+	r.Read++
 	if err != nil {
-		return err
+		return !errors.As(err, new(*RowError)), err
 	}
 	defer t.Wipe()
 	if err := to.Write(t); err != nil {
-		return at(t, err)
+		return !skippable(err), at(t, err)
 	}
 	r.Written++
-	return nil
+	return false, nil
 }
 
 // at adds where the file had a token that the other one has no room for.
@@ -75,9 +74,9 @@ func at(t *Token, err error) error {
 	return &RowError{Line: t.Line, Problem: err}
 }
 
-// skippable tells whether an error is that of one token.
+// skippable tells whether a writer's error is that of one token.
 func skippable(err error) bool {
-	return errors.As(err, new(*RowError)) || errors.As(err, new(*LossError)) || errors.As(err, new(*MissingError)) ||
+	return errors.As(err, new(*LossError)) || errors.As(err, new(*MissingError)) ||
 		errors.As(err, new(*ValueError)) || errors.As(err, new(*TextError)) || errors.As(err, new(*hotp.SeedError)) ||
 		errors.As(err, new(*hotp.ParameterError))
 }

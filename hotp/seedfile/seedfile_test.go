@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -221,6 +222,49 @@ func TestConversionEnds(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
+
+// fails is a reader that gives an error, and then the end: what is behind the error, nobody asks for but after a
+// *seedfile.RowError.
+type fails struct {
+	err   error
+	reads int
+}
+
+func (f *fails) Read() (*seedfile.Token, error) {
+	if f.reads++; f.reads == 1 {
+		return nil, f.err
+	}
+	return nil, io.EOF
+}
+func (f *fails) Close() error { return nil }
+
+func TestConversionOfErrors(t *testing.T) {
+	cut := &seedfile.RowError{Line: 1, Problem: io.EOF}
+	for _, one := range []struct {
+		err error
+		bad int
+	}{{cut, 1}, {&hotp.SeedError{Problem: "is empty"}, 0}, {io.ErrUnexpectedEOF, 0}} {
+		from := &fails{err: one.err}
+		r, err := (&seedfile.Conversion{SkipBad: true}).Run(from, full{})
+		if (err == nil) != (one.bad > 0) || r.Bad != one.bad || r.Read != 1 || from.reads != 1+one.bad {
+			t.Errorf("%v: %+v, %v after %d reads", one.err, r, err, from.reads)
+		}
+	}
+	if _, err := (&seedfile.Conversion{}).Run(&fails{err: cut}, full{}); err != cut {
+		t.Errorf("a token that ends too early is no end of the file: %v", err)
+	}
+	from, err := all().NewReader(bytes.NewReader(file(t, totp("A1"))), seedfile.ReadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (&seedfile.Conversion{SkipBad: true}).Run(from, ended{}); err != io.EOF {
+		t.Errorf("a writer's error is no end of the file that is read: %v", err)
+	}
+}
+
+type ended struct{ seedfile.Writer }
+
+func (ended) Write(*seedfile.Token) error { return io.EOF }
 
 // keeps keeps tokens that it should not.
 type keeps struct {

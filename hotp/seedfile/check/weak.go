@@ -7,7 +7,7 @@ import (
 )
 
 // Limits of what is called weak. A random seed of 16 bytes or more is, at each of them, with a probability of less than
-// one to ten thousand millions, so that a million good tokens have none.
+// one to two thousand millions, so that a million good tokens have none.
 const (
 	longRun  = 8 // equal bytes in a row: 256^-7 for each place
 	longStep = 8 // bytes in a row of which each differs from the one before by the same: 256^-6

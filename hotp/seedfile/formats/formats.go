@@ -27,7 +27,10 @@ func ByName(name string) *seedfile.Format {
 func Detect(head []byte) (found []*seedfile.Format) {
 	sure := make(map[*seedfile.Format]int)
 	for _, f := range all {
-		if s := f.Detect(head[:min(len(head), seedfile.HeadSize)]); s > 0 && f.NewReader != nil {
+		if f.NewReader == nil {
+			continue
+		}
+		if s := f.Detect(head[:min(len(head), seedfile.HeadSize)]); s > 0 {
 			sure[f], found = s, append(found, f)
 		}
 	}
