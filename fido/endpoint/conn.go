@@ -45,7 +45,7 @@ func (c *conn) ReadReport(ctx context.Context) (ctaphid.Report, error) {
 	for {
 		deadline := c.deadline()
 		c.file.SetReadDeadline(deadline) // before we look: whoever changes it from here on wakes us
-		hungUp, anyone, again, err := c.hosts.news()
+		hungUp, anyone, again, err := c.hosts.news(c.opens())
 		switch {
 		case ctx.Err() != nil:
 			return ctaphid.Report{}, ctx.Err()
@@ -70,13 +70,16 @@ func (c *conn) ReadReport(ctx context.Context) (ctaphid.Report, error) {
 
 // nextRecord is false for a record with a report number, of which CTAPHID has none.
 func (c *conn) nextRecord() (ctaphid.Report, bool) {
-	record := c.records[:recordSize]
-	c.records = c.records[recordSize:]
-	if bytes.HasPrefix(record, opening) {
+	if c.opens() {
 		c.hosts.speaks()
 	}
+	record := c.records[:recordSize]
+	c.records = c.records[recordSize:]
 	return ctaphid.Report(record[1:]), record[0] == 0
 }
+
+// opens reports whether the next record is the first of a host.
+func (c *conn) opens() bool { return bytes.HasPrefix(c.records, opening) }
 
 // deadline is when the rest of a record must have come, if there is a part of one.
 func (c *conn) deadline() time.Time {

@@ -25,7 +25,8 @@ const (
 // A wrong count mends itself when the last host closes.
 //
 // Hosts that use libfido2 take turns: each has the terminal open and waits until the one before has unlocked it. For
-// them, a host that is gone has hung up even if others have the terminal open.
+// them, a host that is gone has hung up even if others have the terminal open. So where others have it open, the one that
+// speaks is known by its lock. To look for that takes the kernel some milliseconds, so nobody does before there is another.
 type hosts struct {
 	node   int32 // watch descriptor of the terminal
 	master int
@@ -36,17 +37,24 @@ type hosts struct {
 
 	open    int  // hosts, by inotify
 	anyone  bool // a host has opened the terminal since the last hang-up
+	sole    bool // the host that speaks was alone when its CTAPHID_INIT came, and still is
+	ask     bool // it is no longer alone: the reader is to find out who it is
 	speaker int  // the process that had locked the terminal when its CTAPHID_INIT came; 0 for none
+	left    bool // a host is gone that may have been the one that speaks
 	doubts  int  // looks yet to be taken at whether the speaker has gone
 	hungUp  bool // a hang-up that the reader has not taken yet
 }
 
 // news is for the reader: whether the hosts have hung up since it last asked, whether there is one now, and whether it
-// should look again soon.
-func (h *hosts) news() (hungUp, anyone, again bool, err error) {
+// should look again soon. Where the next record is a CTAPHID_INIT, and the host before may have gone unseen, it has.
+func (h *hosts) news(opens bool) (hungUp, anyone, again bool, err error) {
 	terminals.mu.Lock()
 	defer terminals.mu.Unlock()
 	err = h.update()
+	h.find()
+	if opens && h.left {
+		h.hangUp()
+	}
 	hungUp, h.hungUp = h.hungUp, false
 	return hungUp, h.anyone, h.doubts > 0, err
 }
@@ -82,6 +90,7 @@ func (h *hosts) take(mask uint32) {
 
 // closed has the reader look whether it was the speaker who has closed the terminal.
 func (h *hosts) closed() {
+	h.left = h.left || h.sole || h.ask || h.speaker != 0
 	if h.speaker != 0 {
 		h.doubts = closingLooks
 		h.wake()
@@ -100,10 +109,31 @@ func (h *hosts) doubt() {
 
 // speaks is for the reader when it has got a CTAPHID_INIT.
 func (h *hosts) speaks() {
-	holder := lockHolder(h.file)
 	terminals.mu.Lock()
 	defer terminals.mu.Unlock()
-	h.speaker = holder
+	h.sole, h.ask, h.left, h.speaker = h.open <= 1, h.open > 1, false, 0
+	h.find()
+}
+
+// find finds out who speaks, where that is asked.
+func (h *hosts) find() {
+	if h.ask {
+		terminals.mu.Unlock()
+		holder := lockHolder(h.file)
+		terminals.mu.Lock()
+		h.found(holder)
+	}
+}
+
+// found notes who speaks, unless all have hung up meanwhile.
+func (h *hosts) found(holder int) {
+	if !h.ask {
+		return
+	}
+	h.ask, h.speaker = false, holder
+	if h.left && holder != 0 {
+		h.doubts = closingLooks
+	}
 }
 
 // opened notices a hang-up that POLLHUP had no time to show: all had closed, and here is the next one.
@@ -113,6 +143,10 @@ func (h *hosts) opened() {
 	}
 	h.open++
 	h.anyone = true
+	if h.sole && h.open > 1 {
+		h.sole, h.ask = false, true
+		h.wake()
+	}
 }
 
 // lostCount leaves it to POLLHUP alone to decide, until the count begins anew.
@@ -132,5 +166,6 @@ func (h *hosts) poll() error {
 
 func (h *hosts) hangUp() {
 	h.hungUp, h.speaker, h.doubts = true, 0, 0
+	h.sole, h.ask, h.left = false, false, false
 	h.wake()
 }
