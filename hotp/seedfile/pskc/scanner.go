@@ -14,6 +14,7 @@ const (
 	maxToken = 64 << 10 // bytes of a tag, a comment, or a text between two tags
 	maxDepth = 64       // elements within one another
 	maxAttrs = 64       // of an element
+	maxValue = 4 << 10  // bytes of the value of an attribute
 )
 
 // xmlError is what is wrong with a file as XML.
@@ -372,6 +373,9 @@ func (s *scanner) attribute(b []byte) (int, error) {
 			return 0, s.fault("the value of an attribute has a <")
 		}
 		return 0, errShort
+	}
+	if end > maxValue {
+		return 0, s.strictly(fmt.Sprintf("the value of an attribute is longer than %d bytes", maxValue))
 	}
 	value, err := s.characters(b[n+1:n+1+end], inAttribute)
 	if err != nil {
