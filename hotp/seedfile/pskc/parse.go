@@ -347,10 +347,12 @@ func (p *parser) pbkdf2(e element) (err error) {
 
 func (p *parser) salt() error {
 	p.text = p.text[:0]
+	row, column := p.row, p.column
 	text, err := p.content()
 	if err != nil {
 		return err
 	}
+	p.row, p.column = row, column
 	salt, err := decodeBase64(nil, p.get(text))
 	if err != nil || len(salt) > maxSalt {
 		return p.strictly(fmt.Sprintf("the salt is no Base64 of at most %d bytes", maxSalt))
@@ -362,10 +364,12 @@ func (p *parser) salt() error {
 func (p *parser) number(e element, lowest, highest int) (int, error) {
 	name := map[element]string{iterationCount: "IterationCount", keyLength: "KeyLength"}[e]
 	p.text = p.text[:0]
+	row, column := p.row, p.column
 	text, err := p.content()
 	if err != nil {
 		return 0, err
 	}
+	p.row, p.column = row, column
 	n, err := strconv.Atoi(string(p.get(text)))
 	if err != nil || n < lowest || n > highest {
 		return 0, p.strictly(fmt.Sprintf("%s must be %d to %d", name, lowest, highest))
@@ -393,9 +397,12 @@ func (p *parser) prf() error {
 	return nil
 }
 
-// macMethod reads how MACs are made (RFC 6030 §6.1.1).
+// macMethod reads how MACs are made (RFC 6030 §6.1.1). python-pskc writes one without an algorithm where there are none.
 func (p *parser) macMethod() error {
 	uri := string(p.get(p.attribute("Algorithm")))
+	if uri == "" {
+		return p.skip()
+	}
 	if p.header.macOf = hashOf(uri); p.header.macOf == nil {
 		return &AlgorithmError{"MAC", uri}
 	}

@@ -741,8 +741,8 @@ func plainPrefix(b []byte) int {
 
 // quote quotes a name for a message, and shortens it.
 func quote(b []byte) string {
-	if len(b) > 64 {
-		return fmt.Sprintf("%q...", b[:64])
+	if len(b) > 128 {
+		return fmt.Sprintf("%q...", b[:128])
 	}
 	return fmt.Sprintf("%q", b)
 }
