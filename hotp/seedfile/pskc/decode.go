@@ -17,7 +17,7 @@ var (
 	ErrReference = errors.New("its seed is not in the file, which has but a reference to it")
 	// ErrTime is that of a key whose Time is not 0: some take that for the number of time steps since T0, as RFC 6030
 	// has it, and others for T0 itself. With the setting time=ignore it is read.
-	ErrTime      = errors.New("its Time is not 0, of which nobody knows what it means; the setting time=ignore passes over it")
+	ErrTime      = errors.New("its Time is not 0, which has no one meaning; the setting time=ignore passes over it")
 	errNoSecret  = errors.New("its Key has no Secret")
 	errNoInteger = errors.New("is no integer, or too large")
 	errRange     = errors.New("is out of range")
@@ -46,7 +46,8 @@ type decoder struct {
 }
 
 func newDecoder(k *keys, o *readSettings) *decoder {
-	return &decoder{opener: newOpener(k), options: o, scratch: make([]byte, 0, maxContent), mac: make([]byte, 0, maxContent)}
+	return &decoder{opener: newOpener(k), options: o,
+		scratch: make([]byte, 0, maxContent), mac: make([]byte, 0, maxContent)}
 }
 
 // decode makes a token. Its error is a *seedfile.RowError.
@@ -154,7 +155,8 @@ func (d *decoder) parameters(t *seedfile.Token, r *record) error {
 	default:
 		return &AlgorithmError{"key", string(d.get(r.algorithm))}
 	}
-	if encoding := d.get(r.encoding); len(encoding) > 0 && !bytes.EqualFold(encoding, []byte("DECIMAL")) || isTrue(d.get(r.checkDigits)) {
+	encoding := d.get(r.encoding)
+	if len(encoding) > 0 && !bytes.EqualFold(encoding, []byte("DECIMAL")) || isTrue(d.get(r.checkDigits)) {
 		return errResponse
 	}
 	return d.suiteAndLength(t, r)

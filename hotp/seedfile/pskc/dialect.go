@@ -40,11 +40,12 @@ var dialects = []*dialect{
 	{name: "generic", ciphers: allCiphers, hmacs: allHashes, prfs: allHashes},
 	// ipa-otptoken-import has a list of the numbers of digits, and takes the name of a token from Key@Id and what it
 	// shows of it from FriendlyName.
-	{name: "freeipa", needs: seedfile.FieldSerial, digits: []int{6, 8}, ciphers: allCiphers, hmacs: allHashes, prfs: allHashes,
-		friendlyName: true},
+	{name: "freeipa", needs: seedfile.FieldSerial, digits: []int{6, 8}, ciphers: allCiphers, hmacs: allHashes,
+		prfs: allHashes, friendlyName: true},
 	// LinOTP looks at no other algorithms, neither at PRF, and its PBKDF2 is slow.
 	{name: "linotp", lost: seedfile.FieldDrift | seedfile.FieldStart | seedfile.FieldExpiry, needs: seedfile.FieldSerial,
-		digits: []int{6, 8}, ciphers: aes128, hmacs: sha1Only, prfs: sha1Only, passphrase: [2]int{6, 64}, iterations: 100_000},
+		digits: []int{6, 8}, ciphers: aes128, hmacs: sha1Only, prfs: sha1Only, passphrase: [2]int{6, 64},
+		iterations: 100_000},
 	// multiOTP: it is known what it writes, and the same is written for it, but for integers.
 	{name: "multiotp", needs: seedfile.FieldSerial, ciphers: aes128, hmacs: sha1Only, prfs: sha1Only},
 	// privacyIDEA looks at no other algorithms, neither at PRF.

@@ -20,7 +20,8 @@
 // written, and a Time other than 0 is refused. What else a file may have, such as keys that are no one-time passwords',
 // PIN policies, extensions, names in further languages, and what else Policy says, is not read.
 //
-// XML signatures (RFC 6030 §7) are not verified. A file that has one is refused, but with the setting signature=ignore.
+// XML signatures (RFC 6030 §7) are not verified. A file that has one is refused, but with the setting
+// signature=ignore.
 package pskc
 
 import (
@@ -47,15 +48,15 @@ var Format = &seedfile.Format{
 	Writes: seedfile.Plain | seedfile.Key | seedfile.Passphrase,
 	Settings: []seedfile.Setting{
 		{Name: "dialect", Usage: "who is to read the file that is written", Values: dialectNames()},
-		{Name: "cipher", Usage: "what encrypts a file that is written, by CBC", Values: []string{"aes128", "aes192", "aes256"}},
-		{Name: "hmac", Usage: "the hash of the MACs that are written", Values: []string{"sha1", "sha256", "sha512"}},
-		{Name: "prf", Usage: "the hash of PBKDF2, which makes the key of a passphrase", Values: []string{"sha1", "sha256", "sha512"}},
+		{Name: "cipher", Usage: "what encrypts a file that is written, by CBC", Values: allCiphers},
+		{Name: "hmac", Usage: "the hash of the MACs that are written", Values: allHashes},
+		{Name: "prf", Usage: "the hash of PBKDF2, which makes the key of a passphrase", Values: allHashes},
 		{Name: "iterations", Usage: "how often PBKDF2 does its work, 1000 to 10000000"},
 		{Name: "key-name", Usage: "what a file that is written calls its key"},
 		{Name: "mac", Usage: "whether encrypted values without a MAC are read", Values: []string{"required", "optional"}},
 		{Name: "integers", Usage: "how encrypted counters and times are read", Values: []string{"auto", "decimal", "binary"}},
 		{Name: "time", Usage: "whether keys are read whose Time is not 0", Values: []string{"refuse", "ignore"}},
-		{Name: "signature", Usage: "whether a signed file is read, without verifying that", Values: []string{"refuse", "ignore"}},
+		{Name: "signature", Usage: "whether a signed file is read; nothing verifies it", Values: []string{"refuse", "ignore"}},
 	},
 	Detect: detect,
 }

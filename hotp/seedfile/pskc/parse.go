@@ -397,7 +397,7 @@ func (p *parser) prf() error {
 	return nil
 }
 
-// macMethod reads how MACs are made (RFC 6030 §6.1.1). python-pskc writes one without an algorithm where there are none.
+// macMethod reads how MACs are made (RFC 6030 §6.1.1). Where there are none, python-pskc writes one without an algorithm.
 func (p *parser) macMethod() error {
 	uri := string(p.get(p.attribute("Algorithm")))
 	if uri == "" {

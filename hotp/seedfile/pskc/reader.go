@@ -58,7 +58,8 @@ func newReader(in io.Reader, o seedfile.ReadOptions) (seedfile.Reader, error) {
 func formatError(err error) error {
 	var problem *xmlError
 	if errors.As(err, &problem) {
-		return &seedfile.FormatError{Format: Format.Name, Line: problem.line, Column: problem.column, Problem: problem.problem}
+		return &seedfile.FormatError{Format: Format.Name, Line: problem.line, Column: problem.column,
+			Problem: problem.problem}
 	}
 	return err
 }
@@ -146,7 +147,8 @@ func (r *reader) unlock(first *batch, ask func(seedfile.Lock, string) (hotp.Seed
 	return seedfile.ErrWrongKey
 }
 
-// complete checks the parameters of PBKDF2, and takes the size of the key from the first algorithm where they have none.
+// complete checks the parameters of PBKDF2, and takes the size of the key from the first algorithm where they have
+// none.
 func (h *header) complete(first *batch) error {
 	d := h.kdf
 	if d == nil {
@@ -196,13 +198,19 @@ func (b *batch) wrongKey() bool {
 		err := b.results[i].err
 		switch {
 		case !b.records[i].values[secretValue].cipher.has():
-		case errors.Is(err, seedfile.ErrMAC) || errors.Is(err, errPadding) || errors.Is(err, errUnwrap) || errors.Is(err, errKeySize):
+		case opensNot(err):
 			wrong = true
 		default:
 			return false
 		}
 	}
 	return wrong
+}
+
+// opensNot tells whether an error is what a wrong key makes.
+func opensNot(err error) bool {
+	return errors.Is(err, seedfile.ErrMAC) || errors.Is(err, errPadding) || errors.Is(err, errUnwrap) ||
+		errors.Is(err, errKeySize)
 }
 
 // start lets another goroutine decode a batch. Read or Close waits for it.

@@ -159,7 +159,8 @@ func (d *dialect) passphraseProblem(secret hotp.Seed) error {
 		}
 	}
 	if len(secret) < d.passphrase[0] || len(secret) > d.passphrase[1] {
-		return &SecretError{fmt.Sprintf("the passphrase must have %d to %d characters for %s", d.passphrase[0], d.passphrase[1], d.name)}
+		return &SecretError{fmt.Sprintf("the passphrase must have %d to %d characters for %s",
+			d.passphrase[0], d.passphrase[1], d.name)}
 	}
 	return nil
 }
@@ -173,7 +174,8 @@ func appendRoot(out []byte) []byte {
 // appendHeader appends what stands before the keys of an encrypted file (RFC 6030 §6.1, §6.2).
 func (w *writer) appendHeader(out []byte, name string, d *derivation, prf, macHash string) []byte {
 	out = appendRoot(out)
-	out = append(out[:len(out)-2], ` xmlns:ds="`+dsSpace+`" xmlns:xenc="`+xencSpace+`" xmlns:xenc11="`+xenc11Space+`">`+"\n"...)
+	out = append(out[:len(out)-len(">\n")], ` xmlns:ds="`+dsSpace+`" xmlns:xenc="`+xencSpace+
+		`" xmlns:xenc11="`+xenc11Space+`">`+"\n"...)
 	out = append(out, "<EncryptionKey>"...)
 	if d == nil {
 		out = appendElement(out, "ds:KeyName", orElse(name, "Pre-shared key"))
@@ -205,7 +207,8 @@ func (d *derivation) append(out []byte, name, prf string) []byte {
 	out = strconv.AppendInt(out, int64(d.iterations), 10)
 	out = append(out, "</IterationCount><KeyLength>"...)
 	out = strconv.AppendInt(out, int64(d.keySize), 10)
-	out = append(out, `</KeyLength><PRF Algorithm="`+hmacURI(prf)+`"/></pkcs5:PBKDF2-params></xenc11:KeyDerivationMethod>`...)
+	out = append(out, `</KeyLength><PRF Algorithm="`+hmacURI(prf)+`"/></pkcs5:PBKDF2-params>`+
+		`</xenc11:KeyDerivationMethod>`...)
 	out = appendElement(out, "xenc11:MasterKeyName", name)
 	return append(out, "</xenc11:DerivedKey>"...)
 }
@@ -347,7 +350,8 @@ func (b *writeBatch) add(t seedfile.Token) {
 
 // boundOf gives more bytes than a token takes: its texts with the longest escapes, and the elements around them.
 func boundOf(t *seedfile.Token) int {
-	texts := len(t.Serial) + 2*len(t.ID) + 3*len(t.Account) + len(t.Issuer) + 2*len(t.User) + len(t.Manufacturer) + len(t.Model)
+	texts := len(t.Serial) + 2*len(t.ID) + 3*len(t.Account) + len(t.Issuer) + 3*len(t.User) + len(t.Manufacturer) +
+		len(t.Model)
 	return 2048 + 6*texts + 2*len(t.Seed)
 }
 
