@@ -3,14 +3,24 @@ package formats
 
 import (
 	"slices"
+	"strings"
 
 	"fob/hotp/seedfile"
+	"fob/hotp/seedfile/pskc"
 )
 
 // All are the formats, in the order of their names.
 func All() []*seedfile.Format { return slices.Clone(all) }
 
-var all []*seedfile.Format
+var all = sorted(
+	[]*seedfile.Format{pskc.Format},
+)
+
+func sorted(packages ...[]*seedfile.Format) []*seedfile.Format {
+	list := slices.Concat(packages...)
+	slices.SortFunc(list, func(a, b *seedfile.Format) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
 
 // ByName gives the format of a name, or nil.
 func ByName(name string) *seedfile.Format {
