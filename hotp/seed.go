@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base32"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -113,3 +114,20 @@ func (s Seed) AppendBase32(out []byte) []byte {
 }
 
 var unpadded = base32.StdEncoding.WithPadding(base32.NoPadding)
+
+// ParseHexSeed decodes a seed in hexadecimal digits of either case, with nothing between them. The error is a
+// *SeedError.
+func ParseHexSeed(text []byte) (Seed, error) {
+	if len(text)%2 != 0 {
+		return nil, &SeedError{"has an odd number of hexadecimal digits"}
+	}
+	seed := make(Seed, hex.DecodedLen(len(text)))
+	if _, err := hex.Decode(seed, text); err != nil {
+		seed.Wipe()
+		return nil, &SeedError{"is not in hexadecimal digits"}
+	}
+	return seed, seed.Valid()
+}
+
+// AppendHex appends the seed in lower-case hexadecimal digits. out must have room, or a copy stays behind where it was.
+func (s Seed) AppendHex(out []byte) []byte { return hex.AppendEncode(out, s) }
