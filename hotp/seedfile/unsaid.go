@@ -20,7 +20,7 @@ type Unsaid struct {
 // UnsaidSettings are the settings by which a person says what files of a format don't: "type", "algorithm", "digits"
 // and "period", as far as they are among fields and the format has more than one of them.
 func UnsaidSettings(c Capacity, fields Field) (settings []Setting) {
-	for _, f := range []Field{FieldKind, FieldAlgorithm, FieldDigits, FieldPeriod} {
+	for _, f := range unsayable {
 		if values := c.values(f); fields&f != 0 && len(values) > 1 {
 			settings = append(settings, Setting{Name: settingNames[f], Values: values,
 				Usage: settingNames[f] + " of all tokens in the file, which does not have it"})
@@ -28,6 +28,8 @@ func UnsaidSettings(c Capacity, fields Field) (settings []Setting) {
 	}
 	return settings
 }
+
+var unsayable = [...]Field{FieldKind, FieldAlgorithm, FieldDigits, FieldPeriod}
 
 var settingNames = map[Field]string{FieldKind: "type", FieldAlgorithm: "algorithm", FieldDigits: "digits", FieldPeriod: "period"}
 
@@ -63,7 +65,8 @@ func numbers(list []int) (texts []string) {
 // NewUnsaid begins a file of a format. The error is a *SettingError.
 func NewUnsaid(f *Format, fields Field, settings map[string]string) (*Unsaid, error) {
 	u := &Unsaid{format: f, fields: fields}
-	for field, name := range settingNames {
+	for _, field := range unsayable {
+		name := settingNames[field]
 		value, given := settings[name]
 		if fields&field == 0 || !given {
 			continue

@@ -207,18 +207,29 @@ func (r *reader) token() (*seedfile.Token, error) {
 	if !errors.As(err, &bad) {
 		bad = &seedfile.RowError{Line: r.row.Line, Column: r.row.at(r.row.column(err)), Problem: err}
 	}
-	bad.Token = name(t)
+	bad.Token = Name(t)
 	return nil, bad
 }
 
-// name is the token's, where the row has one that can be shown.
-func name(t *seedfile.Token) string {
+// Name is a bad token's, where the file has one that can be shown: where the seed could not be read, a name that looks
+// like one may be it, as when columns are in another order.
+func Name(t *seedfile.Token) string {
 	n := t.Name()
 	if t.Serial+t.Account+t.ID+t.User == "" || len(n) > seedfile.MaxText || !utf8.ValidString(n) ||
-		strings.ContainsFunc(n, unicode.IsControl) {
+		strings.ContainsFunc(n, unicode.IsControl) || t.Seed == nil && looksSecret(n) {
 		return ""
 	}
 	return n
+}
+
+// looksSecret tells whether a text may be a seed: 16 letters or digits are 8 bytes or more.
+func looksSecret(text string) bool {
+	if len(text) < 16 {
+		return false
+	}
+	_, notHex := hotp.ParseHexSeed([]byte(text))
+	_, notBase32 := hotp.ParseSeed([]byte(text))
+	return notHex == nil || notBase32 == nil
 }
 
 // problem adds to errors of lines what they lack.

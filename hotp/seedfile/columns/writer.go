@@ -57,6 +57,9 @@ func (l *Line) Base32(s hotp.Seed) {
 	l.buf = s.AppendBase32(l.buf)
 }
 
+// Append appends what add does, without a separator before it.
+func (l *Line) Append(add func([]byte) []byte) { l.buf = add(l.buf) }
+
 // Text appends a text of a token.
 func (l *Line) Text(field seedfile.Field, text string) {
 	l.next()
@@ -91,7 +94,7 @@ func (l *Layout) problem(text string, first bool) string {
 	return ""
 }
 
-// A Filler makes a line of a token that the format can hold. Its error is the writer's; that of the line comes first.
+// A Filler makes a line of a token that the format can hold. The writer's error is that of the line, else the filler's.
 type Filler func(*Line, *seedfile.Token) error
 
 // writer is the seedfile.Writer of every format of columns. Its buffer never grows, so that no copies of seeds stay
@@ -101,6 +104,8 @@ type writer struct {
 	out    io.Writer
 	drop   seedfile.Field
 	fill   Filler
+	around Frame
+	lines  int
 	line   Line
 	buf    []byte
 	err    error // of out
@@ -112,11 +117,17 @@ const (
 	lineSize  = 32 << 10
 )
 
-// NewWriter writes tokens of a format behind a head, which is there even when there are no tokens.
-func NewWriter(f *seedfile.Format, l Layout, out io.Writer, drop seedfile.Field, head string, fill Filler) seedfile.Writer {
-	w := &writer{format: f, out: out, drop: drop, fill: fill, buf: make([]byte, 0, flushSize+lineSize),
+// Frame is what stands around the lines, even when there are none.
+type Frame struct {
+	Head, Tail string
+	Next       string // before each line but the first
+}
+
+// NewWriter writes tokens of a format.
+func NewWriter(f *seedfile.Format, l Layout, out io.Writer, drop seedfile.Field, around Frame, fill Filler) seedfile.Writer {
+	w := &writer{format: f, out: out, drop: drop, fill: fill, around: around, buf: make([]byte, 0, flushSize+lineSize),
 		line: Line{layout: &l, format: f.Name, buf: make([]byte, 0, lineSize)}}
-	w.buf = append(w.buf, head...)
+	w.buf = append(w.buf, around.Head...)
 	return w
 }
 
@@ -131,6 +142,12 @@ func (w *writer) Write(t *seedfile.Token) error {
 	l.buf, l.filled, l.err, l.token = l.buf[:0], false, nil, t.Name()
 	if err := w.fill(l, t); err != nil {
 		return err
+	}
+	if l.err != nil {
+		return l.err
+	}
+	if w.lines++; w.lines > 1 {
+		w.buf = append(w.buf, w.around.Next...)
 	}
 	w.buf = append(append(w.buf, l.buf...), '\n')
 	if len(w.buf) > flushSize {
@@ -150,6 +167,7 @@ func (w *writer) Close() error {
 	if w.err != nil {
 		return w.err
 	}
+	w.buf = append(w.buf, w.around.Tail...)
 	return w.flush()
 }
 
