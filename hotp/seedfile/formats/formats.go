@@ -7,6 +7,8 @@ import (
 
 	"fob/hotp/seedfile"
 	"fob/hotp/seedfile/pskc"
+	"fob/hotp/seedfile/servers"
+	"fob/hotp/seedfile/vendors"
 )
 
 // All are the formats, in the order of their names.
@@ -14,6 +16,8 @@ func All() []*seedfile.Format { return slices.Clone(all) }
 
 var all = sorted(
 	[]*seedfile.Format{pskc.Format},
+	servers.Formats(),
+	vendors.Formats(),
 )
 
 func sorted(packages ...[]*seedfile.Format) []*seedfile.Format {
