@@ -20,6 +20,7 @@ type Codec struct {
 type Options struct {
 	Settings map[string]string
 	Reading  *hotp.Parameters // what a file that does not tell is to mean
+	Any      bool             // the file is looked at alone, whatever settings must say to read it
 	Drop     seedfile.Field   // what may get lost in writing
 }
 
@@ -43,14 +44,12 @@ func (o Options) Unsaid(f *seedfile.Format, fields seedfile.Field) (*seedfile.Un
 // Complete makes a plain format of columns of a description and what begins a file.
 func Complete(f *seedfile.Format, begin func(Options) (*Codec, error)) *seedfile.Format {
 	f.Reads, f.Writes = seedfile.Plain, seedfile.Plain
-	f.Detect = func(head []byte) (sure int) {
-		for _, settings := range variants(f) {
-			c, err := begin(Options{Settings: settings, Reading: &hotp.Parameters{Type: hotp.HOTP}})
-			if err == nil {
-				sure = max(sure, Detect(c.Layout, head, c.Parse, c.Sure))
-			}
+	f.Detect = func(head []byte) int {
+		c, err := begin(Options{Reading: &hotp.Parameters{Type: hotp.HOTP}, Any: true})
+		if err != nil {
+			return 0
 		}
-		return sure
+		return Detect(c.Layout, head, c.Parse, c.Sure)
 	}
 	f.NewReader = func(in io.Reader, o seedfile.ReadOptions) (seedfile.Reader, error) {
 		c, err := begin(Options{Settings: o.Settings, Reading: &o.Assume})
@@ -75,15 +74,18 @@ func Encoding(usual, other string) seedfile.Setting {
 		Usage: "how seeds are written; " + usual + " where it is not given"}
 }
 
-// variants are the settings without which a file of the format can't be recognized.
-func variants(f *seedfile.Format) (all []map[string]string) {
-	all = append(all, nil)
-	for _, s := range f.Settings {
-		for _, value := range s.Values {
-			if s.Name == "encoding" || s.Name == "public-id" {
-				all = append(all, map[string]string{s.Name: value})
+// BySetting gives what decodes seeds in a column as the setting says.
+func (o Options) BySetting(usual string) func(*Row, int) (hotp.Seed, error) {
+	switch encoding := o.Setting("encoding", usual); {
+	case o.Any:
+		return func(r *Row, i int) (hotp.Seed, error) {
+			if seed, err := r.Base32(i); err == nil {
+				return seed, nil
 			}
+			return r.Hex(i)
 		}
+	case encoding == "hex":
+		return (*Row).Hex
 	}
-	return all
+	return (*Row).Base32
 }

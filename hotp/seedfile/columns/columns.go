@@ -203,17 +203,24 @@ func (r *reader) token() (*seedfile.Token, error) {
 		return t, nil
 	}
 	t.Wipe()
-	var bad *seedfile.RowError
-	if !errors.As(err, &bad) {
-		bad = &seedfile.RowError{Line: r.row.Line, Column: r.row.at(r.row.column(err)), Problem: err}
-	}
-	bad.Token = Name(t)
-	return nil, bad
+	return nil, Bad(t, r.row.Line, r.row.at(r.row.column(err)), err)
 }
 
-// Name is a bad token's, where the file has one that can be shown: where the seed could not be read, a name that looks
+// Bad gives the error of a bad token, with its name, at a place; where it has a place already, it stays there.
+func Bad(t *seedfile.Token, line, column int, err error) error {
+	var bad *seedfile.RowError
+	if !errors.As(err, &bad) {
+		bad = &seedfile.RowError{Line: line, Column: column, Problem: err}
+	}
+	if !errors.As(err, new(*seedfile.LossError)) && !errors.As(err, new(*seedfile.MissingError)) {
+		bad.Token = name(t)
+	}
+	return bad
+}
+
+// name is a bad token's, where the file has one that can be shown: where the seed could not be read, a name that looks
 // like one may be it, as when columns are in another order.
-func Name(t *seedfile.Token) string {
+func name(t *seedfile.Token) string {
 	n := t.Name()
 	if t.Serial+t.Account+t.ID+t.User == "" || len(n) > seedfile.MaxText || !utf8.ValidString(n) ||
 		strings.ContainsFunc(n, unicode.IsControl) || t.Seed == nil && looksSecret(n) {

@@ -216,8 +216,7 @@ func (g *generator) parameterLimits(k seedfile.Kind, good func() *seedfile.Token
 		}
 	}
 	for _, n := range []int{1, 30, 59, 60, hotp.MaxPeriod} {
-		if k == seedfile.TOTP && carries.Periods != nil && !slices.Contains(carries.Periods, n) {
-			t := good()
+		if t := good(); t.Type == hotp.TOTP && carries.Periods != nil && !slices.Contains(carries.Periods, n) {
 			t.Period = n
 			all = append(all, g.behind(t, seedfile.FieldPeriod))
 		}

@@ -88,7 +88,7 @@ var DuoYubiKey = duoYubiKey(&seedfile.Format{
 
 func duoYubiKey(f *seedfile.Format) *seedfile.Format {
 	return columns.Complete(f, func(o columns.Options) (*columns.Codec, error) {
-		anyID := o.Setting("public-id", "serial") == "any"
+		anyID := o.Any || o.Setting("public-id", "serial") == "any"
 		return &columns.Codec{
 			Layout: columns.Layout{Separator: ',', Fields: []seedfile.Field{seedfile.FieldSerial | seedfile.FieldPublicID,
 				seedfile.FieldPrivateID, seedfile.FieldSeed}},

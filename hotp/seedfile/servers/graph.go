@@ -159,7 +159,7 @@ func (r *graphReader) device() (*seedfile.Token, error) {
 	}
 	if err != nil {
 		t.Wipe()
-		return nil, &seedfile.RowError{Line: line, Token: t.Name(), Problem: err}
+		return nil, columns.Bad(t, line, 0, err)
 	}
 	return t, nil
 }
@@ -240,15 +240,20 @@ func (r *graphReader) end() error {
 }
 
 // bad is an error of the file as a whole, at the place that was read last.
-func (r *graphReader) bad(problem string) error {
-	return &seedfile.FormatError{Format: r.format.Name, Line: r.from.at(r.in.InputOffset()), Column: 1, Problem: problem}
+func (r *graphReader) bad(problem string) error { return r.badAt(r.in.InputOffset(), problem) }
+
+func (r *graphReader) badAt(offset int64, problem string) error {
+	return &seedfile.FormatError{Format: r.format.Name, Line: r.from.at(offset), Column: 1, Problem: problem}
 }
 
 // fatal makes such an error of what encoding/json says, and leaves what comes from the file's own reader as it is.
 func (r *graphReader) fatal(err error) error {
-	if errors.As(err, new(*json.SyntaxError)) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
-		errors.Is(err, errElement) {
-		return r.bad(jsonProblem(err).Error())
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &syntax):
+		return r.badAt(syntax.Offset, jsonProblem(err).Error())
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), errors.Is(err, errElement):
+		return r.badAt(r.from.read, jsonProblem(err).Error())
 	}
 	return err
 }

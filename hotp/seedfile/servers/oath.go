@@ -199,6 +199,9 @@ func privacyIDEA(f *seedfile.Format, before int) *seedfile.Format {
 	return columns.Complete(f, func(o columns.Options) (*columns.Codec, error) {
 		p := &privacyIDEAFile{format: f, before: before}
 		p.owners = [...]string{o.Setting("resolver", ""), o.Setting("realm", "")}
+		if o.Any {
+			p.owners = [...]string{"*", "*"}
+		}
 		c := &columns.Codec{Parse: p.parse, Fill: p.fill,
 			Layout: columns.Layout{Separator: ',', Spaced: true, Fields: append(users[:before:before], oathFields...)},
 			Sure: func(r *columns.Row) int {

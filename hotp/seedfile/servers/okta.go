@@ -41,7 +41,7 @@ func okta(f *seedfile.Format) *seedfile.Format {
 		seedfile.Setting{Name: profileIDName, Must: true, Usage: "ID of the factor profile in Okta, fpr…"})
 	return columns.Complete(f, func(o columns.Options) (*columns.Codec, error) {
 		u, err := o.Unsaid(f, unsaidOfOkta)
-		file := &oktaFile{format: f, unsaid: u, base32: o.Setting("encoding", "hex") == "base32",
+		file := &oktaFile{format: f, unsaid: u, base32: o.Setting("encoding", "hex") == "base32", any: o.Any,
 			profile: o.Setting(profileIDName, "")}
 		if o.Reading == nil && file.profile == "" {
 			return nil, &seedfile.SettingError{Format: f.Name, Name: profileIDName, Problem: "must be given"}
@@ -55,6 +55,7 @@ type oktaFile struct {
 	format  *seedfile.Format
 	unsaid  *seedfile.Unsaid
 	base32  bool
+	any     bool   // the file is looked at alone
 	profile string // empty for a reader that takes any
 }
 
@@ -78,6 +79,9 @@ func (o *oktaFile) parse(r *columns.Row) (*seedfile.Token, error) {
 	parse := hotp.ParseHexSeed
 	if o.base32 {
 		parse = hotp.ParseSeed
+	}
+	if o.any {
+		return t, nil
 	}
 	if t.Seed, err = q.Body.Profile.SharedSecret.seed(parse); err != nil {
 		return t, r.Error(0, err)

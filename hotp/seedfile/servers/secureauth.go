@@ -39,7 +39,7 @@ func secureAuth(f *seedfile.Format, header string, kind secureAuthKind) *seedfil
 	f.Settings = append(seedfile.UnsaidSettings(f.Carries, unsaid), columns.Encoding("base32", "hex"))
 	columns.Complete(f, func(o columns.Options) (*columns.Codec, error) {
 		u, err := o.Unsaid(f, unsaid)
-		hex := o.Setting("encoding", "base32") == "hex"
+		hex, decode := o.Setting("encoding", "base32") == "hex", o.BySetting("base32")
 		return &columns.Codec{
 			Layout: columns.Layout{Separator: '|', Fields: kind.fields()},
 			Parse: func(r *columns.Row) (*seedfile.Token, error) {
@@ -51,11 +51,7 @@ func secureAuth(f *seedfile.Format, header string, kind secureAuthKind) *seedfil
 					t.Type = hotp.TOTP
 				}
 				u.Fill(t)
-				seed := (*columns.Row).Base32
-				if hex {
-					seed = (*columns.Row).Hex
-				}
-				return t, kind.parse(r, t, seed)
+				return t, kind.parse(r, t, decode)
 			},
 			Fill: func(l *columns.Line, t *seedfile.Token) error {
 				seed := l.Base32

@@ -151,12 +151,7 @@ func (x *xmlReader) token(r *record) (*seedfile.Token, error) {
 		return t, nil
 	}
 	t.Wipe()
-	var bad *seedfile.RowError
-	if !errors.As(err, &bad) {
-		bad = &seedfile.RowError{Line: r.line, Column: r.column, Problem: err}
-	}
-	bad.Token = columns.Name(t)
-	return nil, bad
+	return nil, columns.Bad(t, r.line, r.column, err)
 }
 
 // next reads a token of the XML file at the level of records, and a record whole.
