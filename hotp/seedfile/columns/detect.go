@@ -38,11 +38,15 @@ func Detect(l Layout, head []byte, parse Parser, sure func(*Row) int) int {
 	return half(best, good, bad)
 }
 
+// half makes it less sure where there are bad rows, and not at all where they are half of them.
 func half(best, good, bad int) int {
-	if good > bad {
-		return best
+	switch {
+	case good <= bad:
+		return 0
+	case bad > 0:
+		return best - best/4
 	}
-	return 0
+	return best
 }
 
 // sniff reads a row; it gives nothing for one that is skipped.

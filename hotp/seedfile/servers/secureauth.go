@@ -118,7 +118,7 @@ func (secureAuthTOTP) fill(l *columns.Line, t *seedfile.Token, seed func(hotp.Se
 // sure: a seed alone may be anything.
 func (secureAuthTOTP) sure(r *columns.Row) int {
 	if len(r.Columns) == 1 {
-		return 5
+		return 0
 	}
 	return sureShape
 }
