@@ -31,7 +31,8 @@ func UnsaidSettings(c Capacity, fields Field) (settings []Setting) {
 
 var unsayable = [...]Field{FieldKind, FieldAlgorithm, FieldDigits, FieldPeriod}
 
-var settingNames = map[Field]string{FieldKind: "type", FieldAlgorithm: "algorithm", FieldDigits: "digits", FieldPeriod: "period"}
+var settingNames = map[Field]string{
+	FieldKind: "type", FieldAlgorithm: "algorithm", FieldDigits: "digits", FieldPeriod: "period"}
 
 // values gives all values that the format has for a parameter, as a setting has them.
 func (c *Capacity) values(f Field) (values []string) {

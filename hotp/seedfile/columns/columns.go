@@ -256,7 +256,7 @@ func (r *reader) Close() error {
 }
 
 func (l *Layout) skips(line []byte) bool {
-	line = bytes.TrimSpace(line)
+	line = bytes.TrimLeft(line, " \t")
 	return len(line) == 0 || l.Comment != 0 && line[0] == l.Comment
 }
 
@@ -305,7 +305,7 @@ func unquote(b []byte) (text []byte, n int) {
 	for i := 1; i < len(b); i++ {
 		if b[i] == '"' {
 			if i+1 == len(b) || b[i+1] != '"' {
-				return bytes.TrimSpace(b[:to]), i + 1
+				return bytes.Trim(b[:to], " \t"), i + 1
 			}
 			i++
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"unicode/utf8"
 
 	"fob/hotp"
 	"fob/hotp/seedfile"
@@ -111,7 +112,7 @@ func FuzzSplit(f *testing.F) {
 		oracle := csv.NewReader(strings.NewReader(file))
 		oracle.FieldsPerRecord = -1
 		want, err := oracle.ReadAll()
-		if err != nil || strings.ContainsAny(file, "\r\ufeff\xff\xfe\v\f\u0085\u00a0") || multiline(want) {
+		if err != nil || !utf8.ValidString(file) || strings.ContainsAny(file, "\r\ufeff") || multiline(want) {
 			return
 		}
 		var got [][]string
@@ -131,7 +132,7 @@ func FuzzSplit(f *testing.F) {
 }
 
 func sameRow(got, want []string) bool {
-	return slices.EqualFunc(got, want, func(a, b string) bool { return a == strings.TrimSpace(b) || a == strings.Trim(b, " \t") })
+	return slices.EqualFunc(got, want, func(a, b string) bool { return a == strings.Trim(b, " \t") })
 }
 
 func multiline(rows [][]string) bool {
@@ -142,8 +143,8 @@ func multiline(rows [][]string) bool {
 
 // format is a format for tests: serial number, seed, and a period.
 func format() *seedfile.Format {
-	f := &seedfile.Format{Name: "test", Carries: seedfile.Capacity{Kinds: seedfile.TOTP, Algorithms: []hotp.Algorithm{hotp.SHA1},
-		Digits: []int{6}, Fields: seedfile.FieldSerial | seedfile.FieldUser}}
+	f := &seedfile.Format{Name: "test", Carries: seedfile.Capacity{Kinds: seedfile.TOTP, Digits: []int{6},
+		Algorithms: []hotp.Algorithm{hotp.SHA1}, Fields: seedfile.FieldSerial | seedfile.FieldUser}}
 	return Complete(f, func(Options) (*Codec, error) {
 		return &Codec{Layout: comma, Parse: parse, Fill: fill, Sure: func(r *Row) int { return 50 }}, nil
 	})

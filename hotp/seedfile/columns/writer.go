@@ -124,7 +124,8 @@ type Frame struct {
 }
 
 // NewWriter writes tokens of a format.
-func NewWriter(f *seedfile.Format, l Layout, out io.Writer, drop seedfile.Field, around Frame, fill Filler) seedfile.Writer {
+func NewWriter(f *seedfile.Format, l Layout, out io.Writer, drop seedfile.Field, around Frame,
+	fill Filler) seedfile.Writer {
 	w := &writer{format: f, out: out, drop: drop, fill: fill, around: around, buf: make([]byte, 0, flushSize+lineSize),
 		line: Line{layout: &l, format: f.Name, buf: make([]byte, 0, lineSize)}}
 	w.buf = append(w.buf, around.Head...)

@@ -28,7 +28,8 @@ var PingID = serialSeedList(&seedfile.Format{
 
 const unsaidOfLists = seedfile.FieldKind | seedfile.FieldDigits | seedfile.FieldPeriod
 
-// serialSeedList completes a format whose lines are a serial number, a seed in hexadecimal digits, and perhaps a counter.
+// serialSeedList completes a format whose lines are a serial number, a seed in hexadecimal digits, and perhaps a
+// counter.
 func serialSeedList(f *seedfile.Format) *seedfile.Format {
 	f.Settings = seedfile.UnsaidSettings(f.Carries, unsaidOfLists)
 	return columns.Complete(f, func(o columns.Options) (*columns.Codec, error) {

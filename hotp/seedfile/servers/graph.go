@@ -21,8 +21,8 @@ var EntraGraph = entraGraph(&seedfile.Format{
 	Name: "entra-graph", Title: "Microsoft Entra ID, Graph JSON", Extension: ".json",
 	Source: "Microsoft Graph: Create one or more hardwareOathTokenAuthenticationMethodDevice objects",
 	Reads:  seedfile.Plain, Writes: seedfile.Plain,
-	Carries: seedfile.Capacity{Kinds: seedfile.TOTP, Algorithms: []hotp.Algorithm{hotp.SHA1, hotp.SHA256}, Digits: []int{6},
-		Periods: []int{30, 60}, MaxSeed: entraMaxSeed,
+	Carries: seedfile.Capacity{Kinds: seedfile.TOTP, Algorithms: []hotp.Algorithm{hotp.SHA1, hotp.SHA256},
+		Digits: []int{6}, Periods: []int{30, 60}, MaxSeed: entraMaxSeed,
 		Fields: seedfile.FieldSerial | seedfile.FieldManufacturer | seedfile.FieldModel | seedfile.FieldUser,
 		Needs:  seedfile.FieldSerial | seedfile.FieldManufacturer | seedfile.FieldModel},
 })

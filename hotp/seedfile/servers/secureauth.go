@@ -26,10 +26,13 @@ var SecureAuthTOTP = secureAuth(&seedfile.Format{
 
 const secureAuthSource = "SecureAuth Identity Platform: Bulk upload hardware OATH tokens using CSV file"
 
+// seedColumn decodes the seed in a column.
+type seedColumn = func(*columns.Row, int) (hotp.Seed, error)
+
 // secureAuthKind is what differs between both.
 type secureAuthKind interface {
 	fields() []seedfile.Field
-	parse(*columns.Row, *seedfile.Token, func(*columns.Row, int) (hotp.Seed, error)) error
+	parse(*columns.Row, *seedfile.Token, seedColumn) error
 	fill(*columns.Line, *seedfile.Token, func(hotp.Seed))
 	sure(*columns.Row) int
 }
@@ -73,7 +76,7 @@ func (secureAuthHOTP) fields() []seedfile.Field {
 	return []seedfile.Field{seedfile.FieldSerial, seedfile.FieldSeed, seedfile.FieldCounter}
 }
 
-func (secureAuthHOTP) parse(r *columns.Row, t *seedfile.Token, seed func(*columns.Row, int) (hotp.Seed, error)) (err error) {
+func (secureAuthHOTP) parse(r *columns.Row, t *seedfile.Token, seed seedColumn) (err error) {
 	t.Serial = r.Text(0)
 	if err := r.Between(3, 3); err != nil {
 		return err
@@ -99,7 +102,7 @@ func (secureAuthTOTP) fields() []seedfile.Field {
 	return []seedfile.Field{seedfile.FieldSeed, seedfile.FieldSerial}
 }
 
-func (secureAuthTOTP) parse(r *columns.Row, t *seedfile.Token, seed func(*columns.Row, int) (hotp.Seed, error)) (err error) {
+func (secureAuthTOTP) parse(r *columns.Row, t *seedfile.Token, seed seedColumn) (err error) {
 	t.Serial = r.Text(1)
 	if err := r.Between(1, 2); err != nil {
 		return err

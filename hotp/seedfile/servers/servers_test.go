@@ -81,7 +81,8 @@ var tests = []struct {
 		[]*seedfile.Token{counting("token01", 6, 7), totp("token02", 6, 30), with(totp("token03", 8, 60),
 			func(t *seedfile.Token) { t.Seed, t.Algorithm = seed32, hotp.SHA256 })}},
 	{PrivacyIDEA2, "privacyidea-2.csv", settings("resolver", "ldap", "realm", "acme"), guessed,
-		[]*seedfile.Token{with(counting("token01", 6, 7), func(t *seedfile.Token) { t.User = "alice" }), totp("token02", 6, 30)}},
+		[]*seedfile.Token{with(counting("token01", 6, 7), func(t *seedfile.Token) { t.User = "alice" }),
+			totp("token02", 6, 30)}},
 	{LinOTP, "linotp.csv", nil, nil,
 		[]*seedfile.Token{counting("lin01", 6, 0), with(totp("lin02", 8, 60),
 			func(t *seedfile.Token) { t.Seed, t.Algorithm = seed32, hotp.SHA256 }), with(totp("lin03", 6, 30),
@@ -99,8 +100,8 @@ var tests = []struct {
 	{Okta, "okta.jsonl", settings("factor-profile-id", "fpr20l2mDyaUGWGCa0g4"), profile,
 		[]*seedfile.Token{with(totp("", 6, 30), func(t *seedfile.Token) { t.User = "alice@example.com" }),
 			with(totp("", 6, 30), func(t *seedfile.Token) { t.User = "00u15s1KDETTQMQYABRL" })}},
-	{Okta, "okta-base32.jsonl", settings("factor-profile-id", "fpr1", "encoding", "base32", "algorithm", "SHA1", "digits", "6",
-		"period", "30"), profile,
+	{Okta, "okta-base32.jsonl", settings("factor-profile-id", "fpr1", "encoding", "base32", "algorithm", "SHA1",
+		"digits", "6", "period", "30"), profile,
 		[]*seedfile.Token{with(totp("", 6, 30), func(t *seedfile.Token) { t.User = "a/b c" })}},
 	{Vault, "vault.jsonl", nil, func(t *seedfile.Token) {
 		if t.Serial == "" {
@@ -233,7 +234,8 @@ func TestBadRows(t *testing.T) {
 		{NetIQ, "T, " + good + ", hotp, 6, 60", nil,
 			"line 1, column 55: token T: there is a period, but tokens of type hotp have none"},
 		{NetIQ, "T, " + good + ", totp, 5, 60", nil, "line 1, column 52: token T: digits must be 6 to 10, and not 5"},
-		{NetIQ, "T, " + good + ", totp, 7, 60", nil, "line 1, column 52: token T: netiq has no room for its digits (7 digits)"},
+		{NetIQ, "T, " + good + ", totp, 7, 60", nil,
+			"line 1, column 52: token T: netiq has no room for its digits (7 digits)"},
 		{NetIQ, "T, " + good + ", totp, 6, 99999999999999999999", nil, "line 1, column 55: token T: a number was expected"},
 		{NetIQ, "T, " + good + ", totp, 6, 99999999999", nil, "line 1, column 55: token T: the number is too large"},
 		{NetIQ, "T\x00, " + good, nil, "line 1, column 1: its serial has a control character"},
@@ -248,7 +250,8 @@ func TestBadRows(t *testing.T) {
 		{PrivacyIDEA2, "# version: 2\na,b,c,T, " + good, settings("resolver", "b"),
 			`line 2, column 5: token T: the setting realm says "", and not what stands here (* for any)`},
 		{SecureAuthHOTP, "name|GEZDGNBV|x", nil, "line 1, column 15: token name: a number was expected"},
-		{SecureAuthHOTP, "name|1EZDGNBV|0", nil, "line 1, column 6: token name: the seed is no Base32: it has other characters than A to Z and 2 to 7"},
+		{SecureAuthHOTP, "name|1EZDGNBV|0", nil,
+			"line 1, column 6: token name: the seed is no Base32: it has other characters than A to Z and 2 to 7"},
 		{EntraCSV, "upn,serial number,secret,time interval\n", nil, "no entra-csv file: line 1, column 19: the header must " +
 			"be upn,serial number,secret key,time interval,manufacturer,model, and has another column here"},
 		{EntraCSV, "upn,serial number,secret key\n", nil,
@@ -262,7 +265,8 @@ func TestBadRows(t *testing.T) {
 			"line 2, column 21: token 1: there is something in a column that has no name"},
 		{EntraCSV, "\xff\xfeu\x00p\x00", nil, "no entra-csv file: line 1, column 1: it is UTF-16: save it as UTF-8"},
 		{EntraCSV, strings.Repeat("x", 70000), nil, "line 1, column 65537: the line is longer than 65536 bytes"},
-		{EntraGraph, "{\n\"value\":[\n{\"serialNumber\":\"1\",\"secretKey\":\"1\"}]}", nil, "line 3: token 1: the seed is no Base32: there is a letter too many or too few"},
+		{EntraGraph, "{\n\"value\":[\n{\"serialNumber\":\"1\",\"secretKey\":\"1\"}]}", nil,
+			"line 3: token 1: the seed is no Base32: there is a letter too many or too few"},
 		{EntraGraph, "{\"value\":[{\"serialNumber\":1}]}", nil, "line 1: the value of serialNumber is of another kind"},
 		{EntraGraph, "{\"value\":[{\"secretKey\":1234}]}", nil, "line 1: the seed is no text of letters and digits"},
 		{EntraGraph, "{\"value\":[\n\n", nil, "no entra-graph file: line 3, column 1: it is no JSON, or ends too early"},
@@ -296,8 +300,8 @@ func TestGoesOn(t *testing.T) {
 		file   string
 	}{
 		{EntraCSV, entraHeader + "\n,1,!,30,,\n" + strings.Repeat("x", 1<<20) + "\n\"\n,2,GEZA,30,,\n"},
-		{EntraGraph, `{"value":[{"serialNumber":"1"},3,{"serialNumber":2},{"serialNumber":"2","manufacturer":"m","model":"n",` +
-			`"secretKey":"GEZA","timeIntervalInSeconds":30}]}`},
+		{EntraGraph, `{"value":[{"serialNumber":"1"},3,{"serialNumber":2},{"serialNumber":"2","manufacturer":"m",` +
+			`"model":"n","secretKey":"GEZA","timeIntervalInSeconds":30}]}`},
 	} {
 		r, err := test.format.NewReader(strings.NewReader(test.file), seedfile.ReadOptions{})
 		if err != nil {
@@ -330,12 +334,14 @@ func TestRefused(t *testing.T) {
 			`spreadsheet does (change it first), which netiq can't hold`},
 		{NetIQ, nil, []*seedfile.Token{named("@SUM")}, `token @SUM: its serial begins with '@', as a formula of a ` +
 			`spreadsheet does (change it first), which netiq can't hold`},
-		{NetIQ, nil, []*seedfile.Token{named("a,b")}, "token a,b: its serial has a ',', which separates columns, which netiq can't hold"},
+		{NetIQ, nil, []*seedfile.Token{named("a,b")},
+			"token a,b: its serial has a ',', which separates columns, which netiq can't hold"},
 		{NetIQ, nil, []*seedfile.Token{named("a ")}, "token a : its serial has a space at an end, which netiq can't hold"},
 		{PrivacyIDEA, nil, []*seedfile.Token{named("#1")},
 			"token #1: its serial begins with '#', as a comment does, which privacyidea can't hold"},
 		{EntraCSV, nil, []*seedfile.Token{with(totp("1", 6, 30), func(t *seedfile.Token) { t.User = "-x@y" })},
-			"token 1: its user begins with '-', as a formula of a spreadsheet does (change it first), which entra-csv can't hold"},
+			"token 1: its user begins with '-', as a formula of a spreadsheet does (change it first), which " +
+				"entra-csv can't hold"},
 		{Duo, nil, []*seedfile.Token{totp("1", 6, 30), totp("2", 8, 30)},
 			"token 2: duo has no room for its digits (8 digits in a file of 6 digits: write it into another one)"},
 		{Duo, nil, []*seedfile.Token{totp("1", 6, 30), named("2")},
@@ -343,14 +349,17 @@ func TestRefused(t *testing.T) {
 		{PingID, settings("period", "60"), []*seedfile.Token{totp("1", 6, 30)},
 			"token 1: pingid has no room for its period (30 seconds in a file of 60 seconds: write it into another one)"},
 		{PrivacyIDEA, nil, []*seedfile.Token{with(named("1"), func(t *seedfile.Token) { t.Seed = seed32 })},
-			"token 1: privacyidea has no room for its algorithm (SHA1, but by its seed of 32 bytes privacyIDEA takes it for SHA256)"},
+			"token 1: privacyidea has no room for its algorithm (SHA1, but by its seed of 32 bytes privacyIDEA " +
+				"takes it for SHA256)"},
 		{PrivacyIDEA, nil, []*seedfile.Token{with(named("1"), func(t *seedfile.Token) { t.Algorithm = hotp.SHA256 })},
-			"token 1: privacyidea has no room for its algorithm (SHA256, but by its seed of 20 bytes privacyIDEA takes it for SHA1)"},
+			"token 1: privacyidea has no room for its algorithm (SHA256, but by its seed of 20 bytes " +
+				"privacyIDEA takes it for SHA1)"},
 		{PrivacyIDEA2, settings("realm", "a,b"), nil, "privacyidea-2: setting realm must be a name"},
 		{DuoYubiKey, nil, []*seedfile.Token{yubikey("1", "vvcccccccccd")}, "token 1: its public-id is not made of the " +
 			"serial number (setting public-id=any gives it up), which duo-yubikey can't hold"},
 		{Okta, nil, nil, "okta: setting factor-profile-id must be given"},
-		{Okta, settings("factor-profile-id", "f"), []*seedfile.Token{with(totp("", 6, 30), func(t *seedfile.Token) { t.User = ".." })},
+		{Okta, settings("factor-profile-id", "f"),
+			[]*seedfile.Token{with(totp("", 6, 30), func(t *seedfile.Token) { t.User = ".." })},
 			"token ..: its user is a step in a path, which okta can't hold"},
 		{Vault, nil, []*seedfile.Token{totp("", 6, 30)}, "token without a name has no serial, which vault needs"},
 		{Vault, nil, []*seedfile.Token{totp("..", 6, 30)},
@@ -358,7 +367,9 @@ func TestRefused(t *testing.T) {
 		{Vault, settings("mount", "../sys"), nil, "vault: setting mount must be a path such as totp"},
 		{EntraGraph, nil, []*seedfile.Token{with(totp("1", 6, 30), func(t *seedfile.Token) {
 			t.Manufacturer, t.Model, t.User = "m", "n", "a@b.c"
-		})}, "token 1: its user is not the ID of an object, such as 0cadbf92-af6b-4cf3-ba77-3f381e059551, which entra-graph can't hold"},
+		})},
+			"token 1: its user is not the ID of an object, such as " +
+				"0cadbf92-af6b-4cf3-ba77-3f381e059551, which entra-graph can't hold"},
 	} {
 		_, err := seedfiletest.WriteAll(test.format, test.tokens, seedfile.WriteOptions{Settings: test.settings})
 		if err == nil || err.Error() != test.want {

@@ -117,7 +117,8 @@ func (v *vaultFile) fill(l *columns.Line, t *seedfile.Token) error {
 			Problem: "has other characters than letters, digits and .-_@ in it"}
 	}
 	l.Word(`{"method":"POST","path":` + quoted(v.path+name) + `,"body":{"generate":false,"key":"`)
-	l.Append(func(b []byte) []byte { return base32.StdEncoding.AppendEncode(b, t.Seed) }) // with padding: some versions want it
+	// Padded, as every decoder takes it.
+	l.Append(func(b []byte) []byte { return base32.StdEncoding.AppendEncode(b, t.Seed) })
 	l.Append(func(b []byte) []byte {
 		return fmt.Appendf(b, `","issuer":%s,"account_name":%s,"algorithm":"%s","digits":%d,"period":%d}}`,
 			quoted(t.Issuer), quoted(t.Account), t.Algorithm, t.Digits, t.Period)

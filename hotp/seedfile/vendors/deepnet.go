@@ -33,7 +33,7 @@ func deepnet(f *seedfile.Format) *seedfile.Format {
 			return nil, err
 		}
 		d := &deepnetFile{format: f, unsaid: u}
-		return newXMLReader(f, in, "data", "tokens", d.parse), nil
+		return newXMLReader(f, in, "data", d.parse), nil
 	}
 	f.NewWriter = func(out io.Writer, o seedfile.WriteOptions) (seedfile.Writer, error) {
 		u, err := seedfile.NewUnsaid(f, unsaidOfDeepnet, o.Settings)
@@ -42,7 +42,7 @@ func deepnet(f *seedfile.Format) *seedfile.Format {
 		}
 		d := &deepnetFile{format: f, unsaid: u}
 		return &deepnetWriter{file: d, Writer: columns.NewWriter(f, xmlLines, out, o.Drop,
-			columns.Frame{Head: `<?xml version="1.0" encoding="UTF-8"?>` + "\n<data>\n", Tail: "</tokens>\n</data>\n"}, d.fill)}, nil
+			columns.Frame{Head: xmlHead + "<data>\n", Tail: "</tokens>\n</data>\n"}, d.fill)}, nil
 	}
 	return f
 }

@@ -38,7 +38,7 @@ func safeNet(f *seedfile.Format) *seedfile.Format {
 		if err != nil {
 			return nil, err
 		}
-		return newXMLReader(f, in, "Tokens", "", func(r *record) (*seedfile.Token, error) { return parseSafeNet(r, u) }), nil
+		return newXMLReader(f, in, "Tokens", func(r *record) (*seedfile.Token, error) { return parseSafeNet(r, u) }), nil
 	}
 	f.NewWriter = func(out io.Writer, o seedfile.WriteOptions) (seedfile.Writer, error) {
 		u, err := seedfile.NewUnsaid(f, seedfile.FieldDigits, o.Settings)
@@ -46,7 +46,7 @@ func safeNet(f *seedfile.Format) *seedfile.Format {
 			return nil, err
 		}
 		return columns.NewWriter(f, xmlLines, out, o.Drop,
-			columns.Frame{Head: `<?xml version="1.0" encoding="UTF-8"?>` + "\n<Tokens>\n", Tail: "</Tokens>\n"},
+			columns.Frame{Head: xmlHead + "<Tokens>\n", Tail: "</Tokens>\n"},
 			func(l *columns.Line, t *seedfile.Token) error { return fillSafeNet(f, l, t, u) }), nil
 	}
 	return f
@@ -105,6 +105,7 @@ func fillSafeNet(f *seedfile.Format, l *columns.Line, t *seedfile.Token, u *seed
 	}
 	raw(l, `<Applications><Application ConnectorID="`+connector+`"><Seed>`)
 	l.Append(t.Seed.AppendHex)
-	raw(l, "</Seed><MovingFactor>"+strconv.FormatUint(t.Counter, 10)+"</MovingFactor></Application></Applications></Token>")
+	raw(l, "</Seed><MovingFactor>"+strconv.FormatUint(t.Counter, 10)+"</MovingFactor>")
+	raw(l, "</Application></Applications></Token>")
 	return u.Check(t)
 }

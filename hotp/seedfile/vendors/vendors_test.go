@@ -98,18 +98,20 @@ func TestForeign(t *testing.T) {
 		{YubicoTraditional, "LOGGING START,11.12.13 18:55\r\nOATH-HOTP,11.12.13 18:55,1,cccccccccccc,," + key +
 			",,,0,0,0,6,0,0,0,0,0,0\r\nYubico OTP,12/11/2013 11:10,1,vvgutbiedkvi,0102030405ff," + aes +
 			",,090807060504,0,0,0,0,0,0,0,0,0,0\r\n", seedfile.ReadOptions{}, []*seedfile.Token{
-			with(counting("", 6, 0), func(t *seedfile.Token) { t.ID = "cccccccccccc" }), yubikey("", "vvgutbiedkvi", accessCode)}},
-		{YubicoFlat, "# OATH mode\n508326,,0," + key + ",,2013-12-12T08:41:07,\n# Yubico mode\n508326,cccccccccccc,0102030405ff," +
-			aes + ",,2013-12-12T08:43:17,\n", seedfile.ReadOptions{Assume: hotp.Parameters{Digits: 8}},
+			with(counting("", 6, 0), func(t *seedfile.Token) { t.ID = "cccccccccccc" }),
+			yubikey("", "vvgutbiedkvi", accessCode)}},
+		{YubicoFlat, "# OATH mode\n508326,,0," + key + ",,2013-12-12T08:41:07,\n# Yubico mode\n" +
+			"508326,cccccccccccc,0102030405ff," + aes + ",,2013-12-12T08:43:17,\n", seedfile.ReadOptions{Assume: hotp.Parameters{Digits: 8}},
 			[]*seedfile.Token{counting("508326", 8, 0), yubikey("508326", "cccccccccccc", nil)}},
 		{SafeNetXML, "\ufeff<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<!-- made by us --><Tokens>\n<Token serial='1'>\n" +
 			"<CaseModel>5</CaseModel><Model>101</Model><ProductionDate>02/19/2009</ProductionDate>" +
 			"<ProductName>Safeword\n Alpine</ProductName>\n<Applications><Application ConnectorID=\"{x}\">\n<Seed> " + key +
 			"\n</Seed><MovingFactor> 1</MovingFactor></Application></Applications></Token></Tokens>\n", seedfile.ReadOptions{},
 			nil},
-		{DeepnetXML, "<data><header><manufacturerCode>DN</manufacturerCode><productCode>ST</productCode><encode>hex</encode>" +
-			"<encrypt>NONE</encrypt></header><token><serial>71358472</serial><seed><![CDATA[" + key +
-			"]]></seed></token></data>", seedfile.ReadOptions{Assume: hotp.Parameters{Type: hotp.TOTP, Period: 60}},
+		{DeepnetXML,
+			"<data><header><manufacturerCode>DN</manufacturerCode><productCode>ST</productCode><encode>hex</encode>" +
+				"<encrypt>NONE</encrypt></header><token><serial>71358472</serial><seed><![CDATA[" + key +
+				"]]></seed></token></data>", seedfile.ReadOptions{Assume: hotp.Parameters{Type: hotp.TOTP, Period: 60}},
 			[]*seedfile.Token{deepnetToken("71358472")}},
 	} {
 		tokens, err := seedfiletest.ReadAll(test.format, []byte(test.file), test.read)
@@ -158,17 +160,21 @@ func TestBad(t *testing.T) {
 		{SafeNetXML, "<Tokens>" + token, "no safenet-xml file: line 1, column 108: it is no XML, or ends too early"},
 		{SafeNetXML, "", "no safenet-xml file: line 1, column 1: it has no element Tokens"},
 		{SafeNetXML, "<Token/>", "no safenet-xml file: line 1, column 9: it has another root element than one Tokens"},
-		{SafeNetXML, "<Tokens/><Tokens/>", "no safenet-xml file: line 1, column 19: it has another root element than one Tokens"},
+		{SafeNetXML, "<Tokens/><Tokens/>",
+			"no safenet-xml file: line 1, column 19: it has another root element than one Tokens"},
 		{SafeNetXML, "<!DOCTYPE x [<!ENTITY a \"b\">]><Tokens/>",
 			"no safenet-xml file: line 1, column 31: it has a DOCTYPE or another directive, which no seed file needs"},
-		{SafeNetXML, "<Tokens><Token serial=\"&a;\"/></Tokens>", "no safenet-xml file: line 1, column 27: it is no XML, or ends too early"},
+		{SafeNetXML, "<Tokens><Token serial=\"&a;\"/></Tokens>",
+			"no safenet-xml file: line 1, column 27: it is no XML, or ends too early"},
 		{SafeNetXML, "<?xml version=\"1.0\" encoding=\"latin1\"?><Tokens/>",
 			"no safenet-xml file: line 1, column 40: its encoding is not UTF-8"},
 		{SafeNetXML, "<Tokens><Token>" + strings.Repeat("x", 1<<20), "no safenet-xml file: line 1, column 69633: " +
 			"a token, or what stands between two, is longer than 64 KiB"},
-		{DeepnetXML, "<data><token/></data>", "no deepnet-xml file: line 1, column 7: its header does not come before the tokens"},
-		{DeepnetXML, "<data>" + header + "</header></data>", "no deepnet-xml file: line 1, column 7: its seeds are encrypted, " +
-			"which only Deepnet's programs can read: ask for a file with encrypt NONE"},
+		{DeepnetXML, "<data><token/></data>",
+			"no deepnet-xml file: line 1, column 7: its header does not come before the tokens"},
+		{DeepnetXML, "<data>" + header + "</header></data>",
+			"no deepnet-xml file: line 1, column 7: its seeds are encrypted, " +
+				"which only Deepnet's programs can read: ask for a file with encrypt NONE"},
 		{DeepnetXML, "<data>" + strings.Replace(header, "HEX", "B64", 1) + "</header></data>", "no deepnet-xml file: " +
 			"line 1, column 7: its seeds are not in hexadecimal digits: encode must be HEX"},
 		{DeepnetXML, "<data><header><encode>HEX</encode><encrypt>NONE</encrypt></header></data>",

@@ -81,17 +81,19 @@ func (r *record) wipe() {
 	}
 }
 
+// parser makes a token of a record, and none of one that is none, such as a header.
+type parser func(*record) (*seedfile.Token, error)
+
 // xmlReader reads a file of records below a root element. It holds one record at a time.
 type xmlReader struct {
-	format  *seedfile.Format
-	from    *bounded
-	in      *xml.Decoder
-	root    string
-	through string // an element around records that has no meaning
-	depth   int
-	parse   func(*record) (*seedfile.Token, error) // none for a record that is none, such as a header
-	begun   bool                                   // the root element was there
-	over    bool
+	format *seedfile.Format
+	from   *bounded
+	in     *xml.Decoder
+	root   string
+	depth  int
+	parse  parser
+	begun  bool // the root element was there
+	over   bool
 }
 
 // bounded lets encoding/xml have no more than a record is long: it keeps a whole text, however long it gets.
@@ -113,9 +115,9 @@ func (b *bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func newXMLReader(f *seedfile.Format, in io.Reader, root, through string, parse func(*record) (*seedfile.Token, error)) *xmlReader {
+func newXMLReader(f *seedfile.Format, in io.Reader, root string, parse parser) *xmlReader {
 	from := &bounded{in: in}
-	return &xmlReader{format: f, from: from, in: xml.NewDecoder(from), root: root, through: through, parse: parse}
+	return &xmlReader{format: f, from: from, in: xml.NewDecoder(from), root: root, parse: parse}
 }
 
 func (x *xmlReader) Close() error { return nil }
@@ -183,7 +185,7 @@ func (x *xmlReader) start(e xml.StartElement, line, column int) (*record, error)
 	case x.depth == 0:
 		x.depth, x.begun = 1, true
 		return nil, nil
-	case x.depth == 1 && e.Name.Local == x.through:
+	case x.depth == 1 && e.Name.Local == "tokens": // as Deepnet has it around tokens
 		x.depth++
 		return nil, nil
 	}
@@ -262,6 +264,8 @@ func xmlText(f *seedfile.Format, l *columns.Line, t *seedfile.Token, field seedf
 
 // raw appends to a line.
 func raw(l *columns.Line, text string) { l.Append(func(b []byte) []byte { return append(b, text...) }) }
+
+const xmlHead = `<?xml version="1.0" encoding="UTF-8"?>` + "\n"
 
 // xmlLines is the layout for lines of XML that are written.
 var xmlLines = columns.Layout{Separator: '\n'}

@@ -19,7 +19,8 @@ var YubicoTraditional = yubicoTraditional(&seedfile.Format{
 	Source: "privacyIDEA: lib/importotp.py; YubiKey Personalization Tool, Settings, Logging",
 	Carries: seedfile.Capacity{Kinds: seedfile.HOTP | seedfile.YubicoOTP, Algorithms: sha1, Digits: []int{6, 8},
 		MaxSeed: 20, Fields: yubicoFields},
-	Settings: []seedfile.Setting{{Name: "slot", Values: []string{"1", "2"}, Usage: "slot of all tokens in the file; else 1"}},
+	Settings: []seedfile.Setting{{Name: "slot", Values: []string{"1", "2"},
+		Usage: "slot of all tokens in the file; else 1"}},
 })
 
 // The columns of the traditional log that have a meaning here.
