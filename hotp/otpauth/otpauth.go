@@ -67,9 +67,9 @@ func (p part) cut(sep string) (before, after part, found bool) {
 // SHA1, SHA256 and SHA512; a parameter that is given twice is wrong; the counter of hotp must be there. Names of
 // parameters, and the words for type and algorithm, may be in either case. What it does not know it ignores, such as
 // image or color, as all readers do. A period in a URI of hotp, and a counter in one of totp, must be numbers and have
-// no meaning. Neither issuer nor account may have a colon; one of both must be there; an issuer before the account
-// and the parameter issuer must be the same. In the query + is a space, as forms have it, unless that makes issuers
-// differ which else are the same.
+// no meaning. Neither issuer nor account may have a colon; both may be empty, and then the caller needs another name;
+// an issuer before the account and the parameter issuer must be the same. In the query + is a space, as forms have it,
+// unless that makes issuers differ which else are the same.
 //
 // Its error is an *Error, which wraps seedfile.ErrSteam for the codes of Steam.
 func Parse(uri []byte) (*seedfile.Token, error) {
@@ -277,8 +277,6 @@ func fillNames(t *seedfile.Token, label, issuer part) error {
 		switch {
 		case strings.Contains(parameter, ":"):
 			return issuer.wrong("has a colon")
-		case parameter == "" && prefix == "" && account == "":
-			return label.wrong("names neither issuer nor account")
 		case parameter == "" || parameter == prefix:
 			return nil
 		case prefix == "":
