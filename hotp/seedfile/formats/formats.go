@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"fob/hotp/seedfile"
+	"fob/hotp/seedfile/apps"
 	"fob/hotp/seedfile/pskc"
 	"fob/hotp/seedfile/servers"
 	"fob/hotp/seedfile/vendors"
@@ -15,6 +16,7 @@ import (
 func All() []*seedfile.Format { return slices.Clone(all) }
 
 var all = sorted(
+	apps.All,
 	[]*seedfile.Format{pskc.Format},
 	servers.Formats(),
 	vendors.Formats(),
