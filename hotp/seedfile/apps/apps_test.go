@@ -2,6 +2,8 @@ package apps
 
 import (
 	"bytes"
+	"crypto/pbkdf2"
+	"crypto/sha1"
 	"errors"
 	"flag"
 	"fmt"
@@ -133,9 +135,7 @@ func judge(t *testing.T, what string, f *seedfile.Format, file []byte) []byte {
 	return out
 }
 
-func opens(*testing.T) seedfile.ReadOptions {
-	return seedfile.ReadOptions{Unlock: func(seedfile.Lock, string) (hotp.Seed, error) { return bytes.Clone(passphrase), nil }}
-}
+var knows = seedfile.ReadOptions{Unlock: func(seedfile.Lock, string) (hotp.Seed, error) { return bytes.Clone(passphrase), nil }}
 
 // TestOthersEncrypt reads what another program has encrypted.
 func TestOthersEncrypt(t *testing.T) {
@@ -151,7 +151,7 @@ func TestOthersEncrypt(t *testing.T) {
 			case TwoFAS:
 				plain = member(plain, "services")
 			}
-			got, err := seedfiletest.ReadAll(f, judge(t, "seal", f, plain), opens(t))
+			got, err := seedfiletest.ReadAll(f, judge(t, "seal", f, plain), knows)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -186,7 +186,7 @@ func TestOthersDecrypt(t *testing.T) {
 }
 
 func TestUnlock(t *testing.T) {
-	f := AndOTP
+	f := TwoFAS
 	file, err := seedfiletest.WriteAll(f, samples(f), seedfile.WriteOptions{Lock: seedfile.Passphrase, Secret: passphrase})
 	if err != nil {
 		t.Fatal(err)
@@ -234,15 +234,20 @@ func TestUnlock(t *testing.T) {
 
 // TestChanged: no byte of what is encrypted can be changed.
 func TestChanged(t *testing.T) {
-	file, err := seedfiletest.WriteAll(AndOTP, samples(AndOTP),
-		seedfile.WriteOptions{Lock: seedfile.Passphrase, Secret: passphrase})
+	salt := random(andOTPSalt)
+	key, err := pbkdf2.Key(sha1.New, string(passphrase), salt, 1000, keySize)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, i := range []int{4, 16, andOTPHeader, len(file) - 1} {
+	nonce, sealed := seal(key, []byte("[]"))
+	file := slices.Concat([]byte{0, 0, 1000 >> 8, 1000 & 255}, salt, nonce, sealed)
+	if _, err := seedfiletest.ReadAll(AndOTP, file, knows); err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range []int{3, 4, 16, andOTPHeader, len(file) - 1} {
 		changed := bytes.Clone(file)
 		changed[i] ^= 1
-		if _, err := seedfiletest.ReadAll(AndOTP, changed, opens(t)); !errors.Is(err, seedfile.ErrWrongKey) {
+		if _, err := seedfiletest.ReadAll(AndOTP, changed, knows); !errors.Is(err, seedfile.ErrWrongKey) {
 			t.Errorf("byte %d changed: %v", i, err)
 		}
 	}
