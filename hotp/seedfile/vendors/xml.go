@@ -84,7 +84,8 @@ func (r *record) wipe() {
 // parser makes a token of a record, and none of one that is none, such as a header.
 type parser func(*record) (*seedfile.Token, error)
 
-// xmlReader reads a file of records below a root element. It holds one record at a time.
+// xmlReader reads a file of records below a root element. It holds one record at a time, and wipes that; what
+// encoding/xml has of it in its buffers stays until it is collected.
 type xmlReader struct {
 	format *seedfile.Format
 	from   *bounded
