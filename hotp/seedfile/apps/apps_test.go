@@ -232,6 +232,25 @@ func TestUnlock(t *testing.T) {
 	}
 }
 
+// TestStream: messages of all lengths come back, and none of their bytes can be changed.
+func TestStream(t *testing.T) {
+	key, header := random(keySize), random(streamHeader)
+	for n := range 200 {
+		plain := random(n)
+		sealed, err := sealStream(key, header, plain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := openStream(key, header, sealed); err != nil || !bytes.Equal(got, plain) {
+			t.Fatalf("%d bytes: %x, %v", n, got, err)
+		}
+		sealed[n%len(sealed)] ^= 1
+		if _, err := openStream(key, header, sealed); !errors.Is(err, seedfile.ErrWrongKey) {
+			t.Errorf("%d bytes, one changed: %v", n, err)
+		}
+	}
+}
+
 // TestChanged: no byte of what is encrypted can be changed.
 func TestChanged(t *testing.T) {
 	salt := random(andOTPSalt)
@@ -277,7 +296,19 @@ func TestCosts(t *testing.T) {
 	}
 	asked := errors.New("asked")
 	o := seedfile.ReadOptions{Unlock: func(seedfile.Lock, string) (hotp.Seed, error) { return nil, asked }}
+	ente := func(memory, time int) string {
+		return fmt.Sprintf(`{"version":1,"kdfParams":{"memLimit":%d,"opsLimit":%d,"salt":"AAAAAAAAAAAAAAAAAAAAAA=="},`+
+			`"encryptedData":"AAAAAAAAAAAAAAAAAAAAAAAA","encryptionNonce":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}`, memory, time)
+	}
 	for file, want := range map[string]bool{
+		ente(64<<20, 3):                              true,
+		ente(1<<30, 4):                               true,
+		ente(1<<28, 16):                              true,
+		ente(1<<30, 5):                               false,
+		ente(1<<31, 1):                               false,
+		ente(4096, 1):                                false,
+		ente(1<<20, 0):                               false,
+		ente(1<<20, -1):                              false,
 		aegis(1<<15, 8, 1, 1):                        true,
 		aegis(1<<15, 8, 1, 16):                       true,
 		aegis(1<<15, 8, 1, 17):                       false,
@@ -295,8 +326,11 @@ func TestCosts(t *testing.T) {
 		"\x00\x00\x00\x01" + strings.Repeat("x", 50): false,
 	} {
 		f := Aegis
-		if file[0] != '{' {
+		switch {
+		case file[0] != '{':
 			f = AndOTP
+		case strings.Contains(file, "kdfParams"):
+			f = Ente
 		}
 		_, err := f.NewReader(strings.NewReader(file), o)
 		if errors.Is(err, asked) != want || !want && !errors.As(err, new(*seedfile.FormatError)) {

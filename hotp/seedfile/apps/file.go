@@ -87,8 +87,8 @@ func (p *position) of(file []byte, offset int) (line, column int) {
 	return p.line + 1, offset - p.begin + 1
 }
 
-// unlock asks for passphrases until one opens the file, of which open says so by an error other than
-// seedfile.ErrWrongKey. The same one twice in a row comes from somebody who has no other.
+// unlock asks for a passphrase, and for another one as long as open says seedfile.ErrWrongKey. Who gives the same one
+// twice in a row has no other, and is not asked again.
 func unlock(o seedfile.ReadOptions, open func(passphrase []byte) ([]byte, error)) ([]byte, error) {
 	if o.Unlock == nil {
 		return nil, &seedfile.LockedError{Lock: seedfile.Passphrase}

@@ -406,7 +406,8 @@ func TestNoFile(t *testing.T) {
 		{Stratum, "AUTHENTICATORPRO", "no stratum file: it ends too early"},
 		{Stratum, "AuthenticatorPro",
 			"no stratum file: it is encrypted as old versions of the app did: make a new backup with a newer one"},
-		{Ente, `{"version":1}`, "no ente file: it is encrypted by Ente: export it as plain text"},
+		{Ente, `{"version":2}`, "no ente file: its version is 2, and not 1"},
+		{Ente, `{"version":1}`, "no ente file: the parameters of Argon2id are wrong"},
 	} {
 		_, err := test.format.NewReader(strings.NewReader(test.file), seedfile.ReadOptions{})
 		if !errors.As(err, new(*seedfile.FormatError)) || err.Error() != test.want {

@@ -48,27 +48,6 @@ var Migration = complete(&seedfile.Format{
 	},
 }, newListReader, newMigrationWriter)
 
-// Ente is the export of Ente Auth as plain text: otpauth URIs, one a line, each with a codeDisplay that tells how the
-// app shows it.
-var Ente = complete(&seedfile.Format{
-	Name:      "ente",
-	Title:     "Ente Auth, export as plain text",
-	Extension: ".txt",
-	Source:    "Ente, docs/auth/migration",
-	Carries:   otpauth.Carries,
-	Reads:     seedfile.Plain,
-	Writes:    seedfile.Plain,
-	Detect: func(head []byte) int {
-		switch {
-		case beginsFold(head, "otpauth://") && bytes.Contains(head, []byte("codeDisplay=")):
-			return 95
-		case begins(head, '{', `"kdfParams"`, `"encryptedData"`):
-			return 95
-		}
-		return 0
-	},
-}, newEnteReader, newEnteWriter)
-
 func beginsFold(head []byte, scheme string) bool {
 	head = trimSpace(bytes.TrimPrefix(head, []byte("\ufeff")))
 	return len(head) >= len(scheme) && bytes.EqualFold(head[:len(scheme)], []byte(scheme))
@@ -83,6 +62,7 @@ type listReader struct {
 	in      *bufio.Reader
 	line    int
 	batches map[int32]*batches // of migrations, by their ID
+	plain   []byte             // what was decrypted, where the file is encrypted
 }
 
 // batches tells which URIs of a migration were there.
@@ -92,11 +72,15 @@ type batches struct {
 }
 
 func newListReader(f *seedfile.Format, in io.Reader, _ seedfile.ReadOptions) (seedfile.Reader, error) {
+	return newList(f, in), nil
+}
+
+func newList(f *seedfile.Format, in io.Reader) *listReader {
 	r := &listReader{queue: queue{format: f}, in: bufio.NewReaderSize(in, maxLine+2), batches: make(map[int32]*batches)}
 	if bom, _ := r.in.Peek(3); string(bom) == "\ufeff" {
 		r.in.Discard(3)
 	}
-	return r, nil
+	return r
 }
 
 // Read implements seedfile.Reader.
@@ -226,37 +210,19 @@ func (r *listReader) Close() error {
 	r.wipe()
 	ahead, _ := r.in.Peek(r.in.Buffered())
 	clear(ahead)
+	clear(r.plain)
 	return nil
 }
 
-func newEnteReader(f *seedfile.Format, in io.Reader, o seedfile.ReadOptions) (seedfile.Reader, error) {
-	r, err := newListReader(f, in, o)
-	if err != nil {
-		return nil, err
-	}
-	if first, _ := r.(*listReader).in.Peek(1); string(first) == "{" {
-		return nil, wrongFormat(f, "it is encrypted by Ente: export it as plain text")
-	}
-	return r, nil
-}
-
 func newOTPAuthWriter(f *seedfile.Format, out io.Writer, o seedfile.WriteOptions) (seedfile.Writer, error) {
-	return newLineWriter(f, out, o, "")
-}
-
-// enteDisplay is how Ente shows a token that nobody has touched: a URI has it in its query, as JSON.
-const enteDisplay = "&codeDisplay=%7B%22pinned%22%3Afalse%2C%22trashed%22%3Afalse%2C%22lastUsedAt%22%3A0%2C" +
-	"%22tapCount%22%3A0%2C%22tags%22%3A%5B%5D%7D"
-
-func newEnteWriter(f *seedfile.Format, out io.Writer, o seedfile.WriteOptions) (seedfile.Writer, error) {
-	return newLineWriter(f, out, o, enteDisplay)
-}
-
-// newLineWriter writes URIs, each with more behind it.
-func newLineWriter(f *seedfile.Format, out io.Writer, o seedfile.WriteOptions, more string) (seedfile.Writer, error) {
 	if _, err := lockOf(f, o); err != nil {
 		return nil, err
 	}
+	return newLineWriter(f, out, o, ""), nil
+}
+
+// newLineWriter writes URIs, each with more behind it.
+func newLineWriter(f *seedfile.Format, out io.Writer, o seedfile.WriteOptions, more string) *writer {
 	entry := func(out []byte, _ int, t *seedfile.Token) ([]byte, error) {
 		if err := otpauth.CheckNames(f.Name, t); err != nil {
 			return out, err
@@ -264,7 +230,7 @@ func newLineWriter(f *seedfile.Format, out io.Writer, o seedfile.WriteOptions, m
 		out, err := otpauth.Append(out, t)
 		return append(append(out, more...), '\n'), err
 	}
-	return &writer{format: f, out: out, drop: o.Drop, entry: entry}, nil
+	return &writer{format: f, out: out, drop: o.Drop, entry: entry}
 }
 
 // migrationWriter writes all URIs at the end, since each tells how many there are.

@@ -19,11 +19,11 @@ def pbkdf2(algorithm, passphrase, salt, iterations):
     return PBKDF2HMAC(algorithm=algorithm, length=32, salt=salt, iterations=iterations).derive(passphrase)
 
 
-def argon2id(passphrase, salt):
+def argon2id(passphrase, salt, time=3, memory=1 << 16, threads=4):
     out = ctypes.create_string_buffer(32)
     library = ctypes.CDLL("libargon2.so.1")
     size = ctypes.c_size_t
-    error = library.argon2id_hash_raw(3, 1 << 16, 4, passphrase, size(len(passphrase)), salt, size(len(salt)), out, size(32))
+    error = library.argon2id_hash_raw(time, memory, threads, passphrase, size(len(passphrase)), salt, size(len(salt)), out, size(32))
     if error != 0:
         raise RuntimeError(f"argon2id_hash_raw: {error}")
     return out.raw
@@ -100,6 +100,35 @@ def open_stratum(data, passphrase):
 def seal_stratum(data, passphrase):
     salt, nonce = os.urandom(16), os.urandom(12)
     return b"AUTHENTICATORPRO" + salt + nonce + AESGCM(argon2id(passphrase, salt)).encrypt(nonce, data, None)
+
+
+def sodium(function, *arguments):
+    if getattr(ctypes.CDLL("libsodium.so.23"), "crypto_secretstream_xchacha20poly1305_" + function)(*arguments) != 0:
+        raise RuntimeError(f"{function} failed")
+
+
+def open_ente(data, passphrase):
+    export = json.loads(data)
+    kdf = export["kdfParams"]
+    key = argon2id(passphrase, base64.b64decode(kdf["salt"]), kdf["opsLimit"], kdf["memLimit"] // 1024, 1)
+    sealed = base64.b64decode(export["encryptedData"])
+    state, out, tag = (ctypes.create_string_buffer(n) for n in (52, len(sealed) - 17, 1))
+    sodium("init_pull", state, base64.b64decode(export["encryptionNonce"]), key)
+    sodium("pull", state, out, None, tag, sealed, ctypes.c_ulonglong(len(sealed)), None, ctypes.c_ulonglong(0))
+    if tag.raw != b"\x03":
+        raise ValueError("not the final message")
+    return out.raw
+
+
+def seal_ente(data, passphrase):
+    salt = os.urandom(16)
+    state, header, out = (ctypes.create_string_buffer(n) for n in (52, 24, len(data) + 17))
+    sodium("init_push", state, header, argon2id(passphrase, salt, 2, 1 << 16, 1))
+    size = ctypes.c_ulonglong
+    sodium("push", state, out, None, data, size(len(data)), None, size(0), ctypes.c_ubyte(3))
+    salt, out, header = (base64.b64encode(part).decode() for part in (salt, out.raw, header.raw))
+    return json.dumps({"version": 1, "kdfParams": {"memLimit": 1 << 26, "opsLimit": 2, "salt": salt},
+                       "encryptedData": out, "encryptionNonce": header}).encode()
 
 
 judge = globals()[sys.argv[1] + "_" + sys.argv[2]]
