@@ -33,7 +33,7 @@ func TestParse(t *testing.T) {
 		"otpauth://totp/ACME:alice?secret=SEED":                                          totp("ACME", "alice"),
 		"otpauth://totp/ACME%3A%20alice?secret=SEED&issuer=":                             totp("ACME", "alice"),
 		"otpauth://totp/alice?issuer=ACME&secret=SEED&":                                  totp("ACME", "alice"),
-		"otpauth://totp/?secret=SEED": totp("", ""),
+		"otpauth://totp/?secret=SEED":                                                    totp("", ""),
 		"otpauth://totp/ACME:?secret=SEED":                                               totp("ACME", ""),
 		"otpauth://totp/a+b@c?secret=SEED&issuer=My+Co":                                  totp("My Co", "a+b@c"),
 		"otpauth://totp/TV+:a?secret=SEED&issuer=TV+":                                    totp("TV+", "a"),
