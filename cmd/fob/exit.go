@@ -8,6 +8,7 @@ import (
 	"fob/daemon/policy"
 	"fob/fido/metadata"
 	"fob/fido/relyingparty"
+	"fob/hotp/seedfile"
 	"fob/ipc"
 )
 
@@ -22,7 +23,7 @@ const (
 	exitTimedOut    = 7
 	exitDeclined    = 8
 	exitNotVerified = 9
-	exitWrong       = 10 // of doctor, status and policy
+	exitWrong       = 10 // of doctor, status, policy and seeds
 	exitInterrupted = 130
 )
 
@@ -36,10 +37,13 @@ func exitCode(err error) int {
 	case errors.Is(err, relyingparty.ErrNotVerified), errors.Is(err, errClone), errors.As(err, new(*metadata.Refused)),
 		errors.As(err, new(logChanged)):
 		return exitNotVerified
-	case errors.As(err, new(foundWrong)), errors.As(err, new(broken)), errors.As(err, new(*policy.Error)):
+	case errors.As(err, new(foundWrong)), errors.As(err, new(broken)), errors.As(err, new(*policy.Error)),
+		errors.As(err, new(foundInSeeds)), errors.As(err, new(skippedTokens)):
 		return exitWrong
 	case errors.Is(err, errNoTerminal), errors.Is(err, errReserved), errors.Is(err, errNoNewPIN), errors.Is(err, errRefused),
-		errors.Is(err, errOtherKey), errors.Is(err, program.ErrPINLength), errors.Is(err, errNoPassphrase):
+		errors.Is(err, errOtherKey), errors.Is(err, program.ErrPINLength), errors.Is(err, errNoPassphrase),
+		errors.Is(err, errNoKey), errors.Is(err, errKeySize), errors.Is(err, seedfile.ErrWrongKey),
+		errors.As(err, new(*seedfile.LockedError)), errors.Is(err, program.ErrPassphraseLength):
 		return exitPIN
 	case errors.Is(err, errNotConfirmed):
 		return exitDeclined

@@ -44,12 +44,13 @@ func (a *app) command() *cobra.Command {
 		Long: `fob registers and signs in with the security keys that fobd owns, and manages them.
 
 Exit codes:
-    0  done                              5  wrong PIN, or the PIN is blocked or missing
+    0  done                              5  wrong PIN, passphrase or key, or it is blocked or missing
     1  another failure                   6  the key is not registered, or is already, or can't
     2  wrong usage                       7  timed out
     3  fobd can't be reached             8  declined or cancelled
     4  no such key, or it failed         9  not verified
-   10  'fob doctor' or 'fob policy' found something wrong, or 'fob status' a part of fobd that is broken
+   10  'fob doctor', 'fob policy' or 'fob seeds verify' found something wrong, 'fob status' a part of fobd that is
+       broken, or 'fob seeds convert --skip-bad' left tokens out
   130  interrupted`,
 		Version:       program.Version,
 		SilenceErrors: true,
@@ -62,7 +63,7 @@ Exit codes:
 	c.PersistentFlags().BoolVar(&a.client.NoWait, "no-wait", false,
 		"fail when other ceremonies hold the key, or none is plugged in, instead of waiting")
 	c.AddCommand(a.devices(), a.register(), a.signIn(), a.webauthn(), a.key(), a.store(), a.policy(), a.status(), a.log(),
-		a.emulate(), a.doctor())
+		a.emulate(), a.doctor(), a.seeds())
 	return c
 }
 
@@ -87,7 +88,7 @@ func (a *app) report(err error, interrupted bool) int {
 	code := exitCode(err)
 	if interrupted && errors.Is(err, context.Canceled) {
 		code = exitInterrupted
-		if !errors.As(err, new(*controlFailed)) {
+		if !errors.As(err, new(*controlFailed)) && !errors.As(err, new(nothingWritten)) {
 			err = errors.New("interrupted; the ceremony is cancelled")
 		}
 	}

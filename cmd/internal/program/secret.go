@@ -26,6 +26,7 @@ var (
 	ErrPassphraseLength = fmt.Errorf("a passphrase has at least 1 and at most %d bytes", maxPassphraseLength)
 
 	errLineTooLong = errors.New("line too long")
+	errKeyTooLong  = fmt.Errorf("it is longer than %d bytes", maxKeyLength)
 )
 
 // ReadPIN reads a PIN from a file descriptor, up to a line feed or the end, and closes it. The caller wipes the PIN.
@@ -47,6 +48,31 @@ func ReadPassphrase(ctx context.Context, fd int) (emulator.Passphrase, error) {
 		return nil, whichSecret("passphrase", err)
 	}
 	return line, nil
+}
+
+// maxKeyLength is longer than any key is, in bytes, as hexadecimal digits too.
+const maxKeyLength = 256
+
+// ReadKey is ReadPIN for a key: all up to the end, as it may have any bytes.
+func ReadKey(ctx context.Context, fd int) ([]byte, error) {
+	key, err := readFD(ctx, fd, readKey)
+	if err != nil {
+		clear(key)
+		return nil, whichSecret("key", err)
+	}
+	return key, nil
+}
+
+func readKey(r io.Reader) ([]byte, error) {
+	key := make([]byte, maxKeyLength+1)
+	n, err := io.ReadFull(r, key)
+	switch {
+	case err == nil:
+		return key, errKeyTooLong
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return key[:n], nil
+	}
+	return key, err
 }
 
 // ReadPassphraseLine is ReadLine for a passphrase.
