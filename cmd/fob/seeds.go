@@ -81,7 +81,7 @@ func seedsHint(err error) string {
 		return "without that its codes would be wrong; 'fob seeds formats' tells what others can hold; " +
 			"--skip-bad leaves such tokens out"
 	case errors.As(err, &missing):
-		return fmt.Sprintf("'fob seeds formats %s' tells what it needs; --skip-bad leaves such tokens out", missing.Format)
+		return fmt.Sprintf("--fill %s=... gives it; --skip-bad leaves such tokens out", missing.Field)
 	case errors.As(err, &locked):
 		return "give what opens it with --passphrase-fd or --key-fd"
 	case errors.As(err, new(*seedfile.RowError)):

@@ -28,6 +28,8 @@ type conversion struct {
 	same     bool // the new file has the format of the old one
 	decrypts bool
 	toFormat string
+	fill     []string
+	fills    []seedfile.Fill
 }
 
 func (a *app) newConversion() *conversion {
@@ -47,7 +49,8 @@ and output. Formats of files that are read are detected. IN may be encrypted, by
 What OUT can't hold is not lost: the first token with a period, an algorithm, a user or anything else
 for which the format has no room ends the conversion, and nothing is written. --drop lets fields go
 that don't make the codes; --skip-bad leaves out tokens that can't be read, or that don't fit, tells
-each on standard error, and ends with 10 if there were any.
+each on standard error, and ends with 10 if there were any. --fill gives what tokens lack: with
+--fill account=@serial, those without an account get their serial number for it.
 
 OUT is encrypted unless --plain is given: with a passphrase, in the format's own way where it has one,
 else by age to OUT.age. 'fob seeds decrypt OUT.age -' hands it to the program that imports it.
@@ -55,26 +58,30 @@ else by age to OUT.age. 'fob seeds decrypt OUT.age -' hands it to the program th
 --shred overwrites and removes IN when OUT is on the disk, was read again and has the same tokens.`,
 		Example: `  fob seeds convert tokens.xml tokens.csv --to entra-csv
   fob seeds convert tokens.csv tokens.xml --to pskc --skip-bad --drop user
+  fob seeds convert tokens.xml - --to otpauth --fill account=@serial --drop serial --plain | less
   gpg -d vendor.csv.gpg | fob seeds convert - tokens.age --to entra-csv --recipient age1...`,
 		Args: twoFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkGiven(cmd.Flags()); err != nil {
 				return err
 			}
-			c.skipBad = c.skipBad || !strict
+			if cmd.Flags().Changed("strict") && strict == c.skipBad {
+				return program.Usage(errors.New("--strict and --skip-bad exclude one another"))
+			}
 			return seedsError(cmd.Context(), c.run(cmd.Context(), args[0], args[1]))
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&c.toFormat, "to", "", "`FORMAT` of the new file (see 'fob seeds formats')")
-	f.BoolVar(&strict, "strict", true, "end at the first token that can't be converted")
+	f.BoolVar(&strict, "strict", true, "end at the first token that can't be converted, with nothing written")
 	f.BoolVar(&c.skipBad, "skip-bad", false, "leave out tokens that can't be converted")
+	f.StringArrayVar(&c.fill, "fill", nil, "`FIELD=TEXT` for tokens that lack the field, or FIELD=@FIELD for what stands "+
+		"in another; may be repeated")
 	f.BoolVar(&c.shred, "shred", false, "overwrite and remove IN after that")
 	c.from.flags(cmd)
 	c.to.flags(cmd)
 	c.to.formatFlags(cmd)
 	cmd.MarkFlagRequired("to")
-	cmd.MarkFlagsMutuallyExclusive("strict", "skip-bad")
 	cmd.RegisterFlagCompletionFunc("to", formatNames(writable))
 	return cmd
 }
@@ -129,6 +136,13 @@ func (c *conversion) convertFile(ctx context.Context, out string, err error) err
 
 // check finds what can't be meant.
 func (c *conversion) check(in, out string) error {
+	for _, text := range c.fill {
+		one, err := seedfile.ParseFill(text)
+		if err != nil {
+			return program.Usage(fmt.Errorf("--fill %w", err))
+		}
+		c.fills = append(c.fills, one)
+	}
 	switch {
 	case c.shred && in == "-":
 		return program.Usage(errors.New("--shred is for a file, and not for standard input"))
@@ -148,7 +162,7 @@ func (c *conversion) copy(ctx context.Context, from seedfile.Reader) (r seedfile
 	}
 	sum = newTokenSum(nil)
 	p := c.app.newProgress(func(int) (float64, bool) { return c.from.part() })
-	job := seedfile.Conversion{SkipBad: c.skipBad, Progress: p.tell, Bad: func(err error) {
+	job := seedfile.Conversion{SkipBad: c.skipBad, Fill: c.fills, Progress: p.tell, Bad: func(err error) {
 		p.end()
 		c.app.printBad(c.from.name(), err)
 	}}

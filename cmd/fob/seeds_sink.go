@@ -260,7 +260,7 @@ func (a *app) printWritten(w *writtenSeeds) error {
 		what = plural(*w.Tokens, "token is", "tokens are")
 	}
 	fmt.Fprintf(out, "%s written to %s, %s\n", what, name, locks[w.Encrypted])
-	if w.Encrypted == openly {
+	if w.Encrypted == openly && w.File != "-" {
 		fmt.Fprintln(a.stderr, "who reads it, a backup or an undeleted copy of it can make all codes; "+
 			"remove it when it is imported: shred -u, which an SSD may ignore")
 	}

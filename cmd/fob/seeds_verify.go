@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -30,12 +31,16 @@ if it finds any. A seed that is shorter than recommended, and a file that others
 				return err
 			}
 			defer s.close()
+			debug.SetMemoryLimit(verifyMemory)
 			return seedsError(c.Context(), a.verifySeeds(c.Context(), s, args[0]))
 		},
 	}
 	s.flags(c)
 	return c
 }
+
+// verifyMemory has the collector run often enough for a million tokens to be checked within 64 MB. It is no bound.
+const verifyMemory = 48 << 20
 
 // verifiedSeeds is what verify found, for programs.
 type verifiedSeeds struct {

@@ -190,23 +190,10 @@ func (t *Token) value(f Field) string {
 }
 
 func (t *Token) text(f Field) string {
-	switch f {
-	case FieldSerial:
-		return t.Serial
-	case FieldID:
-		return t.ID
-	case FieldAccount:
-		return t.Account
-	case FieldIssuer:
-		return t.Issuer
-	case FieldUser:
-		return t.User
-	case FieldManufacturer:
-		return t.Manufacturer
-	case FieldModel:
-		return t.Model
+	if f&Fillable == 0 {
+		return ""
 	}
-	return ""
+	return *t.place(f)
 }
 
 // has gives the fields that the token has.

@@ -12,6 +12,8 @@ type Conversion struct {
 	// SkipBad goes on behind bad tokens: those that can't be read, and those for which the other format has no room.
 	// Without it the first of them ends the conversion.
 	SkipBad bool
+	// Fill are texts for tokens that lack them, in the order in which they are given.
+	Fill []Fill
 	// Bad is told of each token that was skipped; nil: nobody is.
 	Bad func(error)
 	// Progress is told now and then how many tokens were read; nil: nobody is.
@@ -59,6 +61,9 @@ func (c *Conversion) one(from Reader, to Writer, r *Result) (end bool, err error
 		return !errors.As(err, new(*RowError)), err
 	}
 	defer t.Wipe()
+	for _, f := range c.Fill {
+		f.Apply(t)
+	}
 	if err := to.Write(t); err != nil {
 		return !skippable(err), at(t, err)
 	}

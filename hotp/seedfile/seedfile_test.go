@@ -194,6 +194,48 @@ func TestConversion(t *testing.T) {
 	}
 }
 
+// TestFill gives what is missing, and leaves what is there.
+func TestFill(t *testing.T) {
+	var fills []seedfile.Fill
+	for _, text := range []string{"user=@serial", "account=@user", "issuer=ACME", "serial=X=@Y", "model=@manufacturer"} {
+		f, err := seedfile.ParseFill(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fills = append(fills, f)
+	}
+	empty, full := totp(""), totp("A1")
+	full.Account, full.Issuer = "alice", "acme.org"
+	from, err := all().NewReader(bytes.NewReader(file(t, empty, full)), seedfile.ReadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	to, err := all().NewWriter(&out, seedfile.WriteOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := seedfile.Conversion{Fill: fills}
+	if _, err := c.Run(from, to); err != nil {
+		t.Fatal(err)
+	}
+	if err := to.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := seedfiletest.ReadAll(all(), out.Bytes(), seedfile.ReadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	empty.Issuer, empty.Serial = "ACME", "X=@Y"
+	full.User = "A1"
+	seedfiletest.Same(t, got, []*seedfile.Token{empty, full})
+	for _, text := range []string{"", "user", "user=", "=x", "seed=x", "colour=x", "user=@seed", "user=@", "period=30"} {
+		if _, err := seedfile.ParseFill(text); !errors.As(err, new(*seedfile.FillError)) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
 // ends is a file that ends in the middle, and full a disk that is full: neither is the fault of one token.
 type ends struct{}
 
