@@ -22,7 +22,7 @@ import (
 	"fob/fido/metadata/metadatatest"
 )
 
-// scriptCommands are what the scripts can say beside testscript's own commands. Programs take "<FILE" and "3<FILE" as
+// scriptCommands are what the scripts can say beside testscript's own commands. Programs take "<FILE", "3<FILE" and "4<FILE" as
 // in the shell; "&NAME" at the end runs one in the background until "ends CODE NAME". What a program has said when it
 // ended is for the commands stdout and stderr.
 var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
@@ -99,9 +99,9 @@ func (s script) parse(line []string) (c *exec.Cmd, background string, err error)
 		case strings.HasPrefix(word, "<"):
 			f, err = s.open(word[1:])
 			c.Stdin = f
-		case strings.HasPrefix(word, "3<"):
+		case strings.HasPrefix(word, "3<"), strings.HasPrefix(word, "4<"):
 			f, err = s.open(word[2:])
-			c.ExtraFiles = []*os.File{f}
+			c.ExtraFiles = append(c.ExtraFiles, f)
 		default:
 			c.Args = append(c.Args, word)
 		}

@@ -58,16 +58,17 @@ else by age to OUT.age. 'fob seeds decrypt OUT.age -' hands it to the program th
 --shred overwrites and removes IN when OUT is on the disk, was read again and has the same tokens.`,
 		Example: `  fob seeds convert tokens.xml tokens.csv --to entra-csv
   fob seeds convert tokens.csv tokens.xml --to pskc --skip-bad --drop user
-  fob seeds convert tokens.xml - --to otpauth --fill account=@serial --drop serial --plain | less
+  fob seeds convert tokens.xml phones.txt --to otpauth --fill account=@serial --drop serial,manufacturer
   gpg -d vendor.csv.gpg | fob seeds convert - tokens.age --to entra-csv --recipient age1...`,
 		Args: twoFiles,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkGiven(cmd.Flags()); err != nil {
 				return err
 			}
-			if cmd.Flags().Changed("strict") && strict == c.skipBad {
+			if cmd.Flags().Changed("strict") && strict && c.skipBad {
 				return program.Usage(errors.New("--strict and --skip-bad exclude one another"))
 			}
+			c.skipBad = c.skipBad || !strict
 			return seedsError(cmd.Context(), c.run(cmd.Context(), args[0], args[1]))
 		},
 	}
@@ -272,7 +273,7 @@ func (c *conversion) readAgain(ctx context.Context, first *tokenSum) (tokens int
 	again := newTokenSum(first.key)
 	for {
 		t, err := r.Read()
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF {
 			return tokens, again, nil
 		}
 		if err != nil {

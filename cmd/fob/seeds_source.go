@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -181,9 +182,22 @@ func (s *seedSource) begin(ctx context.Context) (seedfile.Reader, error) {
 	}
 	r, err := s.format.NewReader(s.content, o)
 	if err != nil {
-		return nil, err
+		return nil, unsaid(err)
 	}
 	return &endingReader{ctx, r}, nil
+}
+
+// unsaid tells by which flag a format wants to be told what it does not know.
+func unsaid(err error) error {
+	var e *seedfile.SettingError
+	if !errors.As(err, &e) {
+		return err
+	}
+	flag := "--from-set"
+	if slices.Contains([]string{"type", "algorithm", "digits", "period", "t0"}, e.Name) {
+		flag = "--assume"
+	}
+	return program.Usage(advised{err, fmt.Sprintf("%s %s=... says it", flag, e.Name)})
 }
 
 // endingReader ends with a context.
@@ -274,9 +288,13 @@ func (s *seedSource) findFormat() (err error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
+	if hint := foreign(head); hint != "" {
+		return advised{fmt.Errorf("%s is no seed file by itself", s.name()), hint}
+	}
 	switch found := formats.Detect(head); len(found) {
 	case 0:
-		return advised{fmt.Errorf("%s has no format that fob knows", s.name()), foreign(head)}
+		return advised{fmt.Errorf("%s has no format that fob knows", s.name()),
+			"name its format with --from; 'fob seeds formats' lists them"}
 	case 1:
 		s.format = found[0]
 	default:
@@ -285,17 +303,17 @@ func (s *seedSource) findFormat() (err error) {
 	return nil
 }
 
-// foreign is what to do with a file that is none of ours.
+// foreign is what to do with a file that has to be unpacked first; nothing for others.
 func foreign(head []byte) string {
 	switch {
 	case len(head) == 0:
 		return "it is empty"
 	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
 		return "it is a zip archive: unzip -p FILE | fob seeds ... -"
-	case bytes.HasPrefix(head, []byte("-----BEGIN PGP")), head[0]&0x80 != 0 && !bytes.HasPrefix(head, []byte("\xef\xbb\xbf")):
-		return "it may be encrypted by PGP: gpg -d FILE | fob seeds ... -"
+	case bytes.HasPrefix(head, []byte("-----BEGIN PGP")):
+		return "it is encrypted by PGP: gpg -d FILE | fob seeds ... -"
 	}
-	return "name its format with --from; 'fob seeds formats' lists them"
+	return ""
 }
 
 // at adds the name of the file to an error of what is in it.

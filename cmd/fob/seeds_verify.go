@@ -89,7 +89,7 @@ func (s *seedSource) each(ctx context.Context, a *app, path string, token func(*
 		p.tell(n)
 		t, err := r.Read()
 		switch {
-		case errors.Is(err, io.EOF):
+		case err == io.EOF:
 			return nil
 		case errors.As(err, new(*seedfile.RowError)):
 			bad(err)
