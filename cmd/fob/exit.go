@@ -45,7 +45,7 @@ func exitCode(err error) int {
 		errors.Is(err, errNoKey), errors.Is(err, errKeySize), errors.Is(err, seedfile.ErrWrongKey),
 		errors.As(err, new(*seedfile.LockedError)), errors.Is(err, program.ErrPassphraseLength):
 		return exitPIN
-	case errors.Is(err, errNotConfirmed):
+	case errors.Is(err, errNotConfirmed), errors.Is(err, ipc.ErrDeclined):
 		return exitDeclined
 	case errors.Is(err, errLost), errors.As(err, new(*lostKey)):
 		return exitDevice

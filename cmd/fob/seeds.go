@@ -84,6 +84,8 @@ func seedsHint(err error) string {
 		return fmt.Sprintf("--fill %s=... gives it; --skip-bad leaves such tokens out", missing.Field)
 	case errors.As(err, &locked):
 		return "give what opens it with --passphrase-fd or --key-fd"
+	case errors.As(err, new(*seedfile.ValueError)):
+		return "--skip-bad leaves such tokens out"
 	case errors.As(err, new(*seedfile.RowError)):
 		return "--skip-bad goes on without bad tokens; 'fob seeds verify' lists all of them"
 	case errors.Is(err, os.ErrExist):

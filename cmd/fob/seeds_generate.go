@@ -127,13 +127,15 @@ func (g *generation) plan(f *seedfile.Format, serialGiven bool) (err error) {
 	if o.Parameters, err = g.parameters(); err != nil {
 		return err
 	}
-	room := f.Carries.Fields | f.Carries.Needs
-	if g.serial != "" && (serialGiven || room&seedfile.FieldSerial != 0 || f.Carries.Needs&seedfile.FieldAccount != 0) {
+	room, needs := f.Carries.Fields|f.Carries.Needs, f.Carries.Needs
+	o.Account = needs&seedfile.FieldAccount != 0 || room&(seedfile.FieldAccount|seedfile.FieldSerial) == seedfile.FieldAccount
+	o.ID = needs&seedfile.FieldID != 0
+	o.NoSerial = !serialGiven && room&seedfile.FieldSerial == 0
+	if g.serial != "" {
 		if o.Serial, err = generate.ParseSerial(g.serial); err != nil {
 			return program.Usage(err)
 		}
 	}
-	o.Account, o.ID = f.Carries.Needs&seedfile.FieldAccount != 0, f.Carries.Needs&seedfile.FieldID != 0
 	if g.users != "" {
 		if g.userFile, err = os.Open(g.users); err != nil {
 			return err
@@ -183,7 +185,11 @@ func (g *generation) write(ctx context.Context, tokens *generate.Generator) (n i
 	defer p.end()
 	job := seedfile.Conversion{Progress: p.tell}
 	r, err := job.Run(&endingReader{ctx, tokens}, w)
-	if err == nil && r.Written == 0 {
+	var missing *seedfile.MissingError
+	switch {
+	case errors.As(err, &missing):
+		err = advised{err, generatorHint(missing.Field)}
+	case err == nil && r.Written == 0:
 		err = errors.New("the list of users is empty, and nothing is written")
 	}
 	if err != nil {
@@ -197,4 +203,12 @@ func (g *generation) write(ctx context.Context, tokens *generate.Generator) (n i
 		return 0, ctx.Err()
 	}
 	return r.Written, g.to.commit()
+}
+
+// generatorHint tells which flag gives a field to new tokens.
+func generatorHint(f seedfile.Field) string {
+	if f == seedfile.FieldUser {
+		return "--users gives it"
+	}
+	return fmt.Sprintf("--%s gives it", f)
 }

@@ -74,9 +74,6 @@ func (s *showing) run(ctx context.Context, path string) error {
 	}
 	defer s.from.close()
 	s.table = tabwriter.NewWriter(s.app.stdout, 0, 0, 2, ' ', 0)
-	if !s.app.json && !s.qr && s.png == "" {
-		s.header()
-	}
 	var first error
 	bad := 0
 	err := s.from.each(ctx, s.app, path, func(t *seedfile.Token) {
@@ -131,6 +128,9 @@ func (s *showing) show(t *seedfile.Token) error {
 		return s.drawQR(t)
 	case s.app.json:
 		return s.printObject(t)
+	}
+	if s.shown == 1 {
+		s.header()
 	}
 	s.row(t)
 	if s.shown%flushRows == 0 {

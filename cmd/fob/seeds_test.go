@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
 	"golang.org/x/sys/unix"
 
 	"fob/hotp"
@@ -23,9 +24,10 @@ import (
 
 // seedWorld is a folder in which to run fob seeds.
 type seedWorld struct {
-	t     *testing.T
-	world *world
-	dir   string
+	t         *testing.T
+	world     *world
+	dir       string
+	recipient string // of the private key in the file key
 }
 
 func newSeedWorld(t *testing.T) *seedWorld {
@@ -35,7 +37,14 @@ func newSeedWorld(t *testing.T) *seedWorld {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &seedWorld{t, w, dir}
+	key, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "key"), []byte(key.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return &seedWorld{t, w, dir, key.Recipient().String()}
 }
 
 // run runs fob seeds, whose passphrases are file descriptors 3 and 4, and gives what it printed.
@@ -82,8 +91,8 @@ func settingsFor(f *seedfile.Format) (flags []string) {
 	return flags
 }
 
-// TestSeedsThroughEveryFormat: new tokens go from an encrypted PSKC file into each format that takes tokens by the
-// clock or by a counter, encrypted as by default, and from there give the same codes, of which oathtool is the judge.
+// TestSeedsThroughEveryFormat: new tokens go from a PSKC file into each format that takes tokens by the clock or by a
+// counter, encrypted with a passphrase where the format can be, else by age, and from there give the same codes, of which oathtool is the judge.
 func TestSeedsThroughEveryFormat(t *testing.T) {
 	t.Parallel()
 	oathtool, err := exec.LookPath("oathtool")
@@ -94,9 +103,9 @@ func TestSeedsThroughEveryFormat(t *testing.T) {
 	seen := 0
 	for _, kind := range []string{"totp", "hotp"} {
 		source := kind + ".pskc"
-		w.run(0, "generate", "3", source, "--type", kind, "--serial", "ACME{0001}", "--manufacturer", "ACME", "--model", "T1",
-			"--new-passphrase-fd", "3")
-		want := w.revealed(source, "--passphrase-fd", "3")
+		w.run(0, "generate", "3", source, "--type", kind, "--serial", "{10000001}", "--manufacturer", "ACME", "--model", "T1",
+			"--plain")
+		want := w.revealed(source)
 		for _, f := range formats.All() {
 			is := map[string]seedfile.Kind{"totp": seedfile.TOTP, "hotp": seedfile.HOTP}[kind]
 			if f.NewWriter == nil || f.NewReader == nil || f.Carries.Kinds&is == 0 {
@@ -113,19 +122,24 @@ func TestSeedsThroughEveryFormat(t *testing.T) {
 
 func (w *seedWorld) through(oathtool, source, kind string, f *seedfile.Format, want []map[string]any) {
 	w.t.Helper()
-	plain, to := f.Name+"-"+kind, f.Name+"-"+kind+".sealed"
-	flags := append([]string{"--to", f.Name, "--drop", (seedfile.Droppable &^ f.Carries.Needs).String(),
-		"--fill", "account=@serial", "--fill", "issuer=ACME", "--fill", "user=@serial", "--fill", "id=@serial"},
-		settingsFor(f)...)
-	if f.Writes&seedfile.Plain != 0 {
-		w.run(0, append([]string{"convert", source, plain, "--plain", "--passphrase-fd", "3"}, flags...)...)
+	to := f.Name + "-" + kind
+	flags := append([]string{"--to", f.Name, "--drop", (seedfile.Droppable &^ f.Carries.Needs).String()}, settingsFor(f)...)
+	fill := f.Carries.Needs & seedfile.Fillable &^ seedfile.FieldSerial
+	if f.Carries.Fields&seedfile.FieldSerial == 0 {
+		fill |= f.Carries.Fields & seedfile.FieldAccount
 	}
-	w.run(0, append([]string{"convert", source, to, "--passphrase-fd", "3", "--new-passphrase-fd", "4"}, flags...)...)
-	if _, err := os.Lstat(filepath.Join(w.dir, to)); err != nil {
+	for _, field := range fill.Names() {
+		flags = append(flags, "--fill", field+"=@serial")
+	}
+	lock, unlock := []string{"--new-passphrase-fd", "3"}, []string{"--passphrase-fd", "3"}
+	if f.Writes&seedfile.Passphrase == 0 {
+		lock, unlock = []string{"--recipient", w.recipient}, []string{"--identity", "key"}
+	}
+	w.run(0, slices.Concat([]string{"convert", source, to}, flags, lock)...)
+	if f.Writes&seedfile.Passphrase == 0 {
 		to += ".age"
 	}
-	assume := []string{"--assume", "type=" + kind}
-	got := w.revealed(append([]string{to, "--from", f.Name, "--passphrase-fd", "3"}, assume...)...)
+	got := w.revealed(append(unlock, to, "--from", f.Name, "--assume", "type="+kind)...)
 	if len(got) != len(want) {
 		w.t.Fatalf("%s: %d tokens, expected %d", f.Name, len(got), len(want))
 	}
@@ -145,10 +159,10 @@ func (w *seedWorld) judge(oathtool, name string, token map[string]any) {
 		w.t.Fatal(err)
 	}
 	number := func(key string) int { n, _ := token[key].(float64); return int(n) }
-	p := hotp.DefaultHOTP
+	p := hotp.Parameters{Type: hotp.HOTP, Algorithm: hotp.SHA1, Digits: number("digits")}
 	args, factor := []string{"-c", "7"}, uint64(7)
 	if token["type"] == "totp" {
-		p = hotp.Parameters{Type: hotp.TOTP, Algorithm: hotp.SHA1, Period: number("period")}
+		p.Type, p.Period = hotp.TOTP, number("period")
 		now := time.Unix(1234567890, 0)
 		if factor, err = p.Step(now); err != nil {
 			w.t.Fatal(err)
@@ -156,7 +170,6 @@ func (w *seedWorld) judge(oathtool, name string, token map[string]any) {
 		args = []string{"--totp=" + strings.ToLower(token["algorithm"].(string)), fmt.Sprintf("--time-step-size=%ds", p.Period),
 			"-N", "@1234567890"}
 	}
-	p.Digits = number("digits")
 	c := exec.Command(oathtool, append(args, "-d", fmt.Sprint(p.Digits), "-")...)
 	c.Stdin = strings.NewReader(hex.EncodeToString(seed))
 	out, err := c.Output()

@@ -3,6 +3,7 @@ package generate
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -24,6 +25,8 @@ type Options struct {
 	Manufacturer, Model, Issuer string
 	// Users is a list of those who get the first tokens, one a line, or CSV: see Users.
 	Users io.Reader
+	// NoSerial: serial numbers are for Account and ID alone.
+	NoSerial bool
 	// Account and ID: each token has an account, which is its user or else its serial number; an ID, which is its serial
 	// number.
 	Account, ID bool
@@ -105,17 +108,18 @@ func (g *Generator) user() (string, error) {
 func (g *Generator) token(user string) *seedfile.Token {
 	t := &seedfile.Token{Parameters: g.o.Parameters, Seed: hotp.NewSeed(g.o.SeedSize), User: user,
 		Manufacturer: g.o.Manufacturer, Model: g.o.Model, Issuer: g.o.Issuer}
+	serial := ""
 	if g.o.Serial != nil {
-		t.Serial = g.o.Serial.At(g.made - 1)
+		serial = g.o.Serial.At(g.made - 1)
+	}
+	if !g.o.NoSerial {
+		t.Serial = serial
 	}
 	if g.o.ID {
-		t.ID = t.Serial
+		t.ID = serial
 	}
 	if g.o.Account {
-		t.Account = user
-		if user == "" {
-			t.Account = t.Serial
-		}
+		t.Account = cmp.Or(user, serial)
 	}
 	return t
 }

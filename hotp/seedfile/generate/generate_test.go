@@ -110,6 +110,14 @@ func TestTokens(t *testing.T) {
 	}
 }
 
+// TestNoSerial: of the serial number there is an account alone.
+func TestNoSerial(t *testing.T) {
+	tokens, err := all(t, Options{Count: 1, Serial: scheme(t, "A{1}"), Parameters: hotp.DefaultTOTP, NoSerial: true, Account: true})
+	if err != io.EOF || tokens[0].Serial != "" || tokens[0].Account != "A1" {
+		t.Errorf("%+v, %v", tokens[0], err)
+	}
+}
+
 // TestSeedSize: as long as the hash, unless told.
 func TestSeedSize(t *testing.T) {
 	for _, c := range []struct {
