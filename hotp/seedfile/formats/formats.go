@@ -38,8 +38,8 @@ func ByName(name string) *seedfile.Format {
 	return nil
 }
 
-// Detect gives the formats that a file which begins with head may have: the surest first, and none of those that are
-// less sure than half of that.
+// Detect gives the formats that a file which begins with head may have: those that are as sure as the surest. Of
+// several, a person has to choose: the file could be of each of them.
 func Detect(head []byte) (found []*seedfile.Format) {
 	sure := make(map[*seedfile.Format]int)
 	for _, f := range all {
@@ -50,11 +50,9 @@ func Detect(head []byte) (found []*seedfile.Format) {
 			sure[f], found = s, append(found, f)
 		}
 	}
-	slices.SortStableFunc(found, func(a, b *seedfile.Format) int { return sure[b] - sure[a] })
-	for i, f := range found {
-		if 2*sure[f] < sure[found[0]] {
-			return found[:i]
-		}
+	surest := 0
+	for _, f := range found {
+		surest = max(surest, sure[f])
 	}
-	return found
+	return slices.DeleteFunc(found, func(f *seedfile.Format) bool { return sure[f] < surest })
 }
