@@ -11,13 +11,13 @@ import (
 // Errors of a TPM. They tell what to do.
 var (
 	ErrAbsent      = errors.New("there is no TPM that fob can use")
-	ErrDenied      = errors.New("the TPM is for members of the group tss alone: sudo usermod -aG tss $USER, and log in again")
+	ErrDenied      = errors.New("the TPM is not ours to open: join the group tss (sudo usermod -aG tss $USER)")
 	ErrBusy        = errors.New("another program uses the TPM: wait until it is done")
 	ErrFailed      = errors.New("the TPM does not answer as it should: restart the computer")
-	ErrOwner       = errors.New("the TPM's storage hierarchy has a password or is off: have a storage root key made at 0x81000001")
+	ErrOwner       = errors.New("the TPM's owner has a password, or it is off: have a storage root key made at 0x81000001")
 	ErrCleared     = errors.New("the TPM was cleared, or it is another one: what it kept is lost, but for a backup")
 	ErrForeign     = errors.New("it was wrapped to another TPM: have it wrapped to what 'fob tpm srk' prints here")
-	ErrPCR         = errors.New("the computer did not start as it did when this was sealed (its PCRs are others): start it so, or use a backup")
+	ErrPCR         = errors.New("the computer has not started as it did before (PCRs): start it so, or use a backup")
 	ErrPIN         = errors.New("the PIN is wrong")
 	ErrPINNeeded   = errors.New("a PIN is needed")
 	ErrPINUnfit    = fmt.Errorf("a PIN has %d to %d bytes, and none of them is zero", MinPIN, MaxPIN)

@@ -25,8 +25,8 @@ var algorithms = map[hotp.Algorithm]struct {
 	hotp.SHA512: {tpm2.TPMAlgSHA512, sha512.New, sha512.BlockSize},
 }
 
-// NewHMAC makes a key of HMAC of a seed, which stays the caller's. The key never leaves the TPM, nor can the TPM give it
-// to another one. ErrUnsupported says that the TPM does not know the hash.
+// NewHMAC makes a key of HMAC of a seed, which stays the caller's. The key never leaves the TPM, which gives it to no
+// other one. ErrUnsupported says that the TPM does not know the hash.
 func (t *TPM) NewHMAC(ctx context.Context, a hotp.Algorithm, seed hotp.Seed, lock Lock) (*Object, error) {
 	key, err := hmacKey(a, seed)
 	if err != nil {

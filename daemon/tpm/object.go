@@ -157,7 +157,8 @@ func parsePublic(b []byte) (*tpm2.TPMTPublic, error) {
 func marshalPublic(p *tpm2.TPMTPublic) []byte { return tpm2.Marshal(*p) }
 
 // create has the TPM make an object of data that is given.
-func (t *TPM) create(ctx context.Context, data fido.Secret, template tpm2.TPMTPublic, lock Lock) (o *Object, err error) {
+func (t *TPM) create(ctx context.Context, data fido.Secret, template tpm2.TPMTPublic, lock Lock) (
+	o *Object, err error) {
 	if err := lock.check(); err != nil {
 		return nil, err
 	}
@@ -212,8 +213,11 @@ func sensitiveCreate(pin, data fido.Secret) fido.Secret {
 	return append(binary.BigEndian.AppendUint16(b, uint16(len(data))), data...)
 }
 
+// using uses an object in a session that opens it.
+type using func(*conn, tpm2.AuthHandle, *session) error
+
 // use loads an object and runs do with it, in a session that opens it.
-func (t *TPM) use(ctx context.Context, o *Object, pin fido.Secret, do func(*conn, tpm2.AuthHandle, *session) error) error {
+func (t *TPM) use(ctx context.Context, o *Object, pin fido.Secret, do using) error {
 	if o.NeedsPIN() && pin == nil {
 		return ErrPINNeeded
 	}

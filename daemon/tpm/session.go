@@ -124,7 +124,8 @@ func (s *session) Authorize(cc tpm2.TPMCC, parameters, _ []byte, names []tpm2.TP
 	return s.authorize(cc, parameters, names, tpm2.TPMASession{ContinueSession: true, Encrypt: true, Decrypt: true}), nil
 }
 
-func (s *session) authorize(cc tpm2.TPMCC, parameters []byte, names []tpm2.TPM2BName, a tpm2.TPMASession) *tpm2.TPMSAuthCommand {
+func (s *session) authorize(cc tpm2.TPMCC, parameters []byte, names []tpm2.TPM2BName, a tpm2.TPMASession,
+) *tpm2.TPMSAuthCommand {
 	h := sha256.New() // cpHash
 	h.Write(binary.BigEndian.AppendUint32(nil, uint32(cc)))
 	for _, name := range names {

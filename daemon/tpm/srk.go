@@ -89,8 +89,8 @@ func newSRK(h tpm2.TPMHandle, public tpm2.TPM2BPublic) (*srk, error) {
 	return &srk{handle: h, public: p, name: name}, nil
 }
 
-// checkSRK tells whether a key is what the standard template gives, so that what is below it can leave no TPM, and gives
-// its name.
+// checkSRK tells whether a key is what the standard template gives, so that what is below it can't leave its TPM, and
+// gives its name.
 func checkSRK(p *tpm2.TPMTPublic) (name []byte, err error) {
 	like := tpm2.ECCSRKTemplate
 	like.Unique = p.Unique
@@ -141,7 +141,8 @@ func (k *SRK) Encode() []byte {
 // maxSRK is more than any has, as PEM, in bytes.
 const maxSRK = 4096
 
-// ParseSRK reads what Encode gives, or a TPM2B_PUBLIC as tpm2_readpublic writes it. The error is ErrInvalid or ErrUnfit.
+// ParseSRK reads what Encode gives, or a TPM2B_PUBLIC as tpm2_readpublic writes it. The error is ErrInvalid or
+// ErrUnfit.
 func ParseSRK(b []byte) (*SRK, error) {
 	if len(b) > maxSRK {
 		return nil, ErrInvalid

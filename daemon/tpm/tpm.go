@@ -24,8 +24,8 @@ import (
 // DefaultPath is the TPM behind the kernel's resource manager, which cleans up behind programs.
 const DefaultPath = "/dev/tpmrm0"
 
-// TPM is a TPM 2.0. Its methods may be called concurrently; they take turns, and each opens the TPM anew, so that it may
-// come, go and be reset between them. The errors are those of this package.
+// TPM is a TPM 2.0. Its methods may be called concurrently; they take turns, and each opens the TPM anew, so that it
+// may come, go and be reset between them. The errors are those of this package.
 type TPM struct {
 	Path string // of a device, or of a Unix socket such as swtpm's; empty for none
 
@@ -64,7 +64,7 @@ func open(ctx context.Context, path string) (port, error) {
 	case info.Mode()&os.ModeCharDevice == 0:
 		return nil, fmt.Errorf("%w: %s is neither a device nor a socket", ErrAbsent, path)
 	}
-	// Without O_NONBLOCK, which os.OpenFile would add: a write returns when the answer is there, and a read gives all of it.
+	// Without O_NONBLOCK, which os.OpenFile would add: a write returns when the answer is there, and a read gives it all.
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
 	if err != nil {
 		return nil, openError(path, err)
@@ -112,8 +112,8 @@ func (t *TPM) with(ctx context.Context, do func(*conn) error) error {
 	return typed(err)
 }
 
-// The header of an answer: its tag, its size and its code (part 3, "Response values"), in bytes; and the most that a TPM
-// gives.
+// The header of an answer: its tag, its size and its code (part 3, "Response values"), in bytes; and the most that a
+// TPM gives.
 const (
 	headerSize = 10
 	maxAnswer  = 4096
