@@ -20,7 +20,8 @@ import (
 func texts() []string {
 	uri := "otpauth://totp/ACME%20Co:alice@example.com?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=ACME%20Co" +
 		"&algorithm=SHA1&digits=6&period=30"
-	migration := "otpauth-migration://offline?data=" + strings.Repeat("CiEKFDEyMzQ1Njc4OTAxMjM0NTY3ODkwEgNib2IgAigCMAE4rAI%3D", 40)
+	migration := "otpauth-migration://offline?data=" +
+		strings.Repeat("CiEKFDEyMzQ1Njc4OTAxMjM0NTY3ODkwEgNib2IgAigCMAE4rAI%3D", 40)
 	return []string{"1", "A", uri, migration[:500], migration[:1000], migration[:2000]}
 }
 

@@ -162,7 +162,8 @@ func parseAegis(text []byte, add func(*seedfile.Token, error)) {
 	err := decode(text, &e)
 	t := &seedfile.Token{Account: e.Name, Issuer: e.Issuer}
 	i := &e.Info
-	parts := entry{kind: e.Type, algorithm: i.Algo, digits: i.Digits, period: i.Period, counter: i.Counter, secret: i.Secret}
+	parts := entry{kind: e.Type, algorithm: i.Algo, digits: i.Digits, period: i.Period,
+		counter: i.Counter, secret: i.Secret}
 	if err == nil {
 		err = parts.fill(t)
 	}
@@ -177,7 +178,8 @@ func newAegisWriter(f *seedfile.Format, out io.Writer, o seedfile.WriteOptions) 
 	}
 	const db = `{"version":3,"entries":[` + "\n"
 	w := &writer{format: f, out: out, drop: o.Drop, entry: appendAegis,
-		head: `{"version":1,"header":{"slots":null,"params":null},"db":` + db, separator: ",\n", tail: "\n" + `],"groups":[]}}` + "\n"}
+		head: `{"version":1,"header":{"slots":null,"params":null},"db":` + db, separator: ",\n",
+		tail: "\n" + `],"groups":[]}}` + "\n"}
 	if lock == seedfile.Passphrase {
 		w.head, w.tail = db, "\n"+`],"groups":[]}`
 		w.seal, w.passphrase = sealAegis, bytes.Clone(o.Secret)

@@ -115,7 +115,8 @@ func parseAndOTP(text []byte, add func(*seedfile.Token, error)) {
 			t.Issuer, t.Account = issuer, account
 		}
 	}
-	parts := entry{kind: e.Type, algorithm: e.Algorithm, digits: e.Digits, period: e.Period, counter: e.Counter, secret: e.Secret}
+	parts := entry{kind: e.Type, algorithm: e.Algorithm, digits: e.Digits, period: e.Period,
+		counter: e.Counter, secret: e.Secret}
 	if err == nil {
 		err = parts.fill(t)
 	}

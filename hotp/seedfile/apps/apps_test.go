@@ -135,7 +135,9 @@ func judge(t *testing.T, what string, f *seedfile.Format, file []byte) []byte {
 	return out
 }
 
-var knows = seedfile.ReadOptions{Unlock: func(seedfile.Lock, string) (hotp.Seed, error) { return bytes.Clone(passphrase), nil }}
+var knows = seedfile.ReadOptions{Unlock: func(seedfile.Lock, string) (hotp.Seed, error) {
+	return bytes.Clone(passphrase), nil
+}}
 
 // TestOthersEncrypt reads what another program has encrypted.
 func TestOthersEncrypt(t *testing.T) {
@@ -192,7 +194,7 @@ func TestUnlock(t *testing.T) {
 		t.Fatal(err)
 	}
 	asks := func(answers ...string) (given []hotp.Seed, err error) {
-		r, err := f.NewReader(bytes.NewReader(file), seedfile.ReadOptions{Unlock: func(l seedfile.Lock, _ string) (hotp.Seed, error) {
+		ask := func(l seedfile.Lock, _ string) (hotp.Seed, error) {
 			if l != seedfile.Passphrase {
 				t.Errorf("asked for lock %d", l)
 			}
@@ -201,7 +203,8 @@ func TestUnlock(t *testing.T) {
 			}
 			given = append(given, hotp.Seed(answers[len(given)]))
 			return given[len(given)-1], nil
-		}})
+		}
+		r, err := f.NewReader(bytes.NewReader(file), seedfile.ReadOptions{Unlock: ask})
 		if err == nil {
 			_, err = r.Read()
 			r.Close()
@@ -289,7 +292,8 @@ func TestWriteOptions(t *testing.T) {
 // TestCosts: what a hostile file wants of a computer is refused before anybody is asked for a passphrase.
 func TestCosts(t *testing.T) {
 	aegis := func(n, r, p, slots int) string {
-		slot := fmt.Sprintf(`{"type":1,"key":"%064d","key_params":{"nonce":"%024d","tag":"%032d"},"n":%d,"r":%d,"p":%d,"salt":"00"}`,
+		slot := fmt.Sprintf(`{"type":1,"key":"%064d",`+
+			`"key_params":{"nonce":"%024d","tag":"%032d"},"n":%d,"r":%d,"p":%d,"salt":"00"}`,
 			0, 0, 0, n, r, p)
 		return `{"header":{"slots":[` + strings.Repeat(slot+",", slots-1) + slot +
 			`],"params":{"nonce":"000000000000000000000000","tag":"00000000000000000000000000000000"}},"db":"AAAA"}`

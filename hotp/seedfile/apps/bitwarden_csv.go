@@ -33,7 +33,8 @@ var BitwardenCSV = complete(&seedfile.Format{
 
 const (
 	bitwardenTOTP   = "login_totp"
-	bitwardenHeader = "folder,favorite,type,name,notes,fields,reprompt,login_uri,login_username,login_password,login_totp\n"
+	bitwardenHeader = "folder,favorite,type,name,notes,fields,reprompt," +
+		"login_uri,login_username,login_password,login_totp\n"
 )
 
 // csvReader reads the rows of a vault, of which those without one-time passwords are passed over. What encoding/csv
@@ -82,7 +83,8 @@ func (r *csvReader) problem(err error) error {
 	var wrong *csv.ParseError
 	switch {
 	case errors.As(err, &wrong):
-		return &seedfile.FormatError{Format: r.format.Name, Line: wrong.Line, Column: wrong.Column, Problem: wrong.Err.Error()}
+		return &seedfile.FormatError{Format: r.format.Name, Line: wrong.Line, Column: wrong.Column,
+			Problem: wrong.Err.Error()}
 	case errors.Is(err, io.EOF):
 		return wrongFormat(r.format, "it is empty")
 	}

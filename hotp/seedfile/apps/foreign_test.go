@@ -61,13 +61,16 @@ var foreign = []struct {
                 "info": { "secret": "SEED", "algo": "SHA256", "digits": 8, "period": 30, "pin": "1234" }
             },
             §{ "type": "totp", "name": "no numbers", "info": { "secret": "SEED", "algo": "SHA1" } },
-            §{ "type": "totp", "name": "a text", "info": { "secret": "SEED", "algo": "SHA1", "digits": "6", "period": 30 } },
+            §{ "type": "totp", "name": "a text", "info": ` +
+		`{ "secret": "SEED", "algo": "SHA1", "digits": "6", "period": 30 } },
             §{ "type": "totp", "name": "MD5", "info": { "secret": "SEED", "algo": "MD5", "digits": 6, "period": 30 } },
-            §{ "type": "totp", "name": "0189", "info": { "secret": "0189", "algo": "SHA1", "digits": 6, "period": 30 } },
+            §{ "type": "totp", "name": "0189", "info": ` +
+		`{ "secret": "0189", "algo": "SHA1", "digits": 6, "period": 30 } },
             §{ "type": "totp", "name": "no seed", "info": { "algo": "SHA1", "digits": 6, "period": 30 } },
             §{ "type": "totp", "name": "a number", "info": { "secret": 5, "algo": "SHA1", "digits": 6, "period": 30 } },
             §7,
-            { "type": "hotp", "name": "", "issuer": "Bank", "info": { "secret": "SEED", "algo": "SHA1", "digits": 6, "counter": 9 } }
+            { "type": "hotp", "name": "", "issuer": "Bank", "info": ` +
+		`{ "secret": "SEED", "algo": "SHA1", "digits": 6, "counter": 9 } }
         ],
         "groups": [ { "uuid": "01234567-89ab-4cde-8f01-23456789abce", "name": "Work" } ],
         "icons_optimized": true
@@ -85,7 +88,8 @@ var foreign = []struct {
 		"§: is not what it should be",
 		`line 46: hotp SHA1 6 9 "Bank" ""`,
 	}},
-	{"2fas", TwoFAS, `{"services":[{"name":"Mail","secret":"SEED","updatedAt":1700000000000,"otp":{"link":"otpauth://totp/x",` +
+	{"2fas", TwoFAS, `{"services":[{"name":"Mail","secret":"SEED","updatedAt":1700000000000,` +
+		`"otp":{"link":"otpauth://totp/x",` +
 		`"label":"bob","account":"bob","issuer":"ACME","digits":6,"period":30,"algorithm":"SHA1","tokenType":"TOTP",` +
 		`"source":"Link"},"order":{"position":0},"badge":{"color":"Red"},"icon":{"selected":"Label"}},` +
 		`{"name":"Old","secret":"seed","type":"ManuallyAdded","otp":{"account":null,"digits":null,"period":null}},` +
@@ -119,7 +123,8 @@ var foreign = []struct {
 		`§{"algo":"SHA1","digits":6,"issuerExt":"I","label":"b","period":30,"secret":[128],"type":"TOTP"},` +
 		`§{"algo":"SHA1","digits":6,"issuerExt":"I","label":"f","period":30,"secret":[1.5],"type":"TOTP"},` +
 		`§{"algo":"SHA1","digits":6,"issuerExt":"I","label":"s","period":30,"secret":"GEZD","type":"TOTP"},` +
-		`§{"algo":"SHA1","digits":6,"issuerExt":"I","label":"z","period":30,"secret":[` + strings.Repeat("1,", 200) + `1],"type":"TOTP"}]}`,
+		`§{"algo":"SHA1","digits":6,"issuerExt":"I","label":"z","period":30,` +
+		`"secret":[` + strings.Repeat("1,", 200) + `1],"type":"TOTP"}]}`,
 		[]string{
 			`line 1: hotp SHA512 8 10299 "WWE" "Mason"`,
 			`line 1: totp SHA1 6 60 "Int" "mine"`,
@@ -137,9 +142,11 @@ var foreign = []struct {
     { "id": "1", "type": 1, "name": "No TOTP", "login": { "username": "a", "password": "b", "totp": null } },
     { "id": "2", "type": 2, "name": "A note", "notes": "secret", "secureNote": { "type": 0 } },
     { "id": "3", "type": 1, "name": "Shop", "login": { "username": "bob", "totp": "seed seed" } },
-    { "id": "4", "type": 1, "name": "Mail", "login": { "username": "bob", "totp": "otpauth:\/\/totp\/ACME:me?secret=SEED&period=60" } },
+    { "id": "4", "type": 1, "name": "Mail", "login": ` +
+		`{ "username": "bob", "totp": "otpauth:\/\/totp\/ACME:me?secret=SEED&period=60" } },
     §{ "id": "5", "type": 1, "name": "Games", "login": { "username": null, "totp": "steam://SEED" } },
-    §{ "id": "6", "type": 1, "name": "Bank", "login": { "username": "bob", "totp": "otpauth://hotp/me?secret=SEED&counter=3" } },
+    §{ "id": "6", "type": 1, "name": "Bank", "login": ` +
+		`{ "username": "bob", "totp": "otpauth://hotp/me?secret=SEED&counter=3" } },
     { "id": "7", "type": 1, "name": "Blank", "login": { "username": "bob", "totp": "otpauth://totp/?secret=SEED" } },
     §{ "id": "8", "type": 1, "name": "", "login": { "username": null, "totp": "SEED" } }
   ]
@@ -151,7 +158,8 @@ var foreign = []struct {
 		`line 11: totp SHA1 6 30 "Blank" "bob"`,
 		"§: has neither an issuer nor an account",
 	}},
-	{"bitwarden-csv", BitwardenCSV, "folder,favorite,type,name,notes,fields,login_uri,login_username,login_password,login_totp\r\n" +
+	{"bitwarden-csv", BitwardenCSV, "folder,favorite,type,name,notes,fields," +
+		"login_uri,login_username,login_password,login_totp\r\n" +
 		",,login,Shop,\"two\nlines, \"\"quoted\"\"\",,,bob,,SEED\r\n" +
 		",,note,N,text\n" +
 		",1,login,Games,,,,,,§steam://SEED\n" +
@@ -177,25 +185,30 @@ var foreign = []struct {
 	}},
 	{"proton-pass", ProtonPass, `{"version":"1.20.0","userId":"u==","encrypted":false,"vaults":{
 "v1==":{"name":"Personal","items":[
-{"itemId":"1","data":{"metadata":{"name":"Shop"},"extraFields":[],"type":"login","content":{"itemEmail":"a@b","totpUri":""}}},
-{"itemId":"2","data":{"metadata":{"name":"Mail"},"extraFields":[{"fieldName":"2nd","type":"totp","data":{"totpUri":"SEED"}},` +
+{"itemId":"1","data":{"metadata":{"name":"Shop"},"extraFields":[],"type":"login",` +
+		`"content":{"itemEmail":"a@b","totpUri":""}}},
+{"itemId":"2","data":{"metadata":{"name":"Mail"},"extraFields":[` +
+		`{"fieldName":"2nd","type":"totp","data":{"totpUri":"SEED"}},` +
 		`{"fieldName":"t","type":"text","data":{"content":"x"}}],"type":"login",` +
 		`"content":{"itemEmail":"a@b","itemUsername":"","totpUri":"otpauth://totp/ACME:me?secret=SEED&digits=8"}}}]},
 "v2==":{"name":"Empty","items":[]},
 "v3==":{"name":"Work","items":[{"itemId":"3","data":{"metadata":{"name":"Note"},"type":"note","content":{}}},
-{"itemId":"4","data":{"metadata":{"name":"W"},"type":"login","content":{"itemUsername":"w","totpUri":"SEED"}}}]}}}`, []string{
+{"itemId":"4","data":{"metadata":{"name":"W"},"type":"login",` +
+		`"content":{"itemUsername":"w","totpUri":"SEED"}}}]}}}`, []string{
 		`line 4: totp SHA1 8 30 "ACME" "me"`,
 		`line 4: totp SHA1 6 30 "Mail" "a@b"`,
 		`line 7: totp SHA1 6 30 "W" "w"`,
 	}},
-	{"stratum", Stratum, `{"Authenticators":[{"Type":2,"Icon":null,"Issuer":"ACME","Username":null,"Secret":"SEED","Pin":null,` +
+	{"stratum", Stratum, `{"Authenticators":[` +
+		`{"Type":2,"Icon":null,"Issuer":"ACME","Username":null,"Secret":"SEED","Pin":null,` +
 		`"Algorithm":2,"Digits":8,"Period":50,"Counter":0,"Ranking":0},` +
 		`{"Type":1,"Issuer":"Bank","Username":"bob","Secret":"SEED","Algorithm":1,"Digits":7,"Period":30,"Counter":50},` +
 		`§{"Type":3,"Issuer":"M","Username":"bob","Secret":"SEED","Algorithm":0,"Digits":6,"Period":10},` +
 		`§{"Type":4,"Issuer":"S","Username":"bob","Secret":"SEED","Algorithm":0,"Digits":5,"Period":30},` +
 		`§{"Type":9,"Issuer":"N","Username":"bob","Secret":"SEED","Algorithm":0,"Digits":5,"Period":30},` +
 		`§{"Type":2,"Issuer":"A","Username":"bob","Secret":"SEED","Algorithm":3,"Digits":6,"Period":30},` +
-		`§{"Type":2,"Issuer":"","Username":"bob","Secret":"SEED","Algorithm":0,"Digits":6,"Period":30}],"Categories":[]}`, []string{
+		`§{"Type":2,"Issuer":"","Username":"bob","Secret":"SEED","Algorithm":0,"Digits":6,"Period":30}],` +
+		`"Categories":[]}`, []string{
 		`line 1: totp SHA512 8 50 "ACME" ""`,
 		`line 1: hotp SHA256 7 50 "Bank" "bob"`,
 		`§: token bob: is of type "mOTP", which is not OATH's`,
@@ -204,16 +217,21 @@ var foreign = []struct {
 		`§: token bob: its algorithm is none of OATH's: ""`,
 		"§: token bob has no issuer, which stratum needs",
 	}},
-	{"ente", Ente, "otpauth://totp/ACME:bob?secret=SEED&issuer=ACME&algorithm=sha1&digits=6&period=30&codeDisplay=%7B%22trashed%22%3Atrue%7D\n" +
-		"otpauth://hotp/WWE:Mason?algorithm=sha512&digits=8&issuer=WWE&period=30&secret=SEED&counter=10300&codeDisplay=%7B%7D\n" +
-		"otpauth://§steam/Boeing:Sophia?secret=SEED&issuer=Boeing&algorithm=SHA1&digits=5&period=30&codeDisplay=%7B%7D\n", []string{
+	{"ente", Ente, "otpauth://totp/ACME:bob?secret=SEED&issuer=ACME&algorithm=sha1&digits=6&period=30" +
+		"&codeDisplay=%7B%22trashed%22%3Atrue%7D\n" +
+		"otpauth://hotp/WWE:Mason?algorithm=sha512&digits=8&issuer=WWE&period=30&secret=SEED&counter=10300" +
+		"&codeDisplay=%7B%7D\n" +
+		"otpauth://§steam/Boeing:Sophia?secret=SEED&issuer=Boeing&algorithm=SHA1&digits=5&period=30" +
+		"&codeDisplay=%7B%7D\n", []string{
 		`line 1: totp SHA1 6 30 "ACME" "bob"`,
 		`line 2: hotp SHA512 8 10300 "WWE" "Mason"`,
 		"§: otpauth URI: type: codes of Steam are not OATH's",
 	}},
-	{"otpauth", OTPAuth, "\ufeff\r\n  otpauth://totp/a?secret=SEED\r\n\n§https://example.com\notpauth://totp/b?secret=SEED&digits=§5\n" +
+	{"otpauth", OTPAuth, "\ufeff\r\n  otpauth://totp/a?secret=SEED\r\n\n§https://example.com\n" +
+		"otpauth://totp/b?secret=SEED&digits=§5\n" +
 		strings.Repeat("x", maxLine) + "§x" + "\n§otpauth://totp/?secret=SEED\n" +
-		"otpauth-migration://offline?data=ChsKFDEyMzQ1Njc4OTAxMjM0NTY3ODkwEgNib2I%3D\notpauth://totp/last?secret=SEED", []string{
+		"otpauth-migration://offline?data=ChsKFDEyMzQ1Njc4OTAxMjM0NTY3ODkwEgNib2I%3D\n" +
+		"otpauth://totp/last?secret=SEED", []string{
 		`line 2: totp SHA1 6 30 "" "a"`,
 		"§: otpauth URI: scheme: is not otpauth",
 		"§: otpauth URI: digits: digits must be 6 to 10, and not 5",
@@ -245,7 +263,8 @@ func TestForeign(t *testing.T) {
 	for _, test := range foreign {
 		t.Run(test.name, func(t *testing.T) {
 			const seed = "GEZDGNBVGY3TQOJQ" // 1234567890
-			file := strings.NewReplacer("SEED", seed, "seed seed", "gezd-gnbv gy3t-qojq", `"seed"`, `"`+strings.ToLower(seed)+`"`).
+			file := strings.NewReplacer("SEED", seed, "seed seed", "gezd-gnbv gy3t-qojq",
+				`"seed"`, `"`+strings.ToLower(seed)+`"`).
 				Replace(test.file)
 			file, places := cutPlaces(file)
 			if test.format.Detect([]byte(file)) == 0 {
@@ -321,7 +340,8 @@ func TestProtonPassZIP(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		io.WriteString(data, `{"vaults":{"v":{"items":[{"data":{"metadata":{"name":"W"},"content":{"totpUri":"GEZDGNBVGY3TQOJQ"}}}]}}}`)
+		io.WriteString(data, `{"vaults":{"v":{"items":[{"data":{"metadata":{"name":"W"},`+
+			`"content":{"totpUri":"GEZDGNBVGY3TQOJQ"}}}]}}}`)
 		if err := archive.Close(); err != nil {
 			t.Fatal(err)
 		}

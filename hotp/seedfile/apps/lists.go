@@ -200,7 +200,8 @@ func (r *listReader) end() error {
 		for b.seen[missing] {
 			missing++
 		}
-		return wrongFormat(r.format, fmt.Sprintf("QR code %d of %d is missing: scan all that the app shows", missing+1, b.size))
+		return wrongFormat(r.format, fmt.Sprintf("QR code %d of %d is missing: scan all that the app shows",
+			missing+1, b.size))
 	}
 	return io.EOF
 }

@@ -37,9 +37,9 @@ const (
 	twoFASIterations = 10_000 // of PBKDF2 with HMAC-SHA256
 	twoFASSalt       = 256    // bytes
 	// twoFASReference is what 2FAS decrypts first, to see whether a passphrase is right.
-	twoFASReference = "tRViSsLKzd86Hprh4ceC2OP7xazn4rrt4xhfEUbOjxLX8Rc3mkISXE0lWbmnWfggogbBJhtYgpK6fMl1D6mtsy92R3HkdGfwuXbz" +
-		"LebqVFJsR7IZ2w58t938iymwG4824igYy1wi6n2WDpO1Q1P69zwJGs2F5a1qP4MyIiDSD7NCV2OvidXQCBnDlGfmz0f1BQySRkkt4ryi" +
-		"JeCjD2o4QsveJ9uDBUn8ELyOrESv5R5DMDkD4iAF8TXU7KyoJujd"
+	twoFASReference = "tRViSsLKzd86Hprh4ceC2OP7xazn4rrt4xhfEUbOjxLX8Rc3mkISXE0lWbmnWfggogbBJhtYgpK6fMl1D6mtsy92" +
+		"R3HkdGfwuXbzLebqVFJsR7IZ2w58t938iymwG4824igYy1wi6n2WDpO1Q1P69zwJGs2F5a1qP4MyIiDSD7NCV2Ov" +
+		"idXQCBnDlGfmz0f1BQySRkkt4ryiJeCjD2o4QsveJ9uDBUn8ELyOrESv5R5DMDkD4iAF8TXU7KyoJujd"
 )
 
 func newTwoFASReader(f *seedfile.Format, in io.Reader, o seedfile.ReadOptions) (seedfile.Reader, error) {
@@ -166,7 +166,8 @@ func appendTwoFAS(out []byte, n int, t *seedfile.Token) ([]byte, error) {
 	out = append(append(out, `","tokenType":"`...), strings.ToUpper(t.Type.String())...)
 	out = appendNumber(out, `","source":"Manual"},"order":{"position":`, uint64(n))
 	out = appendText(append(out, `},"icon":{"selected":"Label","label":{"text":`...), initials(name))
-	return append(out, `,"backgroundColor":"Default"},"iconCollection":{"id":"a5b3fb65-4ec5-43e6-8ec1-49e24ca9e7ad"}}}`...), nil
+	return append(out, `,"backgroundColor":"Default"},`+
+		`"iconCollection":{"id":"a5b3fb65-4ec5-43e6-8ec1-49e24ca9e7ad"}}}`...), nil
 }
 
 // initials are the two letters that stand for an icon.
