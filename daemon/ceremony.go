@@ -311,7 +311,7 @@ func (c *ceremony) send(dev fido.DeviceInfo, e ipc.Event) error {
 	if c.mirrored() {
 		about := c.about(e, dev)
 		c.prompters.Store(true)
-		c.daemon.prompters.tell(ipc.PromptReply{Ceremony: c.id, Event: &about})
+		c.daemon.prompters.tell(c.caller.UID, ipc.PromptReply{Ceremony: c.id, Event: &about})
 	}
 	return c.tell(e, dev)
 }
@@ -351,12 +351,13 @@ func (c *ceremony) mirrored() bool {
 // over tells prompters that nothing is asked any more.
 func (c *ceremony) over() {
 	if c.prompters.Load() {
-		c.daemon.prompters.tell(ipc.PromptReply{Ceremony: c.id, Over: true})
+		c.daemon.prompters.tell(c.caller.UID, ipc.PromptReply{Ceremony: c.id, Over: true})
 	}
 }
 
 // ask asks the person. Once they have answered, it is the key's turn.
 func (c *ceremony) ask(ctx context.Context, q *prompt, send func(token string) error) (ipc.Answer, error) {
+	q.uid = c.caller.UID
 	a, err := c.daemon.prompts.ask(ctx, q, send)
 	if err == nil {
 		c.awaited.Store(false)

@@ -198,7 +198,7 @@ func (d *Daemon) ways(c *ceremony) (ways []consent.Asker) {
 			ways = append(ways, d.Desktop.Ask)
 		case way == policy.Terminal && c.caller.Terminal != "" && c.call.More:
 			ways = append(ways, func(ctx context.Context, q *consent.Question) (bool, error) {
-				return d.agrees(ctx, func(token string) error { return c.tell(consentEvent(q, token), asOne(q.Keys)) })
+				return d.agrees(ctx, c, func(token string) error { return c.tell(consentEvent(q, token), asOne(q.Keys)) })
 			})
 		}
 	}
@@ -218,8 +218,8 @@ func asOne(keys []fido.DeviceInfo) fido.DeviceInfo {
 }
 
 // agrees sends a question, by way of send, and waits for yes or no.
-func (d *Daemon) agrees(ctx context.Context, send func(token string) error) (bool, error) {
-	_, err := d.prompts.ask(ctx, &prompt{kind: ipc.EventConsent, choices: 1}, send)
+func (d *Daemon) agrees(ctx context.Context, c *ceremony, send func(token string) error) (bool, error) {
+	_, err := d.prompts.ask(ctx, &prompt{uid: c.caller.UID, kind: ipc.EventConsent, choices: 1}, send)
 	if errors.Is(err, fido.ErrDeclined) {
 		return false, nil
 	}
@@ -228,17 +228,15 @@ func (d *Daemon) agrees(ctx context.Context, send func(token string) error) (boo
 
 // askPrompters is a consent.Asker. Prompters that all go away have dismissed the question.
 func (d *Daemon) askPrompters(ctx context.Context, c *ceremony, q *consent.Question) (bool, error) {
-	there := d.prompters.there()
-	if there == nil {
-		return false, consent.ErrUnable
+	ctx, done, err := d.prompters.ask(ctx, c.caller.UID)
+	if err != nil {
+		return false, err
 	}
-	ctx, gone := context.WithCancelCause(ctx)
-	defer gone(nil)
-	defer context.AfterFunc(there, func() { gone(consent.ErrDismissed) })()
-	defer d.prompters.tell(ipc.PromptReply{Ceremony: c.id, Over: true})
-	return d.agrees(ctx, func(token string) error {
+	defer done()
+	defer d.prompters.tell(c.caller.UID, ipc.PromptReply{Ceremony: c.id, Over: true})
+	return d.agrees(ctx, c, func(token string) error {
 		e := c.about(consentEvent(q, token), asOne(q.Keys))
-		d.prompters.tell(ipc.PromptReply{Ceremony: c.id, Event: &e})
+		d.prompters.tell(c.caller.UID, ipc.PromptReply{Ceremony: c.id, Event: &e})
 		return nil
 	})
 }

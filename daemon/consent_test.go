@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"fob/daemon/caller"
+	"fob/daemon/consent"
 	"fob/daemon/policy"
 	"fob/daemon/session"
 	"fob/fido"
@@ -498,21 +500,56 @@ func TestConsentForSeveralKeys(t *testing.T) {
 // A prompter that reads nothing is none any more, and holds nobody up.
 func TestSlowPrompter(t *testing.T) {
 	var p prompters
-	one, err := p.join()
+	one, err := p.join(alice)
 	if err != nil {
 		t.Fatal(err)
 	}
-	there := p.there()
+	if _, _, err := p.ask(t.Context(), bob); err != consent.ErrUnable {
+		t.Error("another user's prompter is asked: ", err)
+	}
+	asking, done, err := p.ask(t.Context(), alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done()
 	for range maxUntold + 1 {
-		p.tell(ipc.PromptReply{Over: true})
+		p.tell(alice, ipc.PromptReply{Over: true})
+		p.tell(bob, ipc.PromptReply{Over: true})
 	}
 	<-one.slow
-	<-there.Done()
-	if p.there() != nil {
-		t.Error("it is there still")
+	if len(one.untold) != maxUntold {
+		t.Errorf("it was told of %d things", len(one.untold))
+	}
+	<-asking.Done()
+	if err := context.Cause(asking); err != consent.ErrDismissed {
+		t.Error(err)
+	}
+	if _, _, err := p.ask(t.Context(), alice); err != consent.ErrUnable {
+		t.Error("it is there still: ", err)
 	}
 	p.leave(one)
-	p.tell(ipc.PromptReply{Over: true})
+	p.tell(alice, ipc.PromptReply{Over: true})
+}
+
+// A question ends with the last prompter that hears of it, be it root's.
+func TestLastPrompter(t *testing.T) {
+	var p prompters
+	roots, err := p.join(root)
+	own, err2 := p.join(alice)
+	if err := cmp.Or(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	asking, done, err := p.ask(t.Context(), alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done()
+	if p.leave(own); asking.Err() != nil {
+		t.Error("it ended with the first one")
+	}
+	if p.leave(roots); context.Cause(asking) != consent.ErrDismissed {
+		t.Error("it goes on")
+	}
 }
 
 // Another card in the reader is not what was agreed to, if the policy has another word on it.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"sync"
 
 	"fob/daemon/audit"
@@ -38,7 +39,8 @@ type Daemon struct {
 	Audit         *audit.Log
 	AuditRequired bool
 	Metrics       *metrics.Metrics // counts calls and events; nil for nothing
-	// Authorize is asked about each peer; nil admits our own user alone. See varlink.Server.
+	// Authorize is asked about each peer; nil admits our own user alone. See varlink.Server. Other users whom it admits can
+	// call some of the methods; see anybodys.
 	Authorize func(varlink.Peer) error
 	// Changed is called, and does not wait, when a ceremony begins or ends. May be nil.
 	Changed func()
@@ -72,7 +74,7 @@ type Interface struct {
 }
 
 // Serve answers the connections of l until ctx ends; then it cancels the ceremonies in progress and returns when their
-// keys are dark. Only processes of our own user are served. It closes l.
+// keys are dark. It closes l.
 func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
@@ -80,6 +82,21 @@ func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 	if d.Store == nil {
 		d.Store = store.Open(store.Options{Log: d.Log})
 	}
+	s := d.server()
+	for _, i := range slices.Concat(d.interfaces(), d.More) {
+		for name, h := range i.Methods {
+			i.Methods[name] = d.measured(d.audited(d.guarded(h)))
+		}
+		if err := s.Register(i.Description, i.Methods); err != nil {
+			return err
+		}
+	}
+	defer d.ending.Wait()
+	return s.Serve(ctx, l)
+}
+
+// server is one without interfaces.
+func (d *Daemon) server() *varlink.Server {
 	s := &varlink.Server{
 		Vendor:    "fob",
 		Product:   "fobd",
@@ -90,39 +107,34 @@ func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 		MaxReply:       1 << 20,   // for 1000 credentials; one key gives one list at a time
 		MaxPipelined:   2,
 		MaxConnections: 1024,
-		// All are of our own user. A program that leaks connections leaves three quarters to others; 200 calls a second
-		// on each, and 200 at once, are more than a person's programs make, and less than burdens the machine.
+		// A program that leaks connections leaves three quarters to others; 200 calls a second on each, and 200 at once,
+		// are more than a person's programs make, and less than burdens the machine.
 		MaxPerProcess:  256,
 		CallsPerSecond: 200,
 		Log:            d.Log,
 	}
-	for _, i := range []Interface{
+	if d.Authorize != nil { // then there are other users, and none of them gets all the room
+		s.MaxPerUser = s.MaxConnections / 2
+	}
+	return s
+}
+
+// interfaces are those of package ipc that are the daemon's own.
+func (d *Daemon) interfaces() []Interface {
+	list := []Interface{
 		{ipc.DeviceInterface, d.deviceMethods()},
 		{ipc.CeremonyInterface, map[string]varlink.Handler{"Register": d.register, "SignIn": d.signIn}},
 		{ipc.PromptInterface, map[string]varlink.Handler{
 			"Answer": d.answer, "Register": d.registerPrompter}},
 		{ipc.StoreInterface, d.storeMethods()},
-	} {
+		{ipc.AuditInterface, d.auditMethods()},
+	}
+	for _, i := range list {
 		for name, h := range i.Methods {
-			i.Methods[name] = d.measured(d.audited(translated(h)))
-		}
-		if err := s.Register(i.Description, i.Methods); err != nil {
-			return err
+			i.Methods[name] = translated(h)
 		}
 	}
-	if err := s.Register(ipc.AuditInterface, d.auditMethods()); err != nil {
-		return err
-	}
-	for _, i := range d.More {
-		for name, h := range i.Methods {
-			i.Methods[name] = d.measured(h)
-		}
-		if err := s.Register(i.Description, i.Methods); err != nil {
-			return err
-		}
-	}
-	defer d.ending.Wait()
-	return s.Serve(ctx, l)
+	return list
 }
 
 // translated makes h return errors that have a name on the wire.

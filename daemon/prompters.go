@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"fob/daemon/caller"
+	"fob/daemon/consent"
 	"fob/ipc"
 	"fob/ipc/varlink"
 )
@@ -13,8 +14,13 @@ import (
 type prompters struct {
 	mu    sync.Mutex
 	all   map[*prompter]struct{}
-	group context.Context // ends when the last one has left; nil when there is none
-	end   context.CancelFunc
+	asked map[*asked]struct{}
+}
+
+// asked is a question that waits for one of those who hear of it.
+type asked struct {
+	uid       uint32 // of the user whose ceremony it is
+	dismissed context.CancelCauseFunc
 }
 
 // Bounds of prompters: how many there are, and how much each may leave unread.
@@ -25,21 +31,21 @@ const (
 
 // prompter is one program.
 type prompter struct {
+	uid    uint32 // of its user
 	untold chan ipc.PromptReply
 	slow   chan struct{} // closed when it was not told something
 }
 
-func (p *prompters) join() (*prompter, error) {
+func (p *prompters) join(uid uint32) (*prompter, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.all) >= maxPrompters {
 		return nil, ipc.TooManyPrompters{}
 	}
-	if len(p.all) == 0 {
-		p.all = make(map[*prompter]struct{})
-		p.group, p.end = context.WithCancel(context.Background())
+	if p.all == nil {
+		p.all, p.asked = make(map[*prompter]struct{}), make(map[*asked]struct{})
 	}
-	one := &prompter{make(chan ipc.PromptReply, maxUntold), make(chan struct{})}
+	one := &prompter{uid, make(chan ipc.PromptReply, maxUntold), make(chan struct{})}
 	p.all[one] = struct{}{}
 	return one, nil
 }
@@ -50,30 +56,53 @@ func (p *prompters) leave(one *prompter) {
 	p.drop(one)
 }
 
-// drop removes a prompter, if it is there still.
+// drop removes a prompter. Who asks and has nobody left who hears of it is told.
 func (p *prompters) drop(one *prompter) {
-	if _, there := p.all[one]; !there {
-		return
-	}
 	delete(p.all, one)
-	if len(p.all) == 0 {
-		p.end()
-		p.group = nil
+	for q := range p.asked {
+		if !p.heard(q.uid) {
+			q.dismissed(consent.ErrDismissed)
+		}
 	}
 }
 
-// there is nil where there is no prompter, else it ends when the last of them has left.
-func (p *prompters) there() context.Context {
+// heard reports whether a prompter hears of a user's ceremonies: one of that user, or of root.
+func (p *prompters) heard(uid uint32) bool {
+	for one := range p.all {
+		if answersFor(one.uid, uid) {
+			return true
+		}
+	}
+	return false
+}
+
+// ask begins a question about a user's ceremony, until done. Its ctx ends when the last prompter that hears of it has
+// left; consent.ErrUnable where there is none.
+func (p *prompters) ask(ctx context.Context, uid uint32) (_ context.Context, done func(), err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.group
+	if !p.heard(uid) {
+		return nil, nil, consent.ErrUnable
+	}
+	ctx, dismissed := context.WithCancelCause(ctx)
+	q := &asked{uid, dismissed}
+	p.asked[q] = struct{}{}
+	return ctx, func() {
+		dismissed(nil)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.asked, q)
+	}, nil
 }
 
-// tell tells all prompters. One that reads too slowly is none any more.
-func (p *prompters) tell(r ipc.PromptReply) {
+// tell tells the prompters that hear of a user's ceremonies. One that reads too slowly is none any more.
+func (p *prompters) tell(uid uint32, r ipc.PromptReply) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for one := range p.all {
+		if !answersFor(one.uid, uid) {
+			continue
+		}
 		select {
 		case one.untold <- r:
 		default:
@@ -89,7 +118,7 @@ func (d *Daemon) registerPrompter(ctx context.Context, c *varlink.Call) (any, er
 	if !d.Policy.Policy().MayPrompt(who) {
 		return nil, ipc.NotAPrompter{}
 	}
-	one, err := d.prompters.join()
+	one, err := d.prompters.join(who.UID)
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,7 @@ type prompts struct {
 
 // prompt is a question to the person.
 type prompt struct {
+	uid       uint32 // of the user whose ceremony asks
 	kind      ipc.EventKind
 	choices   int             // of EventChoose, and EventConfirm: 1
 	reserve   bool            // of EventPIN: only the last attempts are left
@@ -70,12 +71,12 @@ func (p *prompts) forget(token string, q *prompt) {
 	}
 }
 
-// put hands an answer to the question that waits for it, once.
-func (p *prompts) put(a ipc.Answer) error {
+// put hands an answer of a user to the question that waits for it, once. A question that is not for them is none.
+func (p *prompts) put(a ipc.Answer, uid uint32) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	q, ok := p.open[a.Token]
-	if !ok {
+	if !ok || !answersFor(uid, q.uid) {
 		return ipc.UnknownToken{}
 	}
 	if err := q.accepts(a); err != nil {
@@ -136,7 +137,7 @@ func (d *Daemon) answer(_ context.Context, c *varlink.Call) (any, error) {
 		return nil, err
 	}
 	normalize(&a)
-	if err := d.prompts.put(a); err != nil {
+	if err := d.prompts.put(a, c.Peer.UID); err != nil {
 		a.Wipe()
 		return nil, err
 	}

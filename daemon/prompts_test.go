@@ -44,7 +44,7 @@ func TestPromptAnswers(t *testing.T) {
 			var p prompts
 			_, err := p.ask(t.Context(), &test.prompt, func(token string) error {
 				test.answer.Token = token
-				err := p.put(test.answer)
+				err := p.put(test.answer, 0)
 				var wrong ipc.WrongAnswer
 				if errors.As(err, &wrong) && wrong.Problem != "" {
 					err = ipc.WrongAnswer{}
@@ -53,9 +53,9 @@ func TestPromptAnswers(t *testing.T) {
 					t.Errorf("put: %v, want %v", err, test.want)
 				}
 				if err != nil { // the question is still open
-					return p.put(ipc.Answer{Token: token, Decline: true})
+					return p.put(ipc.Answer{Token: token, Decline: true}, 0)
 				}
-				if err := p.put(test.answer); !errors.Is(err, ipc.UnknownToken{}) {
+				if err := p.put(test.answer, 0); !errors.Is(err, ipc.UnknownToken{}) {
 					t.Errorf("a second answer: %v", err)
 				}
 				return nil
@@ -85,7 +85,7 @@ func TestPromptEndsWithItsCeremony(t *testing.T) {
 		if err := <-ended; !errors.Is(err, ipc.TimedOut{}) {
 			t.Error(err)
 		}
-		if err := p.put(ipc.Answer{Token: token, PIN: ipc.Secret("1234")}); !errors.Is(err, ipc.UnknownToken{}) {
+		if err := p.put(ipc.Answer{Token: token, PIN: ipc.Secret("1234")}, 0); !errors.Is(err, ipc.UnknownToken{}) {
 			t.Error(err)
 		}
 	})
@@ -97,7 +97,7 @@ func TestLateAnswerIsWiped(t *testing.T) {
 	pin := ipc.Secret("1234")
 	failed := errors.New("the client is gone")
 	_, err := p.ask(t.Context(), &prompt{kind: ipc.EventPIN}, func(token string) error {
-		if err := p.put(ipc.Answer{Token: token, PIN: pin}); err != nil {
+		if err := p.put(ipc.Answer{Token: token, PIN: pin}, 0); err != nil {
 			t.Fatal(err)
 		}
 		return failed

@@ -99,7 +99,7 @@ type storeCall struct {
 
 // ask sends an event and gives the secret that answers it. The caller wipes it.
 func (c *storeCall) ask(ctx context.Context, e ipc.StoreEvent) (fido.Secret, error) {
-	a, err := c.daemon.prompts.ask(ctx, &prompt{secret: true}, func(token string) error {
+	a, err := c.daemon.prompts.ask(ctx, &prompt{uid: c.call.Peer.UID, secret: true}, func(token string) error {
 		e.Token = token
 		return c.call.Continue(ipc.StoreEventReply{Event: &e})
 	})

@@ -112,7 +112,7 @@ func (w *waiting) busy() error {
 	if holder := w.place.holder; holder != nil || len(w.devices) == 0 {
 		return ipc.DeviceBusy{Holder: holder}
 	}
-	return ipc.DeviceBusy{Holder: w.turns.heldBy(turnOf(w.devices[0]))}
+	return ipc.DeviceBusy{Holder: w.turns.heldBy(turnOf(w.devices[0]), clientOf(w.ceremony.caller))}
 }
 
 // those gives the keys that turns are for.
@@ -214,7 +214,7 @@ func (w *waiting) pass(ctx context.Context, got []fido.DeviceInfo) error {
 		if slices.ContainsFunc(got, func(g fido.DeviceInfo) bool { return g.ID == dev.ID }) {
 			continue
 		}
-		if err := w.ceremony.Passed(ctx, dev, ipc.DeviceBusy{Holder: w.turns.heldBy(turnOf(dev))}); err != nil {
+		if err := w.ceremony.Passed(ctx, dev, ipc.DeviceBusy{Holder: w.turns.heldBy(turnOf(dev), clientOf(w.ceremony.caller))}); err != nil {
 			return err
 		}
 	}

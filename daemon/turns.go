@@ -159,18 +159,18 @@ func (t *ticket) look() (has []turn, at place) {
 	for i, name := range t.wanted {
 		q := t.queues[name]
 		if n := q.ahead(t); i == 0 || n < at.ahead {
-			at = place{name, n, q.user()}
+			at = place{name, n, q.user().shownTo(t.client)}
 		}
 	}
 	return t.has, at
 }
 
-// heldBy tells who has a turn, or will in a moment; nil for nobody.
-func (t *turns) heldBy(name turn) *ipc.Holder {
+// heldBy tells a client who has a turn, or will in a moment; nil for nobody.
+func (t *turns) heldBy(name turn, asks client) *ipc.Holder {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if q := t.queues[name]; q != nil {
-		return q.user()
+		return q.user().shownTo(asks)
 	}
 	return nil
 }
@@ -251,14 +251,24 @@ func (q *queue) next() *ticket {
 func (q *queue) held() bool { return q.holder != nil && !q.ending }
 
 // user is who has the turn, or will in a moment; nil for nobody.
-func (q *queue) user() *ipc.Holder {
-	switch next := q.next(); {
-	case q.held():
-		return &q.holder.holder
-	case next != nil:
-		return &next.holder
+func (q *queue) user() *ticket {
+	if q.held() {
+		return q.holder
 	}
-	return nil
+	return q.next()
+}
+
+// shownTo tells a client whose ticket it is. What other users' programs are, and where they sign in, is their own
+// business.
+func (t *ticket) shownTo(c client) *ipc.Holder {
+	switch {
+	case t == nil:
+		return nil
+	case answersFor(c.uid, t.client.uid):
+		return &t.holder
+	default:
+		return &ipc.Holder{Verb: t.holder.Verb}
+	}
 }
 
 func (q *queue) lineOf(c client) int {

@@ -196,7 +196,7 @@ func TestSeveralKeys(t *testing.T) {
 
 func TestWhoHoldsTheKey(t *testing.T) {
 	var turns turns
-	if got := turns.heldBy("key"); got != nil {
+	if got := turns.heldBy("key", client{}); got != nil {
 		t.Error(got)
 	}
 	first := turns.enter(client1, ipc.Holder{PID: 1}, []turn{"key"})

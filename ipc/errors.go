@@ -342,9 +342,24 @@ type (
 	MethodNotFound       = varlink.MethodNotFound
 	MethodNotImplemented = varlink.MethodNotImplemented
 	InvalidParameter     = varlink.InvalidParameter
-	PermissionDenied     = varlink.PermissionDenied
 	ExpectedMore         = varlink.ExpectedMore
 )
+
+// PermissionDenied is an error of org.varlink.service, too: fobd does not serve this user at all, or does not do this for
+// them. Each method says where it is for fobd's own user and root alone.
+type PermissionDenied struct{}
+
+// VarlinkError implements Error.
+func (PermissionDenied) VarlinkError() string { return varlink.PermissionDenied{}.VarlinkError() }
+
+func (PermissionDenied) Error() string {
+	return "permission denied: fobd does not do this for your user"
+}
+
+// Hint implements Error.
+func (PermissionDenied) Hint() string {
+	return "do it as the user that fobd runs as, or, of a fobd that serves several users, as root"
+}
 
 // ofService holds a value of each of them.
 var ofService = []varlink.Named{InterfaceNotFound{}, MethodNotFound{}, MethodNotImplemented{}, InvalidParameter{},

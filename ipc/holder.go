@@ -33,14 +33,18 @@ func (h Holder) String() string {
 	if h.PID != 0 {
 		who = fmt.Sprintf("%s (pid %d)", who, h.PID)
 	}
-	switch h.Verb {
-	case VerbRegister:
+	switch {
+	case h.Verb == VerbRegister && h.RPID == "":
+		return who + " registers"
+	case h.Verb == VerbRegister:
 		return who + " registers at " + h.RPID
-	case VerbSignIn:
+	case h.Verb == VerbSignIn && h.RPID == "":
+		return who + " signs in"
+	case h.Verb == VerbSignIn:
 		return who + " signs in to " + h.RPID
-	case VerbManage:
+	case h.Verb == VerbManage:
 		return who + " manages it"
-	case VerbReset:
+	case h.Verb == VerbReset:
 		return who + " resets it"
 	default:
 		return who + " uses it"

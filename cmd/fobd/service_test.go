@@ -29,6 +29,7 @@ type manager struct {
 	heard  []string
 	client ipc.Client
 	env    []string
+	user   *syscall.Credential // of fobd; nil for ours
 }
 
 func newManager(t testing.TB) *manager {
@@ -72,7 +73,7 @@ func (m *manager) startProgram(path string, args ...string) *run {
 	m.Helper()
 	cmd := exec.Command("sh", append([]string{"-c", `LISTEN_PID=$$ exec "$0" "$@"`, path}, args...)...)
 	cmd.Env, cmd.ExtraFiles, cmd.Stderr = m.env, []*os.File{m.file}, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // and no terminal, as a service
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: m.user} // and no terminal, as a service
 	if err := cmd.Start(); err != nil {
 		m.Fatal(err)
 	}

@@ -15,6 +15,7 @@ type Memory struct {
 
 // agreed is what a yes is about.
 type agreed struct {
+	uid              uint32
 	executable, unit string
 	terminal         bool
 	verb             policy.Verb
@@ -24,7 +25,7 @@ type agreed struct {
 
 // about gives nothing for a program whose file is not known, which could be any.
 func about(q *Question, key fido.DeviceID) (agreed, bool) {
-	return agreed{q.Caller.Executable, q.Caller.Unit, q.Caller.Terminal != "", q.Verb, q.RPID, key},
+	return agreed{q.Caller.UID, q.Caller.Executable, q.Caller.Unit, q.Caller.Terminal != "", q.Verb, q.RPID, key},
 		q.Caller.Executable != ""
 }
 

@@ -16,6 +16,7 @@ type Turns struct {
 
 // program is whose questions take turns. A process stands for itself where its file is not known.
 type program struct {
+	uid              uint32
 	executable, unit string
 	pid              int32
 	started          uint64
@@ -29,9 +30,9 @@ type queue struct {
 
 func whose(c caller.Caller) program {
 	if c.Executable == "" {
-		return program{pid: c.PID, started: c.Started}
+		return program{uid: c.UID, pid: c.PID, started: c.Started}
 	}
-	return program{executable: c.Executable, unit: c.Unit}
+	return program{uid: c.UID, executable: c.Executable, unit: c.Unit}
 }
 
 // Wait returns when the program may ask, or ctx has ended. The caller calls done when the question is over.
