@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"fob/daemon/audit"
-	"fob/daemon/caller"
 	"fob/fido"
 	"fob/ipc"
 	"fob/ipc/varlink"
@@ -28,7 +27,7 @@ func (d *Daemon) audited(h varlink.Handler) varlink.Handler {
 			return h(ctx, c)
 		}
 		e := &entry{record: audit.Record{Verb: verb, Method: c.Method}}
-		who := audit.Caller(caller.Of(c.Peer))
+		who := audit.Caller(callerOf(ctx))
 		e.record.Caller = &who
 		begin := time.Now()
 		reply, err := d.ready(context.WithValue(ctx, entryKey{}, e), c, h)

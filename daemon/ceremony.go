@@ -213,7 +213,7 @@ func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, limit time.
 	var devices []fido.DeviceInfo
 	var turn *ticket
 	begin := time.Now()
-	c.caller, c.id = caller.Of(c.call.Peer), rand.Text()
+	c.caller, c.id = callerOf(ctx), rand.Text()
 	defer c.over()
 	ctx, end := d.begin(ctx, c.goesOn)
 	after := []func(){end} // done when the caller has the reply, the last one first

@@ -85,7 +85,7 @@ func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 	s := d.server()
 	for _, i := range slices.Concat(d.interfaces(), d.More) {
 		for name, h := range i.Methods {
-			i.Methods[name] = d.measured(d.audited(d.guarded(h)))
+			i.Methods[name] = d.measured(calledBy(d.audited(d.guarded(h))))
 		}
 		if err := s.Register(i.Description, i.Methods); err != nil {
 			return err

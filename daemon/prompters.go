@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 
-	"fob/daemon/caller"
 	"fob/daemon/consent"
 	"fob/ipc"
 	"fob/ipc/varlink"
@@ -114,7 +113,7 @@ func (p *prompters) tell(uid uint32, r ipc.PromptReply) {
 
 // registerPrompter implements fob.Prompt.Register.
 func (d *Daemon) registerPrompter(ctx context.Context, c *varlink.Call) (any, error) {
-	who := caller.Of(c.Peer)
+	who := callerOf(ctx)
 	if !d.Policy.Policy().MayPrompt(who) {
 		return nil, ipc.NotAPrompter{}
 	}

@@ -111,7 +111,8 @@ func (l *Log) release() error {
 }
 
 // Append writes a record and returns when it is durable. An error, an Unavailable, means that it is not in the log and
-// is counted as lost. The journal gets it all the same.
+// is counted as lost. The journal gets it all the same. What the record refers to is the log's from now on, and cut to
+// size.
 func (l *Log) Append(r Record) error {
 	r.Kind = cmp.Or(r.Kind, Call)
 	r.bound()

@@ -92,7 +92,7 @@ type MAC [sha256.Size]byte
 func (m MAC) String() string { return hex.EncodeToString(m[:]) }
 
 // MarshalText implements encoding.TextMarshaler.
-func (m MAC) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+func (m MAC) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, m[:]), nil }
 
 // UnmarshalText implements encoding.TextUnmarshaler. It takes what MarshalText gives and nothing else.
 func (m *MAC) UnmarshalText(b []byte) error {
@@ -115,6 +115,9 @@ var (
 
 // maxLine is how long a line is at most, in bytes.
 const maxLine = 32 << 10
+
+// usualLine is longer than most lines, in bytes.
+const usualLine = 1 << 10
 
 const (
 	macLabel = "fob audit record\x00" // a MAC of a record is none of a head
@@ -140,17 +143,19 @@ func (r *Record) seal(key []byte) ([]byte, error) {
 	return r.line(body)
 }
 
-// line is the record with the MAC that it has.
+// line is the record with the MAC that it has, behind its body where that has room.
 func (r *Record) line(body []byte) ([]byte, error) {
 	if len(body)+macSize > maxLine {
 		return nil, fmt.Errorf("%w: %d bytes", errNoRecord, len(body))
 	}
-	return fmt.Append(body, macName, r.MAC, macEnd, "\n"), nil
+	body = hex.AppendEncode(append(body, macName...), r.MAC[:])
+	return append(body, macEnd+"\n"...), nil
 }
 
 // body is the JSON without its last brace, which the MAC is over.
 func (r *Record) body() ([]byte, error) {
 	var b bytes.Buffer
+	b.Grow(usualLine)
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(r); err != nil {
@@ -210,23 +215,21 @@ const (
 	maxKeys       = 16
 )
 
-// bound cuts what others chose to sizes, and makes it fit for a terminal.
+// bound cuts what others chose to sizes, in place, and makes it fit for a terminal.
 func (r *Record) bound() {
 	for _, t := range []*string{&r.Verb, &r.Method, &r.RPID, &r.Result} {
 		*t = bounded(*t, maxText)
 	}
-	r.Keys = slices.Clone(r.Keys[:min(len(r.Keys), maxKeys)])
+	r.Keys = r.Keys[:min(len(r.Keys), maxKeys)]
 	for i, k := range r.Keys {
 		r.Keys[i] = Key{bounded(k.ID, maxKeyText), bounded(k.Product, maxKeyText)}
 	}
 	if d := r.Decision; d != nil {
-		r.Decision = &Decision{bounded(d.Answer, maxText), bounded(d.Rule, maxText)}
+		d.Answer, d.Rule = bounded(d.Answer, maxText), bounded(d.Rule, maxText)
 	}
-	if r.Caller != nil {
-		c := *r.Caller
+	if c := r.Caller; c != nil {
 		c.Executable = bounded(c.Executable, maxExecutable)
 		c.Name, c.Unit, c.Terminal = bounded(c.Name, maxText), bounded(c.Unit, maxText), bounded(c.Terminal, maxText)
-		r.Caller = &c
 	}
 }
 
