@@ -15,7 +15,7 @@ import (
 	"fob/ipc/varlink"
 )
 
-// audited has each call of a method that uses a key leave a record, before its last reply, but for those that make no
+// audited has each call of a method that uses a key, or the store, leave a record, before its last reply, but for those that make no
 // sense. Where a log is required, a call that can leave none fails.
 func (d *Daemon) audited(h varlink.Handler) varlink.Handler {
 	if d.Audit == nil {
@@ -66,15 +66,17 @@ func reason(err error) string {
 }
 
 // verb is what a method does, in the words of policy, which knows no "look": that needs nobody. It is empty for methods
-// that use no key.
+// that use neither key nor store.
 func verb(method string) string {
 	switch method {
 	case ipc.MethodRegister:
 		return "register"
 	case ipc.MethodSignIn:
 		return "sign-in"
-	case ipc.MethodReset:
+	case ipc.MethodReset, ipc.MethodStoreReset:
 		return "reset"
+	case ipc.MethodUnlock, ipc.MethodSeal, ipc.MethodExport, ipc.MethodImport:
+		return "manage"
 	case ipc.MethodGetInfo, ipc.MethodWink:
 		return "look"
 	case ipc.MethodList, ipc.MethodDeviceWatch:

@@ -13,7 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"fob/daemon/caller"
+	"fob/daemon/consent"
 	"fob/daemon/policy"
 	"fob/fido"
 	"fob/fido/ctap"
@@ -64,7 +64,7 @@ func (d *Daemon) register(ctx context.Context, c *varlink.Call) (any, error) {
 	var response *webauthn.RegistrationResponseJSON
 	var secrets fido.Secret
 	about := &ceremony{
-		daemon: d, call: c, rpID: begun.RPID, verb: policy.Register, mirror: in.Prompter, noWait: in.DoesNotWait()}
+		errand: errand{verb: policy.Register, rpID: begun.RPID}, daemon: d, call: c, mirror: in.Prompter, noWait: in.DoesNotWait()}
 	err = d.onKeys(ctx, about, in.Device, timeout(options.Timeout),
 		func(ctx context.Context, keys []fido.Candidate, p fido.Prompter) error {
 			made, err := fido.Register(ctx, keys, p, asked)
@@ -106,7 +106,7 @@ func (d *Daemon) signIn(ctx context.Context, c *varlink.Call) (any, error) {
 	var response *webauthn.AuthenticationResponseJSON
 	var secrets fido.Secret
 	about := &ceremony{
-		daemon: d, call: c, rpID: begun.RPID, verb: policy.SignIn, mirror: in.Prompter, noWait: in.DoesNotWait()}
+		errand: errand{verb: policy.SignIn, rpID: begun.RPID}, daemon: d, call: c, mirror: in.Prompter, noWait: in.DoesNotWait()}
 	err = d.onKeys(ctx, about, in.Device, timeout(options.Timeout),
 		func(ctx context.Context, keys []fido.Candidate, p fido.Prompter) error {
 			got, err := fido.SignIn(ctx, keys, p, asked)
@@ -170,20 +170,16 @@ func timeout(milliseconds uint32) time.Duration {
 
 // ceremony is one call, and the person behind it: it sends them events and takes their answers.
 type ceremony struct {
+	errand
 	daemon *Daemon
 	call   *varlink.Call
-	rpID   string
 	one    bool // it is for one key, which must be clear beforehand
 	noWait bool // it does not wait for its turn, nor for a key to be plugged in
 
-	verb     policy.Verb // empty for what needs nobody's consent
-	policy   *policy.Policy
 	verdicts map[fido.DeviceID]error // of keys that the policy, and the person, were asked about; nil for those that may serve
 	agreed   bool                    // the person was asked, and said yes
 	// whenLocked lets it begin, and go on, while the screen is locked or another user has it.
 	whenLocked atomic.Bool
-	caller     caller.Caller
-	id         string      // for prompters
 	mirror     *bool       // whether prompters are told; nil where the caller has no terminal
 	prompters  atomic.Bool // they were told
 	notified   sync.Once   // the desktop was
@@ -213,7 +209,10 @@ func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, limit time.
 	var devices []fido.DeviceInfo
 	var turn *ticket
 	begin := time.Now()
-	c.caller, c.id = callerOf(ctx), rand.Text()
+	c.caller, c.id, c.method = callerOf(ctx), rand.Text(), c.call.Method
+	if c.call.More {
+		c.terminal = func(q *consent.Question, token string) error { return c.tell(consentEvent(q, token), asOne(q.Keys)) }
+	}
 	defer c.over()
 	ctx, end := d.begin(ctx, c.goesOn)
 	after := []func(){end} // done when the caller has the reply, the last one first
@@ -331,13 +330,6 @@ func (c *ceremony) tell(e ipc.Event, dev fido.DeviceInfo) error {
 	}
 	e = c.about(e, dev)
 	return c.call.Continue(ipc.CeremonyReply{Event: &e})
-}
-
-// about fills in what all events have.
-func (c *ceremony) about(e ipc.Event, dev fido.DeviceInfo) ipc.Event {
-	e.Device, e.Product, e.RPID, e.Reader = string(dev.ID), dev.Product, cmp.Or(e.RPID, c.rpID), dev.Reader
-	e.Caller, e.Verb, e.Method = wireCaller(c.caller), string(c.verb), c.call.Method
-	return e
 }
 
 // mirrored reports whether prompters are told of the ceremony's events.

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -21,7 +22,7 @@ func (d *Daemon) admit(ctx context.Context, c *ceremony, devices []fido.DeviceIn
 		c.verdicts, c.policy = make(map[fido.DeviceID]error), d.Policy.Policy()
 	}
 	if c.verb == "" {
-		return devices, d.present(ctx, c)
+		return devices, d.present(ctx, c.goesOn())
 	}
 	fresh := slices.DeleteFunc(slices.Clone(devices), c.judged)
 	asked, decisions := d.decide(c, fresh)
@@ -34,7 +35,7 @@ func (d *Daemon) admit(ctx context.Context, c *ceremony, devices []fido.DeviceIn
 		c.whenLocked.Store(len(fresh) > 0 && !slices.ContainsFunc(fresh, func(dev fido.DeviceInfo) bool {
 			return !decisions[dev.ID].WhenLocked && c.verdicts[dev.ID] == nil
 		}))
-		if err := d.present(ctx, c); err != nil {
+		if err := d.present(ctx, c.goesOn()); err != nil {
 			return nil, err
 		}
 	}
@@ -125,7 +126,7 @@ func (d *Daemon) consent(
 	}
 	once := func(k fido.DeviceInfo) bool { return decisions[k.ID].Action == policy.AskOnce }
 	q := c.question(keys, slices.ContainsFunc(keys, once) && c.caller.Executable != "")
-	yes, err := consent.Ask(ctx, q, d.ways(c)...)
+	yes, err := consent.Ask(ctx, q, d.ways(&c.errand)...)
 	switch {
 	case errors.Is(err, consent.ErrUnable):
 		for _, k := range keys {
@@ -163,22 +164,42 @@ func (c *ceremony) readmit(dev fido.DeviceInfo) error {
 	return c.refused(ipc.ByPolicy, decision)
 }
 
-func (c *ceremony) request(dev fido.DeviceInfo) *policy.Request {
-	return &policy.Request{Verb: c.verb, RPID: c.rpID, Caller: c.caller, Key: dev}
+// errand is what a program wants to do: what the policy decides about, and the person where it wants them to be asked.
+type errand struct {
+	caller caller.Caller
+	verb   policy.Verb // empty for what needs nobody's consent
+	method string
+	rpID   string // empty where there is none
+	store  bool   // it is about the sealed store, and no key
+	policy *policy.Policy
+	id     string // for prompters
+	// terminal puts a question before who has called; nil where that takes none.
+	terminal func(q *consent.Question, token string) error
 }
 
-func (c *ceremony) question(keys []fido.DeviceInfo, remembered bool) *consent.Question {
+func (e *errand) request(dev fido.DeviceInfo) *policy.Request {
+	return &policy.Request{Verb: e.verb, RPID: e.rpID, Caller: e.caller, Key: dev, Store: e.store}
+}
+
+func (e *errand) question(keys []fido.DeviceInfo, remembered bool) *consent.Question {
 	return &consent.Question{
-		Caller: c.caller, Verb: c.verb, Method: c.call.Method, RPID: c.rpID, Keys: keys, Remembered: remembered}
+		Caller: e.caller, Verb: e.verb, Method: e.method, RPID: e.rpID, Keys: keys, Remembered: remembered}
 }
 
 // refused says who refuses, and by which rule.
-func (c *ceremony) refused(by ipc.By, decision policy.Decision) error {
-	e := ipc.Refused{By: by, Verb: string(c.verb), Caller: *wireCaller(c.caller), Policy: c.policy.Path}
+func (e *errand) refused(by ipc.By, decision policy.Decision) error {
+	r := ipc.Refused{By: by, Verb: string(e.verb), Caller: *wireCaller(e.caller), Policy: e.policy.Path}
 	if decision.Rule != nil {
-		e.Rule = decision.Rule.String()
+		r.Rule = decision.Rule.String()
 	}
-	return e
+	return r
+}
+
+// about fills in what all events have.
+func (e *errand) about(event ipc.Event, dev fido.DeviceInfo) ipc.Event {
+	event.Device, event.Product, event.RPID, event.Reader = string(dev.ID), dev.Product, cmp.Or(event.RPID, e.rpID), dev.Reader
+	event.Caller, event.Verb, event.Method = wireCaller(e.caller), string(e.verb), e.method
+	return event
 }
 
 func wireCaller(c caller.Caller) *ipc.Caller {
@@ -186,19 +207,54 @@ func wireCaller(c caller.Caller) *ipc.Caller {
 		PID: int(c.PID), Executable: c.Executable, Unit: c.Unit, Terminal: c.Terminal, Name: c.Name}
 }
 
-// ways are how the person can be asked about a ceremony, as the policy has it.
-func (d *Daemon) ways(c *ceremony) (ways []consent.Asker) {
-	for _, way := range c.policy.AskBy {
+// permit has the person agree to what is about no key, where the decision wants that.
+func (d *Daemon) permit(ctx context.Context, e *errand, decision policy.Decision) error {
+	switch decision.Action {
+	case policy.Allow:
+		return nil
+	case policy.Deny:
+		return e.refused(ipc.ByPolicy, decision)
+	}
+	done, err := d.questions.Wait(ctx, e.caller)
+	if err != nil {
+		return err
+	}
+	defer done()
+	once := decision.Action == policy.AskOnce && e.caller.Executable != ""
+	q := e.question(nil, once)
+	if once && d.consents.Has(q, "") {
+		return nil
+	}
+	yes, err := consent.Ask(ctx, q, d.ways(e)...)
+	switch {
+	case errors.Is(err, consent.ErrUnable) && decision.Headless == policy.Allow:
+		return nil
+	case errors.Is(err, consent.ErrUnable):
+		return e.refused(ipc.ByNobody, decision)
+	case err != nil:
+		return err
+	case !yes:
+		return e.refused(ipc.ByPerson, decision)
+	}
+	if once && ctx.Err() == nil { // else the session may be locked by now
+		d.consents.Add(q, "")
+	}
+	return nil
+}
+
+// ways are how the person can be asked about an errand, as the policy has it.
+func (d *Daemon) ways(e *errand) (ways []consent.Asker) {
+	for _, way := range e.policy.AskBy {
 		switch {
 		case way == policy.Prompter:
 			ways = append(ways, func(ctx context.Context, q *consent.Question) (bool, error) {
-				return d.askPrompters(ctx, c, q)
+				return d.askPrompters(ctx, e, q)
 			})
 		case way == policy.Desktop && d.Desktop != nil:
 			ways = append(ways, d.Desktop.Ask)
-		case way == policy.Terminal && c.caller.Terminal != "" && c.call.More:
+		case way == policy.Terminal && e.caller.Terminal != "" && e.terminal != nil:
 			ways = append(ways, func(ctx context.Context, q *consent.Question) (bool, error) {
-				return d.agrees(ctx, c, func(token string) error { return c.tell(consentEvent(q, token), asOne(q.Keys)) })
+				return d.agrees(ctx, e, func(token string) error { return e.terminal(q, token) })
 			})
 		}
 	}
@@ -218,8 +274,8 @@ func asOne(keys []fido.DeviceInfo) fido.DeviceInfo {
 }
 
 // agrees sends a question, by way of send, and waits for yes or no.
-func (d *Daemon) agrees(ctx context.Context, c *ceremony, send func(token string) error) (bool, error) {
-	_, err := d.prompts.ask(ctx, &prompt{uid: c.caller.UID, kind: ipc.EventConsent, choices: 1}, send)
+func (d *Daemon) agrees(ctx context.Context, e *errand, send func(token string) error) (bool, error) {
+	_, err := d.prompts.ask(ctx, &prompt{uid: e.caller.UID, kind: ipc.EventConsent, choices: 1}, send)
 	if errors.Is(err, fido.ErrDeclined) {
 		return false, nil
 	}
@@ -227,16 +283,16 @@ func (d *Daemon) agrees(ctx context.Context, c *ceremony, send func(token string
 }
 
 // askPrompters is a consent.Asker. Prompters that all go away have dismissed the question.
-func (d *Daemon) askPrompters(ctx context.Context, c *ceremony, q *consent.Question) (bool, error) {
-	ctx, done, err := d.prompters.ask(ctx, c.caller.UID)
+func (d *Daemon) askPrompters(ctx context.Context, e *errand, q *consent.Question) (bool, error) {
+	ctx, done, err := d.prompters.ask(ctx, e.caller.UID)
 	if err != nil {
 		return false, err
 	}
 	defer done()
-	defer d.prompters.tell(c.caller.UID, ipc.PromptReply{Ceremony: c.id, Over: true})
-	return d.agrees(ctx, c, func(token string) error {
-		e := c.about(consentEvent(q, token), asOne(q.Keys))
-		d.prompters.tell(c.caller.UID, ipc.PromptReply{Ceremony: c.id, Event: &e})
+	defer d.prompters.tell(e.caller.UID, ipc.PromptReply{Ceremony: e.id, Over: true})
+	return d.agrees(ctx, e, func(token string) error {
+		event := e.about(consentEvent(q, token), asOne(q.Keys))
+		d.prompters.tell(e.caller.UID, ipc.PromptReply{Ceremony: e.id, Event: &event})
 		return nil
 	})
 }

@@ -567,7 +567,7 @@ func TestReadmit(t *testing.T) {
 		key    fido.DeviceID
 		want   bool
 	}{{true, "k2", true}, {false, "k2", false}, {true, "k3", true}, {false, "k3", true}, {true, "k4", false}} {
-		c := &ceremony{policy: p, verb: policy.SignIn, agreed: test.agreed}
+		c := &ceremony{errand: errand{policy: p, verb: policy.SignIn}, agreed: test.agreed}
 		if err := c.readmit(fido.DeviceInfo{ID: test.key}); (err == nil) != test.want {
 			t.Errorf("%+v: %v", test, err)
 		}
@@ -589,7 +589,7 @@ func TestMirrored(t *testing.T) {
 		{"", policy.SignIn, nil, true}, {"/dev/pts/1", policy.SignIn, nil, false}, {"", "", nil, false},
 		{"/dev/pts/1", policy.SignIn, &yes, true}, {"", policy.SignIn, &no, false},
 	} {
-		c := &ceremony{verb: test.verb, mirror: test.asked, caller: caller.Caller{Terminal: test.terminal}}
+		c := &ceremony{errand: errand{verb: test.verb, caller: caller.Caller{Terminal: test.terminal}}, mirror: test.asked}
 		if got := c.mirrored(); got != test.want {
 			t.Errorf("%+v: %v", test, got)
 		}
@@ -620,7 +620,7 @@ func TestLaterKeys(t *testing.T) {
 		verbs = ["sign-in"]
 		key = ["allowed"]
 		action = "allow"`)}
-	c := &ceremony{daemon: d, call: &varlink.Call{}, verb: policy.SignIn}
+	c := &ceremony{errand: errand{verb: policy.SignIn}, daemon: d, call: &varlink.Call{}}
 	asked, allowed, denied := fido.DeviceInfo{ID: "asked"}, fido.DeviceInfo{ID: "allowed"}, fido.DeviceInfo{ID: "denied"}
 	for i, test := range []struct {
 		devices, want []fido.DeviceInfo

@@ -535,13 +535,13 @@ func TestNobodyIsThere(t *testing.T) {
 		}
 	}
 	d := &Daemon{Present: func(context.Context) error { return session.Lock }}
-	c := &ceremony{verb: policy.SignIn}
+	c := &ceremony{errand: errand{verb: policy.SignIn}}
 	c.whenLocked.Store(true)
-	if err := d.present(t.Context(), c); err != nil {
+	if err := d.present(t.Context(), c.goesOn()); err != nil {
 		t.Error(err)
 	}
 	d.Present = func(context.Context) error { return session.Suspend }
-	if err := d.present(t.Context(), c); err != (ipc.SessionLocked{Reason: string(session.Suspend)}) {
+	if err := d.present(t.Context(), c.goesOn()); err != (ipc.SessionLocked{Reason: string(session.Suspend)}) {
 		t.Error(err)
 	}
 }

@@ -60,7 +60,7 @@ func does[In any](d *Daemon, verb policy.Verb, do management[In]) varlink.Handle
 			return nil, err
 		}
 		var out any
-		about := &ceremony{daemon: d, call: c, one: true, verb: verb, noWait: which.DoesNotWait()}
+		about := &ceremony{errand: errand{verb: verb}, daemon: d, call: c, one: true, noWait: which.DoesNotWait()}
 		err := d.onKeys(ctx, about, which.Device, managementTime,
 			func(ctx context.Context, keys []fido.Candidate, p fido.Prompter) (err error) {
 				out, err = do(ctx, keys[0], p, &in)

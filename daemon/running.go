@@ -85,13 +85,13 @@ func (d *Daemon) Interrupt(ctx context.Context, why session.Reason) {
 // goesOn reports whether a ceremony may begin, and goes on, while nobody is at the computer, as long as that is awake.
 func (c *ceremony) goesOn() bool { return c.whenLocked.Load() || c.verb == "" }
 
-// present refuses a ceremony while nobody is at the computer.
-func (d *Daemon) present(ctx context.Context, c *ceremony) error {
+// present refuses a ceremony while nobody is at the computer, unless it goes on then.
+func (d *Daemon) present(ctx context.Context, goesOn bool) error {
 	if d.Present == nil {
 		return nil
 	}
 	var why session.Reason
-	if !errors.As(d.Present(ctx), &why) || c.goesOn() && why != session.Suspend {
+	if !errors.As(d.Present(ctx), &why) || goesOn && why != session.Suspend {
 		return nil
 	}
 	return ipc.SessionLocked{Reason: string(why)}

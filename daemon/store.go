@@ -3,6 +3,7 @@ package daemon
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -16,6 +17,8 @@ import (
 	"filippo.io/age"
 	"filippo.io/age/agessh"
 
+	"fob/daemon/consent"
+	"fob/daemon/policy"
 	"fob/daemon/seal"
 	"fob/daemon/store"
 	"fob/fido"
@@ -30,12 +33,12 @@ const storeTime = 5 * time.Minute
 func (d *Daemon) storeMethods() map[string]varlink.Handler {
 	return map[string]varlink.Handler{
 		"Status": d.storeStatus,
-		"Unlock": onStore(d, d.unlockStore),
-		"Seal":   onStore(d, d.sealStore),
-		"Export": onStore(d, d.exportStore),
-		"Import": onStore(d, d.importStore),
+		"Unlock": onStore(d, "", d.unlockStore), // the passphrase is consent enough
+		"Seal":   onStore(d, policy.Manage, d.sealStore),
+		"Export": onStore(d, policy.Manage, d.exportStore),
+		"Import": onStore(d, policy.Manage, d.importStore),
 		"Upload": d.upload,
-		"Reset":  d.resetStore,
+		"Reset":  onStore(d, policy.Reset, d.resetStore),
 	}
 }
 
@@ -67,39 +70,69 @@ func StateFolder() string {
 	return filepath.Join(dir, "fob")
 }
 
-// onStore is a method that may ask for passphrases.
-func onStore[In any](d *Daemon, do func(context.Context, *storeCall, *In) (any, error)) varlink.Handler {
+// onStore is a method that may ask for passphrases, and is for the policy a verb. One that has been there without
+// events can be called without "more".
+func onStore[In any](d *Daemon, verb policy.Verb, do func(context.Context, *storeCall, *In) (any, error)) varlink.Handler {
 	return func(ctx context.Context, c *varlink.Call) (reply any, err error) {
-		if !c.More {
+		if !c.More && c.Method != ipc.MethodStoreReset {
 			return nil, varlink.ExpectedMore{}
 		}
 		var in In
 		if err := c.Bind(&in); err != nil {
 			return nil, err
 		}
-		ctx, end := d.begin(ctx, func() bool { return false })
+		s := d.storeCall(ctx, c, verb)
+		ctx, end := d.begin(ctx, func() bool { return s.decision.WhenLocked })
 		defer end()
 		ctx, stop := context.WithTimeoutCause(ctx, storeTime, ipc.TimedOut{})
 		defer stop()
-		defer func() { d.logStore(c, err) }()
-		reply, err = do(ctx, &storeCall{d, c}, &in)
-		return reply, d.storeError(err)
+		reply, err = do(ctx, s, &in)
+		err = d.storeError(err)
+		d.Log.Info("store", "method", c.Method, "program", s.caller.String(), "result", result(err))
+		return reply, err
 	}
-}
-
-func (d *Daemon) logStore(c *varlink.Call, err error) {
-	d.Log.Info("store", "method", c.Method, "pid", c.Peer.PID, "result", result(d.storeError(err)))
 }
 
 // storeCall is a call and the person behind it.
 type storeCall struct {
-	daemon *Daemon
-	call   *varlink.Call
+	errand
+	daemon   *Daemon
+	call     *varlink.Call
+	decision policy.Decision // about it
+}
+
+func (d *Daemon) storeCall(ctx context.Context, c *varlink.Call, verb policy.Verb) *storeCall {
+	s := &storeCall{daemon: d, call: c, errand: errand{
+		caller: callerOf(ctx), verb: verb, method: c.Method, store: true, policy: d.Policy.Policy(), id: rand.Text()}}
+	if c.More {
+		s.terminal = s.askTerminal
+	}
+	if verb != "" {
+		s.decision = s.policy.Decide(s.request(fido.DeviceInfo{}))
+	}
+	return s
+}
+
+// admit has the policy, and the person where it wants them to be asked, let the call go on.
+func (c *storeCall) admit(ctx context.Context) error {
+	if rule := c.decision.Rule; rule != nil {
+		entryOf(ctx).decide(string(c.decision.Action), rule.String())
+	}
+	if err := c.daemon.present(ctx, c.decision.WhenLocked); err != nil {
+		return err
+	}
+	return c.daemon.permit(ctx, &c.errand, c.decision)
+}
+
+// askTerminal puts a question before who has called.
+func (c *storeCall) askTerminal(q *consent.Question, token string) error {
+	return c.call.Continue(ipc.StoreEventReply{Event: &ipc.StoreEvent{Kind: ipc.StoreConsent, Token: token,
+		Caller: wireCaller(c.caller), Verb: string(c.verb), Method: c.method, Remembered: q.Remembered}})
 }
 
 // ask sends an event and gives the secret that answers it. The caller wipes it.
 func (c *storeCall) ask(ctx context.Context, e ipc.StoreEvent) (fido.Secret, error) {
-	a, err := c.daemon.prompts.ask(ctx, &prompt{uid: c.call.Peer.UID, secret: true}, func(token string) error {
+	a, err := c.daemon.prompts.ask(ctx, &prompt{uid: c.caller.UID, secret: true}, func(token string) error {
 		e.Token = token
 		return c.call.Continue(ipc.StoreEventReply{Event: &e})
 	})
@@ -187,6 +220,9 @@ func (d *Daemon) sealStore(ctx context.Context, c *storeCall, in *ipc.SealReques
 	if err != nil {
 		return nil, err
 	}
+	if err := c.admit(ctx); err != nil {
+		return nil, err
+	}
 	if !d.moving.TryLock() {
 		return nil, ipc.StoreBusy{}
 	}
@@ -232,13 +268,16 @@ func (d *Daemon) exportStore(ctx context.Context, c *storeCall, in *ipc.ExportRe
 	if err != nil {
 		return nil, err
 	}
+	if s := d.Store.Status(); s.Problem != nil && !errors.Is(s.Problem, store.ErrLocked) {
+		return nil, s.Problem // before anybody is asked for anything
+	}
+	if err := c.admit(ctx); err != nil {
+		return nil, err
+	}
 	if !d.moving.TryLock() {
 		return nil, ipc.StoreBusy{}
 	}
 	defer d.moving.Unlock()
-	if s := d.Store.Status(); s.Problem != nil && !errors.Is(s.Problem, store.ErrLocked) {
-		return nil, s.Problem
-	}
 	if err := c.authorize(ctx); err != nil {
 		return nil, err
 	}
@@ -295,15 +334,18 @@ func parseRecipients(texts []string) (recipients []age.Recipient, err error) {
 
 // importStore implements fob.Store.Import.
 func (d *Daemon) importStore(ctx context.Context, c *storeCall, in *ipc.ImportRequest) (any, error) {
+	if s := d.Store.Status(); s.Problem != nil && !in.Replace {
+		return nil, s.Problem
+	} else if s.Records > 0 && !in.Replace { // before anybody is asked for anything
+		return nil, store.ErrNotEmpty
+	}
+	if err := c.admit(ctx); err != nil {
+		return nil, err
+	}
 	if !d.moving.TryLock() {
 		return nil, ipc.StoreBusy{}
 	}
 	defer d.moving.Unlock()
-	if s := d.Store.Status(); s.Problem != nil && !in.Replace {
-		return nil, s.Problem
-	} else if s.Records > 0 && !in.Replace { // before anybody is asked for a passphrase
-		return nil, store.ErrNotEmpty
-	}
 	backup, err := d.receive(ctx, c)
 	if err != nil {
 		return nil, err
@@ -356,14 +398,16 @@ func fileKey(text fido.Secret) (age.Identity, error) {
 }
 
 // resetStore implements fob.Store.Reset.
-func (d *Daemon) resetStore(_ context.Context, c *varlink.Call) (_ any, err error) {
-	defer func() { d.logStore(c, err) }()
+func (d *Daemon) resetStore(ctx context.Context, c *storeCall, _ *struct{}) (any, error) {
+	if err := c.admit(ctx); err != nil {
+		return nil, err
+	}
 	if !d.moving.TryLock() {
 		return nil, ipc.StoreBusy{}
 	}
 	defer d.moving.Unlock()
 	aside, err := d.Store.Reset()
-	return ipc.StoreResetReply{Aside: aside}, d.storeError(err)
+	return ipc.StoreResetReply{Aside: aside}, err
 }
 
 // fits says what is wrong with a secret that answers a prompt.

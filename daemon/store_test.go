@@ -14,6 +14,8 @@ import (
 
 	"filippo.io/age"
 
+	"fob/daemon/policy"
+	"fob/daemon/session"
 	"fob/daemon/store"
 	"fob/ipc"
 	"fob/ipc/varlink"
@@ -110,7 +112,7 @@ func TestStoreStatus(t *testing.T) {
 	if s := state(second); s.State != ipc.StoreStateHeld || !strings.Contains(s.Problem, us) {
 		t.Errorf("%+v", s)
 	}
-	if _, err := second.ResetStore(t.Context()); err != (ipc.StoreHeld{PID: os.Getpid(), Program: "fobd"}) {
+	if _, err := second.ResetStore(t.Context(), knows("")); err != (ipc.StoreHeld{PID: os.Getpid(), Program: "fobd"}) {
 		t.Error(err)
 	}
 	first.Store.Close()
@@ -123,7 +125,7 @@ func TestStoreStatus(t *testing.T) {
 	if err := second.ExportStore(t.Context(), nil, knows("sesame"), io.Discard); !errors.As(err, new(ipc.StoreCorrupt)) {
 		t.Error(err)
 	}
-	aside, err := second.ResetStore(t.Context())
+	aside, err := second.ResetStore(t.Context(), knows(""))
 	if s := state(second); err != nil || s.State != ipc.StoreStateReady || len(s.Aside) != 1 || s.Aside[0] != aside {
 		t.Errorf("%v, %+v", err, s)
 	}
@@ -169,6 +171,8 @@ func TestBackup(t *testing.T) {
 	}
 }
 
+const someSSHKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN alice@example.com"
+
 // Who has the private key of a recipient needs no passphrase, and the file key alone comes to fobd.
 func TestBackupToRecipients(t *testing.T) {
 	d, c := storeDaemon(t, t.TempDir())
@@ -177,9 +181,8 @@ func TestBackupToRecipients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const ssh = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN alice@example.com"
 	var backup bytes.Buffer
-	if err := c.ExportStore(t.Context(), []string{identity.Recipient().String(), ssh}, knows(""), &backup); err != nil {
+	if err := c.ExportStore(t.Context(), []string{identity.Recipient().String(), someSSHKey}, knows(""), &backup); err != nil {
 		t.Fatal(err)
 	}
 	other, oc := storeDaemon(t, t.TempDir())
@@ -381,5 +384,185 @@ func TestStateFolder(t *testing.T) {
 	t.Setenv("HOME", "")
 	if got := StateFolder(); got != "" {
 		t.Errorf("%q without a home", got)
+	}
+}
+
+// guardedStore serves a store with a policy and an audit log.
+func guardedStore(t *testing.T, text string) (*Daemon, *ipc.Client) {
+	t.Helper()
+	d := &Daemon{Source: &fakeSource{}, Policy: rules(t, text), Audit: keepLog(t)}
+	d.OpenStore(t.TempDir(), "")
+	t.Cleanup(func() { d.Store.Close() })
+	return d, serveDaemon(t, d)
+}
+
+// storeMethods are those of fob.Store that the policy knows, and what they are to it. They do what they say, in turns.
+var storeMethods = []struct {
+	method string
+	verb   policy.Verb
+	call   func(ctx context.Context, c *ipc.Client) error
+}{
+	{ipc.MethodExport, policy.Manage, func(ctx context.Context, c *ipc.Client) error {
+		return c.ExportStore(ctx, []string{someSSHKey}, knows("sesame"), io.Discard)
+	}},
+	{ipc.MethodImport, policy.Manage, func(ctx context.Context, c *ipc.Client) error {
+		_, _, err := c.ImportStore(ctx, []byte("none"), true, knows("sesame"))
+		if errors.As(err, new(ipc.BackupInvalid)) { // as far as the policy is concerned, that is all right
+			err = nil
+		}
+		return err
+	}},
+	{ipc.MethodSeal, policy.Manage, func(ctx context.Context, c *ipc.Client) error {
+		_, err := c.SealStore(ctx, "keyfile", knows("sesame"))
+		return err
+	}},
+	{ipc.MethodStoreReset, policy.Reset, func(ctx context.Context, c *ipc.Client) error {
+		_, err := c.ResetStore(ctx, knows("sesame"))
+		return err
+	}},
+}
+
+// TestStorePolicy: each method asks the policy for its verb, a rule about keys says nothing of the store, and each call
+// leaves a record, with what was decided.
+func TestStorePolicy(t *testing.T) {
+	for _, m := range storeMethods {
+		t.Run(m.method, func(t *testing.T) {
+			about := func(members string) string {
+				return "[[rule]]\nverbs = ['" + string(m.verb) + "']\n" + members
+			}
+			for text, want := range map[string]string{
+				about("action = 'allow'"):                                               ipc.AuditDone,
+				about("store = true\naction = 'allow'"):                                 ipc.AuditDone,
+				about("store = false\naction = 'allow'"):                                "fob.Ceremony.Refused",
+				about("emulated = false\naction = 'allow'"):                             "fob.Ceremony.Refused",
+				about("transport = ['usb']\naction='allow'"):                            "fob.Ceremony.Refused",
+				about("rp = ['*']\naction = 'allow'"):                                   "fob.Ceremony.Refused",
+				about("action = 'deny'"):                                                "fob.Ceremony.Refused",
+				"[[rule]]\nverbs = ['code']\naction='allow'":                            "fob.Ceremony.Refused",
+				"ask-by = ['prompter']\n" + about("action = 'ask'\nheadless = 'allow'"): ipc.AuditDone,
+				"ask-by = ['prompter']\n" + about("action = 'ask'"):                     "fob.Ceremony.Refused",
+			} {
+				_, c := guardedStore(t, text)
+				err := m.call(t.Context(), c)
+				if refused := errors.As(err, new(ipc.Refused)); refused != (want != ipc.AuditDone) || err != nil && !refused {
+					t.Errorf("%s: %v", text, err)
+				}
+				storeRecord(t, c, m.method, string(m.verb), want)
+			}
+		})
+	}
+}
+
+// storeRecord checks the one record that there is.
+func storeRecord(t *testing.T, c *ipc.Client, method, verb, result string) {
+	t.Helper()
+	list := calls(t, c, nil)
+	if len(list) != 1 {
+		t.Fatalf("%d records", len(list))
+	}
+	r := list[0]
+	if method == ipc.MethodImport && result == ipc.AuditDone {
+		result = "fob.Store.BackupInvalid"
+	}
+	if r.Method != method || r.Verb != verb || r.Result != result || r.Caller.PID != os.Getpid() || len(r.Keys) > 0 {
+		t.Errorf("%+v", r)
+	}
+	if result != "fob.Ceremony.Refused" && (r.Decision == nil || !strings.HasPrefix(r.Decision.Rule, "rule 1")) {
+		t.Errorf("%+v", r.Decision)
+	}
+}
+
+// TestStoreConsent: a prompter is asked about the store, once where the policy says so.
+func TestStoreConsent(t *testing.T) {
+	d, c := guardedStore(t, "ask-by = ['prompter']\nprompters = ['/**']\n[[rule]]\nverbs = ['manage']\naction = 'ask-once'\n"+
+		"[[rule]]\nverbs = ['reset']\naction = 'ask'")
+	keep(t, d, "alice", "one")
+	a := newAgent(t, c)
+	for _, yes := range []bool{false, true} {
+		result := make(chan error, 1)
+		go func() { result <- c.ExportStore(t.Context(), []string{someSSHKey}, knows(""), io.Discard) }()
+		e := a.hears(ipc.EventConsent).Event
+		if e.Method != ipc.MethodExport || e.Verb != "manage" || e.Device != "" || e.Caller.PID != os.Getpid() || !e.Remembered {
+			t.Errorf("%+v", e)
+		}
+		if err := a.says(e.Token, yes); err != nil {
+			t.Fatal(err)
+		}
+		a.hears("")
+		if err := <-result; yes != (err == nil) {
+			t.Error(err)
+		} else if !yes {
+			refusal(t, err, ipc.ByPerson)
+		}
+	}
+	if _, err := c.SealStore(t.Context(), "keyfile", knows("")); err != nil { // as agreed
+		t.Error(err)
+	}
+	d.Interrupt(t.Context(), "the screen was locked") // which forgets it
+	for range 2 {
+		result := make(chan error, 1)
+		go func() { _, err := c.ResetStore(t.Context(), knows("")); result <- err }()
+		e := a.hears(ipc.EventConsent).Event
+		if e.Method != ipc.MethodStoreReset || e.Verb != "reset" || e.Remembered {
+			t.Errorf("%+v", e)
+		}
+		if err := a.says(e.Token, true); err != nil {
+			t.Fatal(err)
+		}
+		a.hears("")
+		if err := <-result; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestStoreWhileLocked: the store is not for who finds the screen locked, unless the policy says so; Unlock is.
+func TestStoreWhileLocked(t *testing.T) {
+	for text, allowed := range map[string]bool{"": false, "when-locked = 'allow'": true} {
+		d := &Daemon{Source: &fakeSource{}, Present: func(context.Context) error { return session.Lock },
+			Policy: rules(t, "[[rule]]\nverbs = ['manage', 'reset']\naction = 'allow'\n"+text)}
+		d.OpenStore(t.TempDir(), "")
+		t.Cleanup(func() { d.Store.Close() })
+		c := serveDaemon(t, d)
+		for _, m := range storeMethods {
+			if err := m.call(t.Context(), c); errors.As(err, new(ipc.SessionLocked)) == allowed {
+				t.Errorf("%s: %v", m.method, err)
+			}
+		}
+		if err := c.UnlockStore(t.Context(), knows("sesame")); errors.As(err, new(ipc.SessionLocked)) {
+			t.Error(err)
+		}
+	}
+}
+
+// TestOldReset: a program from before there was consent calls Reset without "more", and is not kept from it.
+func TestOldReset(t *testing.T) {
+	_, c := guardedStore(t, "[[rule]]\nverbs = ['reset']\naction = 'allow'")
+	conn, err := varlink.Dial(t.Context(), c.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.Call(t.Context(), ipc.MethodStoreReset, nil, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestUnlockIsRecorded: a wrong passphrase is worth a record, without the passphrase.
+func TestUnlockIsRecorded(t *testing.T) {
+	d, c := guardedStore(t, "[[rule]]\nverbs = ['manage']\naction = 'allow'")
+	keep(t, d, "alice", "one")
+	if _, err := c.SealStore(t.Context(), "passphrase", knows("sesame")); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.UnlockStore(t.Context(), knows("swordfish")); err != (ipc.PassphraseWrong{}) {
+		t.Error(err)
+	}
+	list := calls(t, c, nil)
+	if r := list[len(list)-1]; len(list) != 2 || r.Method != ipc.MethodUnlock || r.Result != "fob.Store.PassphraseWrong" {
+		t.Errorf("%+v", list)
+	}
+	if text := fmt.Sprintf("%+v", list); strings.Contains(text, "sesame") || strings.Contains(text, "swordfish") {
+		t.Error(text)
 	}
 }

@@ -65,6 +65,7 @@ type StoreEventKind string
 
 // The kinds of fob.Store.StoreEvent.
 const (
+	StoreConsent       StoreEventKind = "consent"
 	StorePassphrase    StoreEventKind = "passphrase"
 	StoreNewPassphrase StoreEventKind = "newPassphrase"
 	StoreFileKey       StoreEventKind = "fileKey"
@@ -78,6 +79,11 @@ type StoreEvent struct {
 	Wrong  bool           `json:"wrong,omitempty"`
 	Backup bool           `json:"backup,omitempty"`
 	Header string         `json:"header,omitempty"`
+	Caller *Caller        `json:"caller,omitempty"`
+	Verb   string         `json:"verb,omitempty"`
+	Method string         `json:"method,omitempty"`
+	// Remembered says that a yes holds for the session.
+	Remembered bool `json:"remembered,omitempty"`
 }
 
 // StoreEventReply is a reply of fob.Store that tells of an event.
@@ -126,9 +132,10 @@ type UploadRequest struct {
 	Last  bool   `json:"last,omitempty"`
 }
 
-// StoreResetReply is what fob.Store.Reset returns.
+// StoreResetReply is a reply of fob.Store.Reset.
 type StoreResetReply struct {
-	Aside string `json:"aside,omitempty"`
+	Event *StoreEvent `json:"event,omitempty"`
+	Aside string      `json:"aside,omitempty"`
 }
 
 // StorePrompter is the person behind the store. Methods are called one at a time, and their ctx ends when the answer is
@@ -138,6 +145,13 @@ type StorePrompter interface {
 	Passphrase(ctx context.Context, e StoreEvent) (Secret, error)
 	// FileKey gives what e.Header has for an identity of the person's: 16 bytes.
 	FileKey(ctx context.Context, e StoreEvent) (Secret, error)
+}
+
+// StoreConsenter is a StorePrompter that can be asked whether the program may do what it calls for.
+type StoreConsenter interface {
+	StorePrompter
+	// Consent asks whether e.Caller may do this; ErrDeclined when not.
+	Consent(ctx context.Context, e StoreEvent) error
 }
 
 // StoreStatus performs fob.Store.Status.
@@ -196,9 +210,10 @@ func (c *Client) ImportStore(
 }
 
 // ResetStore performs fob.Store.Reset, and gives the path of the old file.
-func (c *Client) ResetStore(ctx context.Context) (aside string, err error) {
+func (c *Client) ResetStore(ctx context.Context, p StorePrompter) (aside string, err error) {
 	var reply StoreResetReply
-	err = c.call(ctx, MethodStoreReset, nil, &reply)
+	err = c.followStore(ctx, MethodStoreReset, nil, storePerson{c, p, nil},
+		func(r varlink.Reply) error { return r.Bind(&reply) })
 	return reply.Aside, err
 }
 
@@ -250,6 +265,8 @@ func (p storePerson) answer(ctx context.Context, e StoreEvent) error {
 	var secret Secret
 	var err error
 	switch e.Kind {
+	case StoreConsent:
+		return p.client.Answer(ctx, Event{Kind: EventConsent, Token: e.Token}, storeConsent{StoreEvent: e, by: p.StorePrompter})
 	case StorePassphrase, StoreNewPassphrase:
 		secret, err = p.Passphrase(ctx, e)
 	case StoreFileKey:
@@ -268,6 +285,22 @@ func (p storePerson) answer(ctx context.Context, e StoreEvent) error {
 		return err
 	}
 	return p.client.giveSecret(ctx, e.Token, secret, err != nil)
+}
+
+// storeConsent asks who answers for a store. One who can't be asked has not agreed.
+type storeConsent struct {
+	Decliner
+	StoreEvent
+	by StorePrompter
+}
+
+// Consent implements Consenter.
+func (s storeConsent) Consent(ctx context.Context, _ Event) error {
+	who, can := s.by.(StoreConsenter)
+	if !can {
+		return ErrDeclined
+	}
+	return who.Consent(ctx, s.StoreEvent)
 }
 
 // giveSecret answers a prompt, without a copy of the secret that is not wiped.

@@ -251,9 +251,12 @@ func who(c *ipc.AuditCaller) string {
 	return fmt.Sprintf("%s (%d)", cmp.Or(shown(name), "unknown"), c.PID)
 }
 
-// what is the verb, and the method where that says more.
+// what is the verb, and the method where that says more: of the store, always.
 func what(r ipc.AuditRecord) string {
 	method := afterDot(r.Method)
+	if ofStore := strings.TrimPrefix(r.Method, "fob."); strings.HasPrefix(ofStore, "Store.") {
+		return shown(r.Verb + " " + ofStore)
+	}
 	if strings.EqualFold(method, strings.ReplaceAll(r.Verb, "-", "")) {
 		return shown(r.Verb)
 	}

@@ -109,7 +109,7 @@ func shownText(s string) string {
 // policyTest is what 'fob policy test' is asked about.
 type policyTest struct {
 	file, verb, rp, exe, unit, key, product, transport string
-	terminal, emulated                                 bool
+	terminal, emulated, store                          bool
 }
 
 func (a *app) policyTest() *cobra.Command {
@@ -118,11 +118,12 @@ func (a *app) policyTest() *cobra.Command {
 		Use:   "test --verb VERB",
 		Short: "Say what the policy decides about a program, and why",
 		Long: `test says which rule of the policy matches, and of those before it, which member does not. What is
-left out is not known: a program that fobd can't see into, a key without a name.
+left out is not known: a program that fobd can't see into, a key without a name. The verbs manage and
+reset are also those of the sealed store, which is no key: --store asks about that.
 
 It ends with 0 whatever the policy decides.`,
 		Example: "  fob policy test --verb sign-in --rp example.com --exe /usr/bin/git --terminal\n" +
-			"  fob policy test --verb reset --unit backup.service",
+			"  fob policy test --verb manage --store --unit backup.service",
 		Args: noArguments,
 		RunE: func(*cobra.Command, []string) error { return a.testPolicy(&t) },
 	}
@@ -136,7 +137,8 @@ It ends with 0 whatever the policy decides.`,
 	f.StringVar(&t.key, "key", "", "`ID` of the key")
 	f.StringVar(&t.product, "product", "", "`NAME` of the key")
 	f.BoolVar(&t.emulated, "emulated", false, "the key is a software authenticator")
-	f.StringVar(&t.transport, "transport", string(fido.TransportUSB), "usb, nfc or smart-card")
+	f.BoolVar(&t.store, "store", false, "it is about the sealed store, and not about a key: manage and reset")
+	f.StringVar(&t.transport, "transport", "", "usb, nfc or smart-card (default usb)")
 	return c
 }
 
@@ -145,7 +147,7 @@ func (t *policyTest) request() (*policy.Request, error) {
 	q := &policy.Request{Verb: policy.Verb(t.verb), RPID: t.rp,
 		Caller: caller.Caller{Executable: t.exe, Unit: t.unit},
 		Key: fido.DeviceInfo{ID: fido.DeviceID(t.key), Product: t.product, Emulated: t.emulated,
-			Transport: fido.Transport(t.transport)}}
+			Transport: fido.Transport(t.transport)}, Store: t.store}
 	if t.terminal {
 		q.Caller.Terminal = "/dev/tty"
 	}
@@ -214,23 +216,42 @@ func (a *app) printDecision(p *policy.Policy, q *policy.Request, d policy.Decisi
 		b.WriteString("also while the session is locked\n")
 	}
 	fmt.Fprintln(a.stderr, shown(policyName(p)))
+	if note := about(q); note != "" {
+		fmt.Fprintln(a.stderr, note)
+	}
 	_, err := fmt.Fprintln(a.stdout, shownText(b.String()))
 	return err
 }
 
+// about says what a request without a key is about, where that may not be clear.
+func about(q *policy.Request) string {
+	switch {
+	case q.Store:
+		return "about the sealed store: a rule about keys does not match it"
+	case q.Key == (fido.DeviceInfo{}) && (q.Verb == policy.Manage || q.Verb == policy.Reset):
+		return "about a key at USB of which nothing else is known; --store asks about the sealed store"
+	}
+	return ""
+}
+
 // Consent implements ipc.Consenter.
 func (p *person) Consent(ctx context.Context, e ipc.Event) error {
+	return askConsent(ctx, e.Caller, operation(e), e.Remembered)
+}
+
+// askConsent asks at the terminal whether a program may do something.
+func askConsent(ctx context.Context, caller *ipc.Caller, what string, remembered bool) error {
 	t, err := openTerminal()
 	if err != nil { // fobd has seen one
 		return ipc.ErrDeclined
 	}
 	defer t.Close()
 	who := "a program"
-	if e.Caller != nil {
-		who = e.Caller.String()
+	if caller != nil {
+		who = caller.String()
 	}
-	fmt.Fprintf(t, "%s wants to %s\n", shown(who), operation(e))
-	if e.Remembered {
+	fmt.Fprintf(t, "%s wants to %s\n", shown(who), what)
+	if remembered {
 		fmt.Fprintln(t, "a yes holds until the session is locked")
 	}
 	fmt.Fprint(t, "allow it? [y/N]: ")

@@ -78,3 +78,32 @@ func TestInterruptAtConsent(t *testing.T) {
 	}
 	s.exits(8)
 }
+
+// What is done to the sealed store is asked about before any passphrase.
+func TestStoreConsent(t *testing.T) {
+	s := newAskingScreen(t, "[[rule]]\nverbs = ['manage']\naction = 'ask-once'\n[[rule]]\nverbs = ['reset']\naction = 'ask'\n")
+	s.run("fob store export backup.age")
+	s.sees(`^fob \(pts/\d+, PID \d+\) wants to make a backup of all secrets in the sealed store\r\n` +
+		`a yes holds until the session is locked\r\nallow it\? \[y/N\]: $`)
+	s.types("\n")
+	s.sees(`fob: the person who was asked refused manage\r\n`)
+	s.exits(8)
+	s.run("fob store import --replace /dev/null")
+	s.sees(`wants to replace all secrets in the sealed store by a backup\r\n.*\r\nallow it\? \[y/N\]: $`)
+	s.types("n\n")
+	s.exits(8)
+	s.run("fob store seal --to keyfile")
+	s.sees(`wants to change what opens the sealed store\r\n.*\r\nallow it\? \[y/N\]: $`)
+	s.types("y\n")
+	s.sees(`the store is sealed by a key file beside it\r\n`)
+	s.exits(0)
+	s.run("fob store export backup.age")
+	s.sees(`^new passphrase of the backup: $`)
+	s.types(ctrlC)
+	s.exits(130)
+	s.run("fob store reset --yes")
+	s.sees(`wants to begin anew with an empty sealed store\r\nallow it\? \[y/N\]: $`)
+	s.types("y\n")
+	s.sees(`the store is empty\r\n`)
+	s.exits(0)
+}

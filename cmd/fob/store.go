@@ -280,7 +280,7 @@ may be of use to somebody who knows more.`,
 					return err
 				}
 			}
-			aside, err := a.client.ResetStore(c.Context())
+			aside, err := a.client.ResetStore(c.Context(), a.storePerson())
 			if err != nil {
 				return err
 			}

@@ -42,6 +42,19 @@ func (p *storePerson) newFlags(f *pflag.FlagSet) {
 	f.IntVar(&p.newPassphraseFD, "new-passphrase-fd", -1, "the same for a new passphrase")
 }
 
+// Consent implements ipc.StoreConsenter.
+func (p *storePerson) Consent(ctx context.Context, e ipc.StoreEvent) error {
+	return askConsent(ctx, e.Caller, inWords(ofStore, e.Method), e.Remembered)
+}
+
+// ofStore are the methods of fob.Store in words.
+var ofStore = map[string]string{
+	ipc.MethodExport:     "make a backup of all secrets in the sealed store",
+	ipc.MethodImport:     "replace all secrets in the sealed store by a backup",
+	ipc.MethodSeal:       "change what opens the sealed store",
+	ipc.MethodStoreReset: "begin anew with an empty sealed store",
+}
+
 func (p *storePerson) wipe() { p.given.Wipe() }
 
 // Passphrase implements ipc.StorePrompter. Who gives passphrases by file descriptors is not asked for one.

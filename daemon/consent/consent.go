@@ -11,6 +11,7 @@ import (
 	"fob/daemon/caller"
 	"fob/daemon/policy"
 	"fob/fido"
+	"fob/ipc"
 )
 
 // Question is what the person is asked.
@@ -89,6 +90,9 @@ func (q *Question) Body() string {
 
 // what is the operation in words.
 func (q *Question) what() string {
+	if words, ok := ofStore[q.Method]; ok {
+		return words
+	}
 	method := q.Method[strings.LastIndexByte(q.Method, '.')+1:]
 	switch q.Verb {
 	case policy.Register:
@@ -109,6 +113,14 @@ func (q *Question) what() string {
 		}
 	}
 	return "manage a key"
+}
+
+// ofStore are the methods of fob.Store in words.
+var ofStore = map[string]string{
+	ipc.MethodExport:     "make a backup of all secrets in the sealed store",
+	ipc.MethodImport:     "replace all secrets in the sealed store by a backup",
+	ipc.MethodSeal:       "change what opens the sealed store",
+	ipc.MethodStoreReset: "begin anew with an empty sealed store",
 }
 
 func join(words, rpID string) string {

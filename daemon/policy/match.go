@@ -24,6 +24,10 @@ func (r *Rule) differs(q *Request) string {
 		return "unit"
 	case r.Terminal != nil && *r.Terminal != (q.Caller.Terminal != ""):
 		return "terminal"
+	case r.Store != nil && *r.Store != q.Store:
+		return "store"
+	case q.Store:
+		return r.aboutKeys()
 	case !one(r.Key, string(q.Key.ID), func(id, its string) bool { return id == its }):
 		return "key"
 	case !one(r.Product, q.Key.Product, matchText):
@@ -31,6 +35,21 @@ func (r *Rule) differs(q *Request) string {
 	case r.Emulated != nil && *r.Emulated != q.Key.Emulated:
 		return "emulated"
 	case r.Transport != nil && !slices.Contains(r.Transport, transport):
+		return "transport"
+	}
+	return ""
+}
+
+// aboutKeys gives the first member of a rule that is about keys; empty for none.
+func (r *Rule) aboutKeys() string {
+	switch {
+	case r.Key != nil:
+		return "key"
+	case r.Product != nil:
+		return "product"
+	case r.Emulated != nil:
+		return "emulated"
+	case r.Transport != nil:
 		return "transport"
 	}
 	return ""

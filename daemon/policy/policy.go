@@ -7,6 +7,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -22,8 +23,8 @@ const (
 	Register  Verb = "register"  // fob.Ceremony.Register
 	SignIn    Verb = "sign-in"   // fob.Ceremony.SignIn
 	Code      Verb = "code"      // a one-time password
-	Manage    Verb = "manage"    // the methods of fob.Device that want a PIN, but Reset
-	Reset     Verb = "reset"     // fob.Device.Reset
+	Manage    Verb = "manage"    // the methods of fob.Device that want a PIN, but Reset; a backup of the store, and others
+	Reset     Verb = "reset"     // fob.Device.Reset, fob.Store.Reset
 	Provision Verb = "provision" // the seed of one-time passwords is written to a key
 	Account   Verb = "account"   // accounts of one-time passwords are made, changed or deleted
 )
@@ -72,7 +73,7 @@ type Policy struct {
 //
 // In patterns of Exe, Unit and Product, "*" stands for any text and "?" for one character; in Exe neither stands for
 // "/", but "/**" at the end does for everything below a folder. In RP, "*.example.com" stands for all domains below
-// example.com, and "*" for any RP ID.
+// example.com, and "*" for any RP ID. A rule with a member about keys does not match what is about the store.
 type Rule struct {
 	Name      string           `toml:"name,omitempty"` // for people
 	Verbs     []Verb           `toml:"verbs"`
@@ -84,6 +85,7 @@ type Rule struct {
 	Product   []string         `toml:"product,omitempty"`   // names of products
 	Emulated  *bool            `toml:"emulated,omitempty"`  // whether the key is a software authenticator
 	Transport []fido.Transport `toml:"transport,omitempty"` // how the key is reached
+	Store     *bool            `toml:"store,omitempty"`     // whether it is about the sealed store, and not about a key
 	Action    Action           `toml:"action"`
 	// Headless overrides that of the policy; it goes with Ask and AskOnce.
 	Headless Action `toml:"headless,omitempty"`
@@ -106,12 +108,13 @@ func (r *Rule) String() string {
 	return s
 }
 
-// Request is what a program asks for, with one key.
+// Request is what a program asks for, with one key, or with the sealed store.
 type Request struct {
 	Verb   Verb
 	RPID   string // empty where there is none
 	Caller caller.Caller
 	Key    fido.DeviceInfo
+	Store  bool // there is no key
 }
 
 // Check says whether a request is one that fobd can have.
@@ -121,6 +124,10 @@ func (q *Request) Check() error {
 		return fmt.Errorf("a verb is one of %s", list(Verbs()))
 	case q.Key.Transport != "" && !known([]fido.Transport{q.Key.Transport}, transports()...):
 		return fmt.Errorf("a transport is one of %s", list(transports()))
+	case q.Store && (q.Key != fido.DeviceInfo{} || q.RPID != ""):
+		return errors.New("the store is no key, and has no RP ID")
+	case q.Store && q.Verb != Manage && q.Verb != Reset:
+		return errors.New("the verbs for the store are manage and reset")
 	}
 	return nil
 }

@@ -254,3 +254,35 @@ func TestRuleNames(t *testing.T) {
 		t.Error("no line")
 	}
 }
+
+// TestStore: the store has verbs of its own to it and no key, so that a rule about keys says nothing of it.
+func TestStore(t *testing.T) {
+	for who, want := range map[caller.Caller][2]Action{shell: {Allow, Ask}, backup: {Ask, Deny}, nobody: {Ask, Deny}} {
+		for i, verb := range []Verb{Manage, Reset} {
+			q := &Request{Verb: verb, Caller: who, Store: true}
+			if d := BuiltIn().Decide(q); d.Action != want[i] || q.Check() != nil {
+				t.Errorf("%s by %s: %+v", verb, who, d)
+			}
+		}
+	}
+	for member, want := range map[string]string{
+		"": "", "store = true": "", "store = false": "store", "terminal = true": "", "terminal = false": "terminal",
+		"key = ['k1']": "key", "product = ['*']": "product", "emulated = false": "emulated", "emulated = true": "emulated",
+		"transport = ['usb']": "transport", "rp = ['*']": "rp", "unit = ['session-*']": "",
+	} {
+		r := parse(t, "[[rule]]\nverbs = ['manage']\naction = 'allow'\n"+member).Rules[0]
+		if got := r.differs(&Request{Verb: Manage, Caller: shell, Store: true}); got != want {
+			t.Errorf("%s: %q", member, got)
+		}
+	}
+	r := parse(t, "[[rule]]\nverbs = ['manage']\naction = 'allow'\nstore = true").Rules[0]
+	if got := r.differs(&Request{Verb: Manage, Caller: shell, Key: key}); got != "store" {
+		t.Errorf("a key is no store: %q", got)
+	}
+	for _, q := range []Request{{Verb: SignIn, Store: true}, {Verb: Manage, Store: true, Key: key},
+		{Verb: Reset, Store: true, RPID: "example.com"}} {
+		if q.Check() == nil {
+			t.Errorf("%+v", q)
+		}
+	}
+}
