@@ -121,7 +121,8 @@ func dialAs(path string, uid uint32) (c net.Conn, err error) {
 	return c, err
 }
 
-// TestStrangers: what is others', or is there for all, is for root and fobd's own user.
+// TestStrangers: what is others', or is there for all, is for root and fobd's own user; that a stranger tried to get at
+// the store is recorded.
 func TestStrangers(t *testing.T) {
 	log := keepLog(t)
 	d := &Daemon{Source: &fakeSource{}, Audit: log}
@@ -146,6 +147,15 @@ func TestStrangers(t *testing.T) {
 		if err := call(users.of(root)); err != nil {
 			t.Errorf("%s by root: %v", name, err)
 		}
+	}
+	var tried []ipc.AuditRecord
+	for _, r := range calls(t, users.of(root), nil) {
+		if r.Result == "org.varlink.service.PermissionDenied" {
+			tried = append(tried, r)
+		}
+	}
+	if len(tried) != 1 || tried[0].Method != ipc.MethodExport || tried[0].Caller.UID != alice {
+		t.Errorf("%+v", tried)
 	}
 }
 

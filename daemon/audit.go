@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"fob/daemon/audit"
+	"fob/daemon/policy"
 	"fob/fido"
 	"fob/ipc"
 	"fob/ipc/varlink"
@@ -21,24 +23,43 @@ func (d *Daemon) audited(h varlink.Handler) varlink.Handler {
 	if d.Audit == nil {
 		return h
 	}
-	return func(ctx context.Context, c *varlink.Call) (any, error) {
+	return func(ctx context.Context, c *varlink.Call) (reply any, err error) {
 		verb := verb(c.Method)
 		if verb == "" {
 			return h(ctx, c)
 		}
-		e := &entry{record: audit.Record{Verb: verb, Method: c.Method}}
 		who := audit.Caller(callerOf(ctx))
-		e.record.Caller = &who
-		begin := time.Now()
-		reply, err := d.ready(context.WithValue(ctx, entryKey{}, e), c, h)
-		if malformed(err) {
-			return reply, err
-		}
-		if failed := d.Audit.Append(e.close(err, time.Since(begin))); failed != nil && d.AuditRequired {
-			return nil, ipc.AuditUnavailable{Problem: reason(failed)}
-		}
+		err = d.record(ctx, audit.Record{Verb: verb, Method: c.Method, Caller: &who}, func(ctx context.Context) error {
+			reply, err = h(ctx, c)
+			return err
+		})
 		return reply, err
 	}
+}
+
+// Signalled does what a signal asks for, and leaves a record of it as of a call. Nobody can tell who has sent a signal.
+func (d *Daemon) Signalled(ctx context.Context, signal, verb string, do func(context.Context) error) error {
+	if d.Audit == nil {
+		return do(ctx)
+	}
+	return d.record(ctx, audit.Record{Verb: verb, Method: signal}, do)
+}
+
+// record has something leave a record, but for what makes no sense.
+func (d *Daemon) record(ctx context.Context, r audit.Record, do func(context.Context) error) error {
+	e := &entry{record: r}
+	begin := time.Now()
+	err := d.ready()
+	if err == nil {
+		err = do(context.WithValue(ctx, entryKey{}, e))
+	}
+	if malformed(err) {
+		return err
+	}
+	if failed := d.Audit.Append(e.close(err, time.Since(begin))); failed != nil && d.AuditRequired {
+		return ipc.AuditUnavailable{Problem: reason(failed)}
+	}
+	return err
 }
 
 // malformed reports whether a call asked for nothing that could have been done.
@@ -46,14 +67,14 @@ func malformed(err error) bool {
 	return errors.As(err, new(varlink.InvalidParameter)) || errors.As(err, new(varlink.ExpectedMore))
 }
 
-// ready calls a method unless there must be a record and can be none.
-func (d *Daemon) ready(ctx context.Context, c *varlink.Call, h varlink.Handler) (any, error) {
+// ready says why nothing may be done where there must be a record and can be none.
+func (d *Daemon) ready() error {
 	if d.AuditRequired {
 		if err := d.Audit.Open(); err != nil {
-			return nil, ipc.AuditUnavailable{Problem: reason(err)}
+			return ipc.AuditUnavailable{Problem: reason(err)}
 		}
 	}
-	return h(ctx, c)
+	return nil
 }
 
 // reason is why the log is not available.
@@ -65,7 +86,7 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// verb is what a method does, in the words of policy, which knows no "look": that needs nobody. It is empty for methods
+// verb is what a method does, in the words of policy, which knows neither "look", that needs nobody, nor "reload". It is empty for methods
 // that use neither key nor store.
 func verb(method string) string {
 	switch method {
@@ -79,6 +100,8 @@ func verb(method string) string {
 		return "manage"
 	case ipc.MethodGetInfo, ipc.MethodWink:
 		return "look"
+	case ipc.MethodReload:
+		return "reload"
 	case ipc.MethodList, ipc.MethodDeviceWatch:
 		return ""
 	}
@@ -140,6 +163,30 @@ func (e *entry) decide(answer, rule string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.record.Decision = &audit.Decision{Answer: answer, Rule: rule}
+}
+
+// reloaded notes which policy was in force, and is now.
+func (e *entry) reloaded(before, after *policy.Policy) {
+	if e == nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.record.Before, e.record.After = auditPolicy(before), auditPolicy(after)
+}
+
+func auditPolicy(p *policy.Policy) *audit.Policy {
+	sum := sha256.Sum256([]byte(p.Text))
+	return &audit.Policy{Path: p.Path, SHA256: hex.EncodeToString(sum[:])}
+}
+
+// ReloadPolicy reads the policy again; see policy.Holder.Reload. The record of who asked for it has the policies before
+// and after.
+func (d *Daemon) ReloadPolicy(ctx context.Context) error {
+	before := d.Policy.Policy()
+	err := d.Policy.Reload()
+	entryOf(ctx).reloaded(before, d.Policy.Policy())
+	return err
 }
 
 // close gives the record of a call that is over.
@@ -334,6 +381,7 @@ func auditRecord(r *audit.Record) ipc.AuditRecord {
 		out.Caller = &ipc.AuditCaller{PID: int(c.PID), UID: int(c.UID), Name: c.Name, Executable: c.Executable, Unit: c.Unit,
 			Terminal: c.Terminal}
 	}
+	out.Before, out.After = (*ipc.AuditPolicy)(r.Before), (*ipc.AuditPolicy)(r.After)
 	if r.Decision != nil {
 		out.Decision = &ipc.AuditDecision{Answer: r.Decision.Answer, Rule: r.Decision.Rule}
 	}

@@ -383,3 +383,28 @@ func TestAuditVerify(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
+
+// TestSignalled: what a signal asks for leaves a record that names no program, or is not done where it can leave none.
+func TestSignalled(t *testing.T) {
+	gone := errors.New("gone")
+	done := 0
+	do := func(context.Context) error { done++; return gone }
+	if err := (&Daemon{}).Signalled(t.Context(), "SIGHUP", "reload", do); err != gone || done != 1 {
+		t.Error("without a log: ", err)
+	}
+	d := &Daemon{Source: &fakeSource{}, Audit: keepLog(t)}
+	client := serveDaemon(t, d)
+	if err := d.Signalled(t.Context(), "SIGHUP", "reload", do); err != gone || done != 2 {
+		t.Error(err)
+	}
+	list := calls(t, client, nil)
+	if len(list) != 1 || list[0].Method != "SIGHUP" || list[0].Verb != "reload" || list[0].Caller != nil ||
+		list[0].Result != "fob.Ceremony.Failed" {
+		t.Errorf("%+v", list)
+	}
+	l, _ := failingLog(t)
+	required := &Daemon{Audit: l, AuditRequired: true}
+	if err := required.Signalled(t.Context(), "SIGHUP", "reload", do); !errors.As(err, new(ipc.AuditUnavailable)) || done != 2 {
+		t.Error(err)
+	}
+}

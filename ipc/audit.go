@@ -53,6 +53,8 @@ type AuditRecord struct {
 	Decision *AuditDecision `json:"decision,omitempty"`
 	Result   string         `json:"result,omitempty"`
 	TookUsec int            `json:"tookUsec,omitempty"`
+	Before   *AuditPolicy   `json:"before,omitempty"`
+	After    *AuditPolicy   `json:"after,omitempty"`
 	Lost     int            `json:"lost,omitempty"`
 	Bytes    int            `json:"bytes,omitempty"`
 	Aside    string         `json:"aside,omitempty"`
@@ -73,6 +75,12 @@ type AuditCaller struct {
 	Executable string `json:"executable,omitempty"`
 	Unit       string `json:"unit,omitempty"`
 	Terminal   string `json:"terminal,omitempty"`
+}
+
+// AuditPolicy is fob.Audit.AuditPolicy.
+type AuditPolicy struct {
+	Path   string `json:"path,omitempty"`
+	SHA256 string `json:"sha256"`
 }
 
 // AuditDecision is fob.Audit.AuditDecision.

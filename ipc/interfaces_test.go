@@ -174,6 +174,7 @@ func TestTypesMatchTheInterfaces(t *testing.T) {
 		"Model":         reflect.TypeFor[Model](),
 		"AuditRecord":   reflect.TypeFor[AuditRecord](),
 		"AuditKey":      reflect.TypeFor[AuditKey](),
+		"AuditPolicy":   reflect.TypeFor[AuditPolicy](),
 		"AuditCaller":   reflect.TypeFor[AuditCaller](),
 		"AuditDecision": reflect.TypeFor[AuditDecision](),
 		"AuditFilter":   reflect.TypeFor[AuditFilter](),

@@ -106,7 +106,7 @@ func (f *fobd) addPolicy() error {
 	}
 	f.daemon.Policy, f.daemon.Desktop = rules, &consent.Desktop{Log: f.log}
 	f.service.Reloads = append(f.service.Reloads,
-		service.Reload{What: "policy", Do: func(context.Context) error { return rules.Reload() }})
+		service.Reload{What: "policy", Do: f.daemon.ReloadPolicy})
 	f.addPart(func(context.Context) ipc.Part { return policyPart(rules) })
 	return nil
 }
@@ -188,8 +188,16 @@ func (f *fobd) serve(ctx context.Context, hangups *hangups) error {
 	return err
 }
 
-// reload reads files again; the log says what can't be read.
-func (f *fobd) reload(ctx context.Context) { _, _ = f.service.Reload(ctx) }
+// reload reads files again, for a SIGHUP; the log says what can't be read.
+func (f *fobd) reload(ctx context.Context) {
+	err := f.daemon.Signalled(ctx, "SIGHUP", "reload", func(ctx context.Context) error {
+		_, err := f.service.Reload(ctx)
+		return err
+	})
+	if errors.As(err, new(ipc.AuditUnavailable)) {
+		f.log.Error("a reload is not recorded", "error", err)
+	}
+}
 
 func (f *fobd) cleanUp() {
 	for i := len(f.after) - 1; i >= 0; i-- {

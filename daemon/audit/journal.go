@@ -100,10 +100,9 @@ func (r *Record) message() (string, journal.Priority) {
 }
 
 func (r *Record) call() (string, journal.Priority) {
-	who, where := "an unknown program", ""
+	who, where := "a signal", ""
 	if c := r.Caller; c != nil {
-		who = cmp.Or(c.Executable, c.Name, who)
-		who += fmt.Sprintf(" (PID %d)", c.PID)
+		who = fmt.Sprintf("%s (PID %d)", cmp.Or(c.Executable, c.Name, "an unknown program"), c.PID)
 	}
 	if r.RPID != "" {
 		where = " at " + r.RPID
@@ -147,6 +146,10 @@ func (r *Record) fields(log string) map[string]string {
 	if d := r.Decision; d != nil {
 		set("FOB_DECISION", d.Answer)
 		set("FOB_RULE", d.Rule)
+	}
+	if r.Before != nil && r.After != nil {
+		set("FOB_POLICY_BEFORE", r.Before.SHA256)
+		set("FOB_POLICY_AFTER", r.After.SHA256)
 	}
 	set("FOB_RESULT", r.Result)
 	if r.Kind == Call {

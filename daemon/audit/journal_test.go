@@ -71,6 +71,10 @@ func TestJournal(t *testing.T) {
 	if err := errors.Join(os.RemoveAll(l.Dir), os.WriteFile(l.Dir, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
+	if message, _ := (&Record{Kind: Call, Method: "SIGHUP", Verb: "reload", Result: Done}).message(); message !=
+		"a signal: reload: done" {
+		t.Error(message)
+	}
 	r.Result = "fob.Ceremony.TimedOut"
 	if err := l.Append(r); err == nil {
 		t.Fatal("appended")

@@ -39,15 +39,17 @@ type Record struct {
 	Kind Kind      `json:"kind"`
 	Log  string    `json:"log,omitempty"` // names the log: of the first record of each file
 
-	// Of a call.
+	// Of a call, or a signal.
 	Verb     string    `json:"verb,omitempty"`   // such as sign-in
-	Method   string    `json:"method,omitempty"` // Varlink's name of it
+	Method   string    `json:"method,omitempty"` // Varlink's name of it, or the signal's
 	RPID     string    `json:"rp,omitempty"`
 	Keys     []Key     `json:"keys,omitempty"` // that it was for; the one that was touched, where one was
 	Caller   *Caller   `json:"caller,omitempty"`
 	Decision *Decision `json:"decision,omitempty"`
 	Result   string    `json:"result,omitempty"`   // Done, or the name of the error
 	Took     int64     `json:"tookUsec,omitempty"` // microseconds
+	Before   *Policy   `json:"before,omitempty"`   // that a reload found in force, as the next
+	After    *Policy   `json:"after,omitempty"`    // that it left in force
 
 	Lost  uint64 `json:"lost,omitempty"`
 	Bytes int64  `json:"bytes,omitempty"`
@@ -83,6 +85,12 @@ var _ = Caller(caller.Caller{}) // they have the same members
 type Decision struct {
 	Answer string `json:"answer"`
 	Rule   string `json:"rule,omitempty"`
+}
+
+// Policy names a policy.
+type Policy struct {
+	Path   string `json:"path,omitempty"` // of its file; empty for the one that is built in
+	SHA256 string `json:"sha256"`         // of its text, in hexadecimal digits
 }
 
 // MAC is HMAC-SHA-256 (RFC 2104).
@@ -226,6 +234,11 @@ func (r *Record) bound() {
 	}
 	if d := r.Decision; d != nil {
 		d.Answer, d.Rule = bounded(d.Answer, maxText), bounded(d.Rule, maxText)
+	}
+	for _, p := range []*Policy{r.Before, r.After} {
+		if p != nil {
+			p.Path, p.SHA256 = bounded(p.Path, maxExecutable), bounded(p.SHA256, maxText)
+		}
 	}
 	if c := r.Caller; c != nil {
 		c.Executable = bounded(c.Executable, maxExecutable)
