@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fob/daemon/metrics"
 	"fob/fido"
 	"fob/ipc"
 	"fob/ipc/varlink"
@@ -31,8 +32,11 @@ type users struct {
 	path string // of its socket
 }
 
-// serveAll serves every user.
-func serveAll(t *testing.T, d *Daemon) users {
+// everybody is served.
+func everybody(varlink.Peer) error { return nil }
+
+// serveAll serves the users whom admit admits.
+func serveAll(t *testing.T, d *Daemon, admit func(varlink.Peer) error) users {
 	t.Helper()
 	if os.Getuid() != root {
 		t.Skip("NOT RUN: only root can be other users")
@@ -50,7 +54,7 @@ func serveAll(t *testing.T, d *Daemon) users {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Authorize = func(varlink.Peer) error { return nil }
+	d.Authorize = admit
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- d.Serve(ctx, l) }()
@@ -128,7 +132,7 @@ func TestStrangers(t *testing.T) {
 	d := &Daemon{Source: &fakeSource{}, Audit: log}
 	d.OpenStore(t.TempDir(), "")
 	t.Cleanup(func() { d.Store.Close() })
-	users := serveAll(t, d)
+	users := serveAll(t, d, everybody)
 	ctx, stranger := t.Context(), users.of(alice)
 	if _, err := stranger.StoreStatus(ctx); err != nil {
 		t.Error(err)
@@ -185,7 +189,7 @@ func TestPromptersOfOthers(t *testing.T) {
 		keys: []fido.DeviceInfo{{ID: "k1", Product: "Test Key", Path: "/dev/null"}},
 		open: func(fido.DeviceID) (fido.Authenticator, error) { return lightable(lit), nil },
 	}}
-	users := serveAll(t, d)
+	users := serveAll(t, d, everybody)
 	err := users.of(alice).RegisterPrompter(t.Context(), func() error { return errors.New("registered") }, nil)
 	if err != (ipc.PermissionDenied{}) {
 		t.Error(err)
@@ -241,7 +245,7 @@ func TestAnswersOfOthers(t *testing.T) {
 			assert: func(_ context.Context, r *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
 				return []fido.GetAssertionResponse{assertion("alice")}, nil
 			}}
-		users := serveAll(t, &Daemon{Source: oneKey(k)})
+		users := serveAll(t, &Daemon{Source: oneKey(k)}, everybody)
 		tokens, result := make(chan string, 1), make(chan error, 1)
 		client := users.of(alice)
 		go func() {
@@ -295,8 +299,51 @@ func TestHoldersOfOthers(t *testing.T) {
 
 // TestNobodyTakesAllRoom: with several users, one gets half of the connections.
 func TestNobodyTakesAllRoom(t *testing.T) {
-	d := &Daemon{Authorize: func(varlink.Peer) error { return nil }}
+	d := &Daemon{Authorize: everybody}
 	if s := d.server(); s.MaxPerUser != s.MaxConnections/2 {
 		t.Errorf("%d of %d", s.MaxPerUser, s.MaxConnections)
+	}
+}
+
+// TestTooManyConnections: who has too many is told so by name, and counted.
+func TestTooManyConnections(t *testing.T) {
+	counts := new(metrics.Metrics)
+	c := serveDaemon(t, &Daemon{Source: &fakeSource{}, Metrics: counts})
+	most := new(Daemon).server().MaxPerProcess
+	for range most {
+		conn, err := varlink.Dial(t.Context(), c.Socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		if err := conn.Call(t.Context(), ipc.MethodList, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.Devices(t.Context()); err != (ipc.TooManyConnections{}) {
+		t.Error(err)
+	}
+	if n := counts.Snapshot().Counters; n["refused"] != 1 || n["refused.tooMany"] != 1 {
+		t.Errorf("%v", n)
+	}
+}
+
+// TestRefusedUsersAreCounted: those whom fobd does not serve are counted, and not as too many.
+func TestRefusedUsersAreCounted(t *testing.T) {
+	counts := new(metrics.Metrics)
+	users := serveAll(t, &Daemon{Source: &fakeSource{}, Metrics: counts}, func(p varlink.Peer) error {
+		if p.UID == bob {
+			return varlink.PermissionDenied{}
+		}
+		return nil
+	})
+	if _, err := users.of(alice).Devices(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := users.of(bob).Devices(t.Context()); err != (ipc.PermissionDenied{}) {
+		t.Error(err)
+	}
+	if n := counts.Snapshot().Counters; n["refused"] != 1 || n["refused.tooMany"] != 0 {
+		t.Errorf("%v", n)
 	}
 }

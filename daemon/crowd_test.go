@@ -218,8 +218,7 @@ func (r *restless) turn() error {
 }
 
 func unlessRefused(err error, reply map[string]json.RawMessage) error {
-	if err != nil || bytes.Contains(reply["error"], []byte("PermissionDenied")) ||
-		bytes.Contains(reply["error"], []byte("TooManyConnections")) {
+	if err != nil || bytes.Contains(reply["error"], []byte("fob.Service.TooManyConnections")) {
 		return nil // a refusal is there before the call, or instead of it
 	}
 	return fmt.Errorf("a call failed: %s", reply["error"])

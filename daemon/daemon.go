@@ -102,6 +102,8 @@ func (d *Daemon) server() *varlink.Server {
 		Product:   "fobd",
 		Version:   d.Version,
 		Authorize: d.authorize,
+		TooMany:   ipc.TooManyConnections{},
+		Refused:   d.countRefused,
 		// A hostile program of ours may hold so much of fobd's memory: 512 MiB.
 		MaxMessage:     128 << 10, // WebAuthn options have 64 KiB at most
 		MaxReply:       1 << 20,   // for 1000 credentials; one key gives one list at a time
@@ -148,17 +150,19 @@ func translated(h varlink.Handler) varlink.Handler {
 	}
 }
 
-// authorize counts the peers that are not served.
 func (d *Daemon) authorize(p varlink.Peer) error {
-	admit := d.Authorize
-	if admit == nil {
-		admit = SameUser
+	if d.Authorize == nil {
+		return SameUser(p)
 	}
-	err := admit(p)
-	if err != nil {
-		d.Metrics.Count("refused")
+	return d.Authorize(p)
+}
+
+// countRefused counts the peers that are not served.
+func (d *Daemon) countRefused(why varlink.Named) {
+	d.Metrics.Count("refused")
+	if why == (ipc.TooManyConnections{}) {
+		d.Metrics.Count("refused.tooMany")
 	}
-	return err
 }
 
 // SameUser admits our own user alone, not even root: a PIN typed for this fobd is nobody else's business.

@@ -371,7 +371,7 @@ var known = slices.Concat([]Error{
 	HelperFailed{}, WatchEnded{}, SeveralDevices{}, PINSet{}, MinPINLengthGrows{},
 	UnknownCredential{}, SeveralCredentials{}, NoLargeBlob{}, LargeBlobsFull{}, LargeBlobsCorrupt{}, LargeBlobLeft{},
 	UnknownFingerprint{}, SeveralFingerprints{}, FingerprintNameTooLong{}, FingerprintsFull{}, FingerprintNotTaken{},
-	WrongName{}, NotTheSameKey{}, ResetLate{}, ReloadFailed{},
+	WrongName{}, NotTheSameKey{}, ResetLate{}, ReloadFailed{}, TooManyConnections{},
 	OptionsInvalid{}, OriginRefused{}, PINInvalid{}, PINAuthBlocked{}, PINBlocked{},
 	PINChangeRequired{}, FingerUnknown{}, FingersBlocked{}, VerificationNotSetUp{},
 	AlreadyRegistered{}, NotRegistered{}, KeyFull{}, Unsupported{},

@@ -106,6 +106,21 @@ func (e ReloadFailed) Error() string { return fmt.Sprintf("%s can't be read: %s"
 // Hint implements Error.
 func (ReloadFailed) Hint() string { return "it stays as it was; repair it, and reload again" }
 
+// TooManyConnections is an error of fob.Service; the interface definition says when it occurs.
+type TooManyConnections struct{}
+
+// VarlinkError implements varlink.Named.
+func (TooManyConnections) VarlinkError() string { return "fob.Service.TooManyConnections" }
+
+func (TooManyConnections) Error() string {
+	return "fobd has too many connections already, of this program, of your user, or in all"
+}
+
+// Hint implements Error.
+func (TooManyConnections) Hint() string {
+	return "repeat when some programs have hung up; 'fob status' says how many clients there are"
+}
+
 // Status asks fobd how it goes.
 func (c *Client) Status(ctx context.Context) (s Status, err error) {
 	err = c.call(ctx, MethodStatus, nil, &s)

@@ -87,7 +87,7 @@ func (s *Service) Status(ctx context.Context) ipc.Status {
 
 func (s *Service) metrics() ipc.Metrics {
 	m := s.Metrics.Snapshot()
-	for _, always := range []string{"connections", "refused"} {
+	for _, always := range []string{"connections", "refused", "refused.tooMany"} {
 		m.Counters[always] += 0
 	}
 	if s.Counters != nil {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,6 +71,12 @@ func TestMaxMessageOfClient(t *testing.T) {
 func TestMaxConnections(t *testing.T) {
 	s, _ := newServer(t)
 	s.MaxConnections = 2
+	var refused atomic.Int32
+	s.Refused = func(why Named) {
+		if refused.Add(1); why != (PermissionDenied{}) {
+			t.Errorf("refused with %v", why)
+		}
+	}
 	path, _ := start(t, s)
 	first, second := dial(t, path), dial(t, path)
 	for _, c := range []*Conn{first, second} {
@@ -80,6 +87,9 @@ func TestMaxConnections(t *testing.T) {
 	third := dialRaw(t, path)
 	third.expect(`{"error":"org.varlink.service.PermissionDenied","parameters":{}}`)
 	third.expectEnd()
+	if n := refused.Load(); n != 1 {
+		t.Errorf("refused %d", n)
+	}
 	first.Close()
 	untilServed(t, path, PermissionDenied{})
 }

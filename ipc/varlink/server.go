@@ -47,6 +47,8 @@ type Server struct {
 
 	// TooMany is what a peer beyond the limits of connections is told; nil means PermissionDenied.
 	TooMany Named
+	// Refused is called, if it is not nil, for each peer that is refused, with what that is told.
+	Refused func(why Named)
 
 	Log *slog.Logger // nil discards; never sees parameters
 
@@ -158,6 +160,9 @@ func (s *Server) admit(ctx context.Context, nc net.Conn) {
 
 // refuse leaves an error for the first call of nc. The buffer of a new socket takes it without waiting.
 func (s *Server) refuse(nc net.Conn, why Named) {
+	if s.Refused != nil {
+		s.Refused(why)
+	}
 	c := conn{server: s, nc: nc}
 	_ = c.write(errorReply(why))
 	nc.Close()
