@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"os"
 	"slices"
 
 	"fob/daemon/caller"
@@ -250,7 +251,7 @@ func (d *Daemon) ways(e *errand) (ways []consent.Asker) {
 			ways = append(ways, func(ctx context.Context, q *consent.Question) (bool, error) {
 				return d.askPrompters(ctx, e, q)
 			})
-		case way == policy.Desktop && d.Desktop != nil:
+		case way == policy.Desktop && d.hasDesktop(e.caller):
 			ways = append(ways, d.Desktop.Ask)
 		case way == policy.Terminal && e.caller.Terminal != "" && e.terminal != nil:
 			ways = append(ways, func(ctx context.Context, q *consent.Question) (bool, error) {
@@ -259,6 +260,11 @@ func (d *Daemon) ways(e *errand) (ways []consent.Asker) {
 		}
 	}
 	return ways
+}
+
+// hasDesktop reports whether the desktop is that of who has called: ours is for our own user.
+func (d *Daemon) hasDesktop(c caller.Caller) bool {
+	return d.Desktop != nil && answersFor(uint32(os.Getuid()), c.UID)
 }
 
 func consentEvent(q *consent.Question, token string) ipc.Event {
@@ -299,7 +305,7 @@ func (d *Daemon) askPrompters(ctx context.Context, e *errand, q *consent.Questio
 
 // notify has the desktop show that a key waits for a touch, for a program whose person may not see that, until ctx ends.
 func (d *Daemon) notify(ctx context.Context, c *ceremony, dev fido.DeviceInfo) {
-	if d.Desktop == nil || c.policy == nil || c.caller.Terminal != "" || !slices.Contains(c.policy.Notify, policy.Touch) {
+	if !d.hasDesktop(c.caller) || c.policy == nil || c.caller.Terminal != "" || !slices.Contains(c.policy.Notify, policy.Touch) {
 		return
 	}
 	q := c.question([]fido.DeviceInfo{dev}, false)

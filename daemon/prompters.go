@@ -2,8 +2,10 @@ package daemon
 
 import (
 	"context"
+	"os"
 	"sync"
 
+	"fob/daemon/caller"
 	"fob/daemon/consent"
 	"fob/ipc"
 	"fob/ipc/varlink"
@@ -111,10 +113,16 @@ func (p *prompters) tell(uid uint32, r ipc.PromptReply) {
 	}
 }
 
+// mayPrompt reports whether a program of an owner may be a prompter. The files of root's programs are not for us to see
+// where we are not root; but root could be us, and needs nobody's leave.
+func (d *Daemon) mayPrompt(who caller.Caller) bool {
+	return who.UID == 0 && os.Getuid() != 0 || d.Policy.Policy().MayPrompt(who)
+}
+
 // registerPrompter implements fob.Prompt.Register.
 func (d *Daemon) registerPrompter(ctx context.Context, c *varlink.Call) (any, error) {
 	who := callerOf(ctx)
-	if !d.Policy.Policy().MayPrompt(who) {
+	if !d.mayPrompt(who) {
 		return nil, ipc.NotAPrompter{}
 	}
 	one, err := d.prompters.join(who.UID)

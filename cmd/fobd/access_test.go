@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"iter"
 	"net"
 	"os"
 	"path/filepath"
@@ -70,22 +71,22 @@ func dialAs(t *testing.T, path string, uid int) *varlink.Conn {
 	return varlink.NewConn(c)
 }
 
-// startAnyUser starts a fobd of the user fob that serves all users, with an emulated key.
-func startAnyUser(t *testing.T) *manager {
+// startAnyUser starts a fobd of the user fob that serves all users, with a policy and an emulated key.
+func startAnyUser(t *testing.T, policy string) *manager {
 	t.Helper()
 	if os.Getuid() != root {
 		t.Skip("NOT RUN: only root can be other users")
 	}
 	m := newManager(t)
 	dir := filepath.Dir(m.client.Socket)
-	state := filepath.Join(dir, "state")
-	if err := errors.Join(os.Mkdir(state, 0o700), os.Chown(state, fob, fob), os.Chmod(m.client.Socket, 0o666),
+	state, rules := filepath.Join(dir, "state"), filepath.Join(dir, "policy.toml")
+	if err := errors.Join(os.WriteFile(rules, []byte(policy), 0o644), os.Mkdir(state, 0o700), os.Chown(state, fob, fob), os.Chmod(m.client.Socket, 0o666),
 		os.Chmod(dir, 0o755), os.Chmod(filepath.Dir(dir), 0o755), os.Chmod(filepath.Dir(fobdPath), 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	m.env = append(m.env, "NOTIFY_SOCKET=", "STATE_DIRECTORY="+state)
 	m.user = &syscall.Credential{Uid: fob, Gid: fob}
-	m.start("--any-user", "--emulator", "--emulator-touch", "never")
+	m.start("--any-user", "--policy", rules, "--emulator", "--emulator-touch", "never")
 	return m
 }
 
@@ -134,7 +135,7 @@ func first(t *testing.T, socket string, uid int, method string) error {
 
 // TestAccess calls every method of a fobd that serves several users, as each kind of user.
 func TestAccess(t *testing.T) {
-	m := startAnyUser(t)
+	m := startAnyUser(t, "[[rule]]\nverbs = ['register', 'sign-in', 'manage', 'reset']\naction = 'allow'\n")
 	all := methods(t, m.client.Socket)
 	slices.Sort(all)
 	listed := slices.Sorted(slices.Values(slices.Concat(everybodys, owners)))
@@ -151,5 +152,72 @@ func TestAccess(t *testing.T) {
 				t.Errorf("%s by %d: %v", method, uid, err)
 			}
 		}
+	}
+}
+
+// stream is a call that goes on.
+type stream struct {
+	*testing.T
+	next func() (varlink.Reply, error, bool)
+}
+
+// callAs calls a method as a user, on a connection that is closed with the test.
+func callAs(t *testing.T, socket string, uid int, method string, in any) stream {
+	t.Helper()
+	c := dialAs(t, socket, uid)
+	t.Cleanup(func() { c.Close() })
+	next, stop := iter.Pull2(c.Stream(t.Context(), method, in))
+	t.Cleanup(stop)
+	return stream{t, next}
+}
+
+// event waits for a reply and gives its event; none for a reply that has none.
+func (s stream) event() *ipc.Event {
+	s.Helper()
+	reply, err, _ := s.next()
+	var r ipc.EventReply
+	if err == nil {
+		err = reply.Bind(&r)
+	}
+	if err != nil {
+		s.Error(err)
+		return &ipc.Event{Caller: &ipc.Caller{}}
+	}
+	return r.Event
+}
+
+// TestPromptersOfTheHost: at a fobd of the whole host, one of root's programs is asked about other users' ceremonies, and
+// their own programs are not.
+func TestPromptersOfTheHost(t *testing.T) {
+	m := startAnyUser(t, "[[rule]]\nverbs = ['register']\naction = 'ask'\n")
+	socket := m.client.Socket
+	if err := first(t, socket, stranger, ipc.MethodRegisterPrompter); !errors.Is(err, varlink.PermissionDenied{}) {
+		t.Error(err)
+	}
+	if err := first(t, socket, fob, ipc.MethodRegisterPrompter); !errors.Is(err, ipc.NotAPrompter{}) {
+		t.Error("not in the policy: ", err)
+	}
+	prompter := callAs(t, socket, root, ipc.MethodRegisterPrompter, nil)
+	if e := prompter.event(); e != nil {
+		t.Fatalf("%+v", e)
+	}
+	ceremony := callAs(t, socket, stranger, ipc.MethodRegister, registration)
+	asked := make(chan *ipc.Event, 1)
+	go func() { asked <- ceremony.event() }() // or else nothing is read
+	e := prompter.event()
+	if e.Kind != ipc.EventConsent || e.Caller.PID != os.Getpid() || e.Caller.Executable != "" {
+		t.Errorf("%+v, %+v", e, e.Caller)
+	}
+	answer := map[string]any{"token": e.Token, "choice": 0}
+	for uid, want := range map[int]error{fob: ipc.UnknownToken{}, stranger + 1: ipc.UnknownToken{}} {
+		if _, err, _ := callAs(t, socket, uid, ipc.MethodAnswer, answer).next(); !errors.Is(err, want) {
+			t.Errorf("%d answers: %v", uid, err)
+		}
+	}
+	if _, err, _ := callAs(t, socket, root, ipc.MethodAnswer, answer).next(); err != nil {
+		t.Error(err)
+	}
+	if e := await(t, asked); e.Kind != ipc.EventTouch {
+		t.Errorf("%+v", e)
 	}
 }

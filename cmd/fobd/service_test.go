@@ -131,13 +131,15 @@ type person struct {
 
 func (p person) Touch(ipc.Event) { p.touch <- struct{}{} }
 
+var registration = ipc.CeremonyRequest{Origin: "https://example.com", Options: []byte(
+	`{"challenge":"AAAAAAAAAAAAAAAAAAAAAA","rp":{"id":"example.com","name":"x"},` +
+		`"user":{"id":"AA","name":"alice","displayName":""},"pubKeyCredParams":[{"type":"public-key","alg":-7}]}`)}
+
 // register registers; nobody touches the key before done.
 func (m *manager) register() (touch <-chan struct{}, done <-chan error) {
 	p, result := person{touch: make(chan struct{}, 1)}, make(chan error, 1)
 	go func() {
-		_, err := m.client.Register(m.Context(), ipc.CeremonyRequest{Origin: "https://example.com", Options: []byte(
-			`{"challenge":"AAAAAAAAAAAAAAAAAAAAAA","rp":{"id":"example.com","name":"x"},` +
-				`"user":{"id":"AA","name":"alice","displayName":""},"pubKeyCredParams":[{"type":"public-key","alg":-7}]}`)}, p)
+		_, err := m.client.Register(m.Context(), registration, p)
 		result <- err
 	}()
 	return p.touch, result
