@@ -63,7 +63,7 @@ type Daemon struct {
 	plugs   plugs
 	running running
 	uploads uploads
-	moving  sync.Mutex     // a backup of the store, or a store that is sealed anew
+	moving  moving
 	ending  sync.WaitGroup // ceremonies whose helpers have not ended yet
 }
 

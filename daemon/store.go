@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -90,6 +91,31 @@ func onStore[In any](d *Daemon, verb policy.Verb, do func(context.Context, *stor
 		err = d.storeError(err)
 		d.Log.Info("store", "method", c.Method, "program", s.caller.String(), "result", result(err))
 		return reply, err
+	}
+}
+
+// moving is what one call at a time may do with the store: make or take a backup, seal it anew, begin anew. The zero
+// value is ready.
+type moving struct {
+	once  sync.Once
+	place chan struct{}
+}
+
+// busyTime is within what fobd notices, on any machine, that the caller before has hung up.
+const busyTime = time.Second
+
+// enter returns when nobody else is there. Who calls waits for no more than one that is about to end.
+func (m *moving) enter(ctx context.Context) (leave func(), err error) {
+	m.once.Do(func() { m.place = make(chan struct{}, 1) })
+	patience := time.NewTimer(busyTime)
+	defer patience.Stop()
+	select {
+	case m.place <- struct{}{}:
+		return func() { <-m.place }, nil
+	case <-patience.C:
+		return nil, ipc.StoreBusy{}
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
 	}
 }
 
@@ -223,10 +249,11 @@ func (d *Daemon) sealStore(ctx context.Context, c *storeCall, in *ipc.SealReques
 	if err := c.admit(ctx); err != nil {
 		return nil, err
 	}
-	if !d.moving.TryLock() {
-		return nil, ipc.StoreBusy{}
+	leave, err := d.moving.enter(ctx)
+	if err != nil {
+		return nil, err
 	}
-	defer d.moving.Unlock()
+	defer leave()
 	if err := c.authorize(ctx); err != nil {
 		return nil, err
 	}
@@ -274,10 +301,11 @@ func (d *Daemon) exportStore(ctx context.Context, c *storeCall, in *ipc.ExportRe
 	if err := c.admit(ctx); err != nil {
 		return nil, err
 	}
-	if !d.moving.TryLock() {
-		return nil, ipc.StoreBusy{}
+	leave, err := d.moving.enter(ctx)
+	if err != nil {
+		return nil, err
 	}
-	defer d.moving.Unlock()
+	defer leave()
 	if err := c.authorize(ctx); err != nil {
 		return nil, err
 	}
@@ -342,10 +370,11 @@ func (d *Daemon) importStore(ctx context.Context, c *storeCall, in *ipc.ImportRe
 	if err := c.admit(ctx); err != nil {
 		return nil, err
 	}
-	if !d.moving.TryLock() {
-		return nil, ipc.StoreBusy{}
+	leave, err := d.moving.enter(ctx)
+	if err != nil {
+		return nil, err
 	}
-	defer d.moving.Unlock()
+	defer leave()
 	backup, err := d.receive(ctx, c)
 	if err != nil {
 		return nil, err
@@ -402,10 +431,11 @@ func (d *Daemon) resetStore(ctx context.Context, c *storeCall, _ *struct{}) (any
 	if err := c.admit(ctx); err != nil {
 		return nil, err
 	}
-	if !d.moving.TryLock() {
-		return nil, ipc.StoreBusy{}
+	leave, err := d.moving.enter(ctx)
+	if err != nil {
+		return nil, err
 	}
-	defer d.moving.Unlock()
+	defer leave()
 	aside, err := d.Store.Reset()
 	return ipc.StoreResetReply{Aside: aside}, err
 }
