@@ -181,8 +181,8 @@ func TestOwns(t *testing.T) {
 	}
 }
 
-// TestPromptersOfOthers: root's prompter hears of everybody's ceremonies, and nobody else is one; tokens of one user are
-// nothing to another.
+// TestPromptersOfOthers: root's prompter hears of everybody's ceremonies, and nobody else is one; tokens of one user
+// are nothing to another.
 func TestPromptersOfOthers(t *testing.T) {
 	lit := make(chan struct{}, 16)
 	d := &Daemon{Policy: rules(t, askToSignIn+"action = 'ask-once'"), Source: &drawer{
@@ -280,7 +280,7 @@ func TestAnswersOfOthers(t *testing.T) {
 // TestHoldersOfOthers: who waits hears that another user has the key, and not for what.
 func TestHoldersOfOthers(t *testing.T) {
 	var turns turns
-	holder := ipc.Holder{Program: "/usr/bin/ssh", PID: 7, Verb: ipc.VerbSignIn, RPID: "example.com", Unit: "x", Terminal: "y"}
+	holder := ipc.Holder{Program: "/usr/bin/ssh", PID: 7, Verb: ipc.VerbSignIn, RPID: "example.com", Unit: "x"}
 	turns.enter(client{uid: alice}, holder, []turn{"key"})
 	for uid, want := range map[uint32]ipc.Holder{alice: holder, root: holder, bob: {Verb: ipc.VerbSignIn}} {
 		if got := turns.heldBy("key", client{uid: uid}); got == nil || *got != want {

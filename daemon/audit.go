@@ -17,8 +17,8 @@ import (
 	"fob/ipc/varlink"
 )
 
-// audited has each call of a method that uses a key, or the store, leave a record, before its last reply, but for those that make no
-// sense. Where a log is required, a call that can leave none fails.
+// audited has each call of a method that uses a key, or the store, leave a record, before its last reply, but for those
+// that make no sense. Where a log is required, a call that can leave none fails.
 func (d *Daemon) audited(h varlink.Handler) varlink.Handler {
 	if d.Audit == nil {
 		return h
@@ -86,8 +86,8 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// verb is what a method does, in the words of policy, which knows neither "look", that needs nobody, nor "reload". It is empty for methods
-// that use neither key nor store.
+// verb is what a method does, in the words of policy, which knows neither "look", that needs nobody, nor "reload". It
+// is empty for methods that use neither key nor store.
 func verb(method string) string {
 	switch method {
 	case ipc.MethodRegister:

@@ -404,7 +404,8 @@ func TestSignalled(t *testing.T) {
 	}
 	l, _ := failingLog(t)
 	required := &Daemon{Audit: l, AuditRequired: true}
-	if err := required.Signalled(t.Context(), "SIGHUP", "reload", do); !errors.As(err, new(ipc.AuditUnavailable)) || done != 2 {
+	err := required.Signalled(t.Context(), "SIGHUP", "reload", do)
+	if !errors.As(err, new(ipc.AuditUnavailable)) || done != 2 {
 		t.Error(err)
 	}
 }

@@ -10,8 +10,8 @@ import (
 
 type callerKey struct{}
 
-// calledBy lets who handles a call ask which program makes it. That is looked up when it is asked for, and once: it takes
-// longer than all else that is not the key's.
+// calledBy lets who handles a call ask which program makes it. That is looked up when it is asked for, and once: it
+// takes longer than all else that is not the key's.
 func calledBy(h varlink.Handler) varlink.Handler {
 	return func(ctx context.Context, c *varlink.Call) (any, error) {
 		look := sync.OnceValue(func() caller.Caller { return caller.Of(c.Peer) })

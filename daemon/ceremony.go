@@ -64,7 +64,8 @@ func (d *Daemon) register(ctx context.Context, c *varlink.Call) (any, error) {
 	var response *webauthn.RegistrationResponseJSON
 	var secrets fido.Secret
 	about := &ceremony{
-		errand: errand{verb: policy.Register, rpID: begun.RPID}, daemon: d, call: c, mirror: in.Prompter, noWait: in.DoesNotWait()}
+		errand: errand{verb: policy.Register, rpID: begun.RPID},
+		daemon: d, call: c, mirror: in.Prompter, noWait: in.DoesNotWait()}
 	err = d.onKeys(ctx, about, in.Device, timeout(options.Timeout),
 		func(ctx context.Context, keys []fido.Candidate, p fido.Prompter) error {
 			made, err := fido.Register(ctx, keys, p, asked)
@@ -106,7 +107,8 @@ func (d *Daemon) signIn(ctx context.Context, c *varlink.Call) (any, error) {
 	var response *webauthn.AuthenticationResponseJSON
 	var secrets fido.Secret
 	about := &ceremony{
-		errand: errand{verb: policy.SignIn, rpID: begun.RPID}, daemon: d, call: c, mirror: in.Prompter, noWait: in.DoesNotWait()}
+		errand: errand{verb: policy.SignIn, rpID: begun.RPID},
+		daemon: d, call: c, mirror: in.Prompter, noWait: in.DoesNotWait()}
 	err = d.onKeys(ctx, about, in.Device, timeout(options.Timeout),
 		func(ctx context.Context, keys []fido.Candidate, p fido.Prompter) error {
 			got, err := fido.SignIn(ctx, keys, p, asked)

@@ -198,7 +198,8 @@ func (e *errand) refused(by ipc.By, decision policy.Decision) error {
 
 // about fills in what all events have.
 func (e *errand) about(event ipc.Event, dev fido.DeviceInfo) ipc.Event {
-	event.Device, event.Product, event.RPID, event.Reader = string(dev.ID), dev.Product, cmp.Or(event.RPID, e.rpID), dev.Reader
+	event.Device, event.Product, event.Reader = string(dev.ID), dev.Product, dev.Reader
+	event.RPID = cmp.Or(event.RPID, e.rpID)
 	event.Caller, event.Verb, event.Method = wireCaller(e.caller), string(e.verb), e.method
 	return event
 }
@@ -305,7 +306,8 @@ func (d *Daemon) askPrompters(ctx context.Context, e *errand, q *consent.Questio
 
 // notify has the desktop show that a key waits for a touch, for a program whose person may not see that, until ctx ends.
 func (d *Daemon) notify(ctx context.Context, c *ceremony, dev fido.DeviceInfo) {
-	if !d.hasDesktop(c.caller) || c.policy == nil || c.caller.Terminal != "" || !slices.Contains(c.policy.Notify, policy.Touch) {
+	if !d.hasDesktop(c.caller) || c.policy == nil || c.caller.Terminal != "" ||
+		!slices.Contains(c.policy.Notify, policy.Touch) {
 		return
 	}
 	q := c.question([]fido.DeviceInfo{dev}, false)

@@ -39,8 +39,8 @@ type Daemon struct {
 	Audit         *audit.Log
 	AuditRequired bool
 	Metrics       *metrics.Metrics // counts calls and events; nil for nothing
-	// Authorize is asked about each peer; nil admits our own user alone. See varlink.Server. Other users whom it admits can
-	// call some of the methods; see anybodys.
+	// Authorize is asked about each peer; nil admits our own user alone. See varlink.Server. Other users whom it admits
+	// can call some of the methods; see anybodys.
 	Authorize func(varlink.Peer) error
 	// Changed is called, and does not wait, when a ceremony begins or ends. May be nil.
 	Changed func()

@@ -73,7 +73,9 @@ func StateFolder() string {
 
 // onStore is a method that may ask for passphrases, and is for the policy a verb. One that has been there without
 // events can be called without "more".
-func onStore[In any](d *Daemon, verb policy.Verb, do func(context.Context, *storeCall, *In) (any, error)) varlink.Handler {
+func onStore[In any](
+	d *Daemon, verb policy.Verb, do func(context.Context, *storeCall, *In) (any, error),
+) varlink.Handler {
 	return func(ctx context.Context, c *varlink.Call) (reply any, err error) {
 		if !c.More && c.Method != ipc.MethodStoreReset {
 			return nil, varlink.ExpectedMore{}

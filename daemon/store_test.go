@@ -474,7 +474,8 @@ func storeRecord(t *testing.T, c *ipc.Client, method, verb, result string) {
 
 // TestStoreConsent: a prompter is asked about the store, once where the policy says so.
 func TestStoreConsent(t *testing.T) {
-	d, c := guardedStore(t, "ask-by = ['prompter']\nprompters = ['/**']\n[[rule]]\nverbs = ['manage']\naction = 'ask-once'\n"+
+	d, c := guardedStore(t, "ask-by = ['prompter']\nprompters = ['/**']\n"+
+		"[[rule]]\nverbs = ['manage']\naction = 'ask-once'\n"+
 		"[[rule]]\nverbs = ['reset']\naction = 'ask'")
 	keep(t, d, "alice", "one")
 	a := newAgent(t, c)
@@ -482,7 +483,8 @@ func TestStoreConsent(t *testing.T) {
 		result := make(chan error, 1)
 		go func() { result <- c.ExportStore(t.Context(), []string{someSSHKey}, knows(""), io.Discard) }()
 		e := a.hears(ipc.EventConsent).Event
-		if e.Method != ipc.MethodExport || e.Verb != "manage" || e.Device != "" || e.Caller.PID != os.Getpid() || !e.Remembered {
+		if e.Method != ipc.MethodExport || e.Verb != "manage" || e.Device != "" || e.Caller.PID != os.Getpid() ||
+			!e.Remembered {
 			t.Errorf("%+v", e)
 		}
 		if err := a.says(e.Token, yes); err != nil {

@@ -214,7 +214,8 @@ func (w *waiting) pass(ctx context.Context, got []fido.DeviceInfo) error {
 		if slices.ContainsFunc(got, func(g fido.DeviceInfo) bool { return g.ID == dev.ID }) {
 			continue
 		}
-		if err := w.ceremony.Passed(ctx, dev, ipc.DeviceBusy{Holder: w.turns.heldBy(turnOf(dev), clientOf(w.ceremony.caller))}); err != nil {
+		busy := ipc.DeviceBusy{Holder: w.turns.heldBy(turnOf(dev), w.ticket.client)}
+		if err := w.ceremony.Passed(ctx, dev, busy); err != nil {
 			return err
 		}
 	}

@@ -345,8 +345,8 @@ type (
 	ExpectedMore         = varlink.ExpectedMore
 )
 
-// PermissionDenied is an error of org.varlink.service, too: fobd does not serve this user at all, or does not do this for
-// them. Each method says where it is for fobd's own user and root alone.
+// PermissionDenied is an error of org.varlink.service, too: fobd does not serve this user at all, or does not do this
+// for them. Each method says where it is for fobd's own user and root alone.
 type PermissionDenied struct{}
 
 // VarlinkError implements Error.

@@ -266,7 +266,8 @@ func (p storePerson) answer(ctx context.Context, e StoreEvent) error {
 	var err error
 	switch e.Kind {
 	case StoreConsent:
-		return p.client.Answer(ctx, Event{Kind: EventConsent, Token: e.Token}, storeConsent{StoreEvent: e, by: p.StorePrompter})
+		asked := Event{Kind: EventConsent, Token: e.Token}
+		return p.client.Answer(ctx, asked, storeConsent{StoreEvent: e, by: p.StorePrompter})
 	case StorePassphrase, StoreNewPassphrase:
 		secret, err = p.Passphrase(ctx, e)
 	case StoreFileKey:

@@ -81,7 +81,8 @@ func TestInterruptAtConsent(t *testing.T) {
 
 // What is done to the sealed store is asked about before any passphrase.
 func TestStoreConsent(t *testing.T) {
-	s := newAskingScreen(t, "[[rule]]\nverbs = ['manage']\naction = 'ask-once'\n[[rule]]\nverbs = ['reset']\naction = 'ask'\n")
+	s := newAskingScreen(t, "[[rule]]\nverbs = ['manage']\naction = 'ask-once'\n"+
+		"[[rule]]\nverbs = ['reset']\naction = 'ask'\n")
 	s.run("fob store export backup.age")
 	s.sees(`^fob \(pts/\d+, PID \d+\) wants to make a backup of all secrets in the sealed store\r\n` +
 		`a yes holds until the session is locked\r\nallow it\? \[y/N\]: $`)

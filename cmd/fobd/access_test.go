@@ -80,7 +80,8 @@ func startAnyUser(t *testing.T, policy string) *manager {
 	m := newManager(t)
 	dir := filepath.Dir(m.client.Socket)
 	state, rules := filepath.Join(dir, "state"), filepath.Join(dir, "policy.toml")
-	if err := errors.Join(os.WriteFile(rules, []byte(policy), 0o644), os.Mkdir(state, 0o700), os.Chown(state, fob, fob), os.Chmod(m.client.Socket, 0o666),
+	if err := errors.Join(os.WriteFile(rules, []byte(policy), 0o644), os.Mkdir(state, 0o700),
+		os.Chown(state, fob, fob), os.Chmod(m.client.Socket, 0o666),
 		os.Chmod(dir, 0o755), os.Chmod(filepath.Dir(dir), 0o755), os.Chmod(filepath.Dir(fobdPath), 0o755)); err != nil {
 		t.Fatal(err)
 	}
@@ -186,8 +187,8 @@ func (s stream) event() *ipc.Event {
 	return r.Event
 }
 
-// TestPromptersOfTheHost: at a fobd of the whole host, one of root's programs is asked about other users' ceremonies, and
-// their own programs are not.
+// TestPromptersOfTheHost: at a fobd of the whole host, one of root's programs is asked about other users' ceremonies,
+// and their own programs are not.
 func TestPromptersOfTheHost(t *testing.T) {
 	m := startAnyUser(t, "[[rule]]\nverbs = ['register']\naction = 'ask'\n")
 	socket := m.client.Socket

@@ -41,8 +41,8 @@ const (
 	noPolicy       = "[[rule]]\nverb = 'register'\n"
 )
 
-// TestReloadInACeremony: a policy that is read again, by a signal and by a call, is that of the next ceremony, and not of
-// the one that goes on; a file that is wrong changes nothing, and is told of.
+// TestReloadInACeremony: a policy that is read again, by a signal and by a call, is that of the next ceremony, and not
+// of the one that goes on; a file that is wrong changes nothing, and is told of.
 func TestReloadInACeremony(t *testing.T) {
 	m, file := newManager(t), newPolicyFile(t)
 	m.env = append(m.env, "STATE_DIRECTORY="+t.TempDir())
@@ -175,7 +175,7 @@ func (m *manager) recordsReloads(path string) {
 		kinds[kind]++
 	}
 	for _, method := range []string{"SIGHUP", ipc.MethodReload} {
-		if failed, changed := kinds[method+" fob.Service.ReloadFailed"], kinds[method+" done changed"]; failed != 1 || changed != 2 {
+		if kinds[method+" fob.Service.ReloadFailed"] != 1 || kinds[method+" done changed"] != 2 {
 			m.Errorf("%v", kinds)
 		}
 	}

@@ -85,7 +85,8 @@ func TestStatus(t *testing.T) {
 	if !reflect.DeepEqual(m.Calls, calls) {
 		t.Errorf("%+v", m.Calls)
 	}
-	if counters := map[string]int{"connections": 4, "refused": 0, "refused.tooMany": 0, "more": 7}; !reflect.DeepEqual(m.Counters, counters) {
+	counters := map[string]int{"connections": 4, "refused": 0, "refused.tooMany": 0, "more": 7}
+	if !reflect.DeepEqual(m.Counters, counters) {
 		t.Errorf("%+v", m.Counters)
 	}
 	if len(m.Latencies) != 3 || m.Latencies[2].Count != 1 {
