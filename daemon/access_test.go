@@ -103,9 +103,9 @@ func (u users) pass(here net.Conn, uid uint32) {
 		_, _ = io.Copy(here, there)
 		here.Close()
 	})
-	_, _ = io.Copy(there, here)
-	there.Close()
-	back.Wait()
+	_, _ = io.Copy(there, here) // to a fobd that refuses us, it fails
+	_ = there.(*net.UnixConn).CloseWrite()
+	back.Wait() // which has what fobd said
 }
 
 // dialAs connects as a user: that of the thread counts, which is thrown away afterwards.
