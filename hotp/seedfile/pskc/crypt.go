@@ -130,6 +130,8 @@ type keys struct {
 	blocks [len(encryptions)]cipher.Block // those that fit the main key
 	mac    []byte
 	macOf  func() hash.Hash // nil: the file has no MACMethod
+	// certain says that the main key is that of the file, so that MACs which are wrong are those of changed values.
+	certain bool
 }
 
 func newKeys(main []byte) (*keys, error) {

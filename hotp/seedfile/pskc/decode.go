@@ -3,6 +3,7 @@ package pskc
 import (
 	"bytes"
 	"errors"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -274,11 +275,28 @@ func (d *decoder) value(t *seedfile.Token, i int, r *record) error {
 	case !v.has() || (i == counterValue) != (t.Type == hotp.HOTP):
 		return nil
 	}
-	n, err := d.integer(v)
+	n, err := int64(0), error(nil)
+	switch {
+	case r.privacyIDEA && string(d.get(v.plain)) == "None": // it does not know
+		return nil
+	case r.privacyIDEA && i == driftValue:
+		n, err = d.shift(t, v)
+	default:
+		n, err = d.integer(v)
+	}
 	if err != nil {
 		return inElement(i, err)
 	}
 	return d.set(t, i, n)
+}
+
+// shift reads the drift that privacyIDEA writes: seconds, in which the time since the last step began counts as well.
+func (d *decoder) shift(t *seedfile.Token, v *value) (int64, error) {
+	seconds, err := strconv.ParseFloat(string(d.get(v.plain)), 64)
+	if err != nil || !(math.Abs(seconds) < maxInt) {
+		return 0, errNoInteger
+	}
+	return int64(math.Ceil(seconds / float64(t.Period))), nil
 }
 
 // inElement says which value a problem is of. What is wrong with a MAC is the same for all.

@@ -48,9 +48,9 @@ var dialects = []*dialect{
 		iterations: 100_000},
 	// multiOTP: it is known what it writes, and the same is written for it, but for integers.
 	{name: "multiotp", needs: seedfile.FieldSerial, ciphers: aes128, hmacs: sha1Only, prfs: sha1Only},
-	// privacyIDEA looks at no other algorithms, neither at PRF.
-	{name: "privacyidea", lost: seedfile.FieldStart | seedfile.FieldExpiry, needs: seedfile.FieldSerial, ciphers: aes128,
-		hmacs: sha1Only, prfs: sha1Only},
+	// privacyIDEA looks at no other algorithms, neither at PRF, and takes TimeDrift for seconds.
+	{name: "privacyidea", lost: seedfile.FieldDrift | seedfile.FieldStart | seedfile.FieldExpiry,
+		needs: seedfile.FieldSerial, ciphers: aes128, hmacs: sha1Only, prfs: sha1Only},
 	// ykman has the limits of YKOATH: 6 to 8 digits, and a counter of 32 bits. Keys have no clock that could drift.
 	{name: "ykman", lost: seedfile.FieldStart | seedfile.FieldExpiry, needs: seedfile.FieldAccount, digits: []int{6, 7, 8},
 		ciphers: allCiphers, hmacs: allHashes, prfs: allHashes, maxCounter: 1<<32 - 1},

@@ -23,8 +23,10 @@ import (
 func judged() []*seedfile.Token {
 	return []*seedfile.Token{
 		{Parameters: hotp.Parameters{Type: hotp.TOTP, Algorithm: hotp.SHA256, Digits: 8, Period: 60}, Drift: -4,
-			Seed: hotp.Seed("12345678901234567890123456789012"), Serial: "FOB00000001", ID: "key <1> & \"more\"", Account: "alice@example.com",
-			Issuer: "ACME & Söhne", User: "CN=Alice,DC=example", Manufacturer: "ACME <Tokens>", Model: "One", Start: noon, Expiry: noon.AddDate(5, 0, 0)},
+			Seed: hotp.Seed("12345678901234567890123456789012"), Serial: "FOB00000001", ID: "key <1> & \"more\"",
+			Account: "alice@example.com",
+			Issuer:  "ACME & Söhne", User: "CN=Alice,DC=example", Manufacturer: "ACME <Tokens>", Model: "One", Start: noon,
+			Expiry: noon.AddDate(5, 0, 0)},
 		{Parameters: hotp.DefaultHOTP, Seed: hotp.Seed("12345678901234567890"), Serial: "FOB00000002", Counter: 1 << 40,
 			Account: "bob, the builder", User: "bob"},
 		{Parameters: hotp.Parameters{Type: hotp.TOTP, Algorithm: hotp.SHA512, Digits: 6, Period: 30},
@@ -123,7 +125,8 @@ func TestPskctoolReads(t *testing.T) {
 		want := []string{"Key Secret (base64): " + base64.StdEncoding.EncodeToString(token.Seed),
 			"Algorithm: urn:ietf:params:xml:ns:keyprov:pskc:" + token.Type.String(), "Suite: " + token.Algorithm.String(),
 			fmt.Sprintf("Response Format Length: %d", token.Digits), "Response Format Encoding: DECIMAL"}
-		for name, value := range map[string]string{"SerialNo": token.Serial, "Manufacturer": token.Manufacturer, "Model": token.Model,
+		for name, value := range map[string]string{"SerialNo": token.Serial, "Manufacturer": token.Manufacturer,
+			"Model":  token.Model,
 			"Issuer": token.Issuer, "Id": idOf(token), "Key User Id": dnOf(token.Account), "UserId": dnOf(token.User)} {
 			if value != "" {
 				want = append(want, name+": "+value)
@@ -158,7 +161,8 @@ type judgment struct {
 // judge lets python-pskc decrypt a file.
 func judge(t *testing.T, path string, lock seedfile.Lock, secret hotp.Seed) (keys []judgment, err error) {
 	t.Helper()
-	name := map[seedfile.Lock]string{seedfile.Plain: "plain", seedfile.Key: "key", seedfile.Passphrase: "passphrase"}[lock]
+	name := map[seedfile.Lock]string{seedfile.Plain: "plain", seedfile.Key: "key",
+		seedfile.Passphrase: "passphrase"}[lock]
 	cmd := exec.Command("/usr/bin/python3", "testdata/judge.py")
 	cmd.Stdin = strings.NewReader(path + "\n" + name + "\n" + hex.EncodeToString(secret) + "\n")
 	var stderr bytes.Buffer
@@ -205,7 +209,8 @@ func expected(token *seedfile.Token, d *dialect, o seedfile.WriteOptions) judgme
 		Suite: token.Algorithm.String(), Encoding: "DECIMAL", Seed: hex.EncodeToString(token.Seed),
 		Manufacturer: token.Manufacturer, Model: token.Model, Issuer: token.Issuer, User: dnOf(token.User),
 		Start: date(token.Start, seedfile.FieldStart), Expiry: date(token.Expiry, seedfile.FieldExpiry),
-		Digits: int64(token.Digits), Counter: int64(token.Counter), Period: int64(token.Period), Drift: token.Drift, Checked: true}
+		Digits: int64(token.Digits), Counter: int64(token.Counter), Period: int64(token.Period), Drift: token.Drift,
+		Checked: true}
 	if d.lost&seedfile.FieldDrift != 0 {
 		j.Drift = 0
 	}
@@ -236,7 +241,8 @@ func TestPythonSeesChanges(t *testing.T) {
 	if err := os.WriteFile(path, changed(t, file), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := judge(t, path, seedfile.Key, key16); err == nil || !strings.Contains(err.Error(), "MAC value does not match") {
+	if _, err := judge(t, path, seedfile.Key, key16); err == nil || !strings.Contains(err.Error(),
+		"MAC value does not match") {
 		t.Error(err)
 	}
 }

@@ -50,6 +50,7 @@ type record struct {
 	checkDigits, reference, friendlyName, user        span
 	policyStart, policyExpiry                         span
 	values                                            [values]value
+	privacyIDEA                                       bool // who wrote it
 	line, column                                      int
 	problem                                           error // what can't be of it
 	row, col                                          int   // where that is
@@ -397,7 +398,8 @@ func (p *parser) prf() error {
 	return nil
 }
 
-// macMethod reads how MACs are made (RFC 6030 §6.1.1). Where there are none, python-pskc writes one without an algorithm.
+// macMethod reads how MACs are made (RFC 6030 §6.1.1). Where there are none, python-pskc writes one without an
+// algorithm.
 func (p *parser) macMethod() error {
 	uri := string(p.get(p.attribute("Algorithm")))
 	if uri == "" {
@@ -583,7 +585,7 @@ func (p *parser) parameters(r *record, e element) error {
 		}
 		hashalgo := p.attribute("hashalgo") // privacyIDEA
 		err := p.field(r, &r.suite)
-		if r.suite.from == r.suite.to && hashalgo.has() {
+		if r.privacyIDEA = hashalgo.has(); r.privacyIDEA && r.suite.from == r.suite.to {
 			r.suite = hashalgo
 		}
 		return err

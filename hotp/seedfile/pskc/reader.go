@@ -1,6 +1,7 @@
 package pskc
 
 import (
+	"crypto/aes"
 	"errors"
 	"io"
 	"runtime"
@@ -135,7 +136,7 @@ func (r *reader) unlock(first *batch, ask func(seedfile.Lock, string) (hotp.Seed
 		given.Wipe()
 		if err == nil {
 			r.decode(first)
-			if !first.wrongKey() {
+			if r.keys.certain || !first.wrongKey() {
 				return nil
 			}
 			first.wipeResults()
@@ -182,16 +183,28 @@ func (h *header) open(given hotp.Seed) (*keys, error) {
 		k.mac = append([]byte(nil), main...)
 		return k, nil
 	}
-	mac, err := k.decrypt(h.macMode, append([]byte(nil), h.macKey...), false)
-	if err != nil {
+	if err := k.openMAC(h); err != nil {
 		k.wipe()
 		return nil, seedfile.ErrWrongKey
 	}
-	k.mac = mac
 	return k, nil
 }
 
-// wrongKey tells whether there are encrypted seeds and none of them opens.
+// manyBytes of right padding are none by chance.
+const manyBytes = 8
+
+// openMAC decrypts the key of MACs. When that has much of the padding of PKCS #7, the main key is right for sure.
+func (k *keys) openMAC(h *header) (err error) {
+	k.mac, err = k.decrypt(h.macMode, append([]byte(nil), h.macKey...), true)
+	wrapped := encryptions[h.macMode-1].mode == wrap
+	k.certain = err == nil && (wrapped || len(h.macKey)-len(k.mac) >= aes.BlockSize+manyBytes)
+	if err != nil {
+		k.mac, err = k.decrypt(h.macMode, append([]byte(nil), h.macKey...), false)
+	}
+	return err
+}
+
+// wrongKey tells whether there are encrypted seeds and none of them opens: it is the key then, or all were changed.
 func (b *batch) wrongKey() bool {
 	wrong := false
 	for i := range b.results {

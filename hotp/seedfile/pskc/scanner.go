@@ -659,6 +659,9 @@ func (s *scanner) parseName(b []byte) ([]byte, int, error) {
 		return nil, 0, s.fault("a name is missing")
 	}
 	name := b[:n]
+	if classes[name[0]]&nameStart != 0 && bytes.IndexByte(name, ':') < 0 {
+		return name, n, nil
+	}
 	prefix, local := cutPrefix(name)
 	for _, part := range [...][]byte{prefix, local} {
 		if len(part) == 0 && len(name) > len(local) || len(part) > 0 && classes[part[0]]&nameStart == 0 {

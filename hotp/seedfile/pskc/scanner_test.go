@@ -194,8 +194,10 @@ func TestScannerRefuses(t *testing.T) {
 		{"<?xml version='1.1'?><a/>", "line 1, column 1: the version of XML must be 1.0"},
 		{"<?xml version='1.0' encoding='latin1'?><a/>", `line 1, column 1: the encoding must be UTF-8, and not "latin1"`},
 		{strings.Repeat("<a>", maxDepth+1), "line 1, column 193: more than 64 elements are open"},
-		{"<a>" + strings.Repeat("x", maxToken+1) + "</a>", "line 1, column 4: a tag, comment or text is longer than 65536 bytes"},
-		{"<a>" + strings.Repeat("x", 3*maxToken) + "</a>", "line 1, column 4: a tag, comment or text is longer than 65536 bytes"},
+		{"<a>" + strings.Repeat("x", maxToken+1) + "</a>",
+			"line 1, column 4: a tag, comment or text is longer than 65536 bytes"},
+		{"<a>" + strings.Repeat("x", 3*maxToken) + "</a>",
+			"line 1, column 4: a tag, comment or text is longer than 65536 bytes"},
 		{"<a " + manyAttributes(maxAttrs+1) + "/>", "line 1, column 1: an element has more than 64 attributes"},
 	} {
 		for name, in := range map[string]io.Reader{
@@ -217,7 +219,8 @@ func manyAttributes(n int) (list string) {
 
 // TestScannerFails: an error of the file itself is not taken for its end.
 func TestScannerFails(t *testing.T) {
-	if _, err := events(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader("<a/>")))); !errors.Is(err, iotest.ErrTimeout) {
+	if _, err := events(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader("<a/>")))); !errors.Is(err,
+		iotest.ErrTimeout) {
 		t.Error(err)
 	}
 }
