@@ -155,7 +155,8 @@ func parseFields(names []string) (drop seedfile.Field, err error) {
 		f, ok := seedfile.ParseField(name)
 		switch {
 		case !ok:
-			return 0, program.Usage(fmt.Errorf("there is no field %q; those that can be dropped are %s", name, seedfile.Droppable))
+			return 0, program.Usage(fmt.Errorf("there is no field %q; those that can be dropped are %s", name,
+				seedfile.Droppable))
 		case f&seedfile.Droppable == 0:
 			return 0, program.Usage(fmt.Errorf("without the %s of a token its codes would be wrong; "+
 				"what can be dropped is %s", f, seedfile.Droppable))

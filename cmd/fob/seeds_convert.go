@@ -218,7 +218,8 @@ type skipped struct {
 
 // finish shreds the old file, where that was asked for, and tells what was done.
 func (c *conversion) finish(ctx context.Context, r seedfile.Result, sum *tokenSum) error {
-	w := &writtenSeeds{File: c.to.path, Format: c.to.format.Name, Encrypted: c.to.encrypted, Tokens: &r.Written, Skipped: r.Bad}
+	w := &writtenSeeds{File: c.to.path, Format: c.to.format.Name, Encrypted: c.to.encrypted, Tokens: &r.Written,
+		Skipped: r.Bad}
 	var err error
 	if c.shred && r.Bad == 0 {
 		err = c.shredOld(ctx, w, r.Written, sum)
@@ -226,7 +227,7 @@ func (c *conversion) finish(ctx context.Context, r seedfile.Result, sum *tokenSu
 	if err := errors.Join(err, c.app.printWritten(w)); err != nil {
 		return err
 	}
-	if r.Bad > 0 && c.shred {
+	if r.Bad > 0 && c.shred && !c.app.json {
 		fmt.Fprintf(c.app.stderr, "%s is kept, as it has tokens that were left out\n", shown(c.from.path))
 	}
 	if r.Bad > 0 {

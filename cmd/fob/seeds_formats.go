@@ -21,7 +21,9 @@ func (a *app) seedsFormats() *cobra.Command {
 		Long: `formats lists the formats of seed files: whether fob reads (r) and writes (w) them, what may encrypt
 them (key, passphrase; age may encrypt any), and which tokens they can hold. With NAME, it tells
 which fields a token in it may have, and which settings it has.`,
-		Args:              func(_ *cobra.Command, args []string) error { return program.NoArguments(args[min(1, len(args)):]) },
+		Args: func(_ *cobra.Command, args []string) error {
+			return program.NoArguments(args[min(1, len(args)):])
+		},
 		ValidArgsFunction: formatNames(func(*seedfile.Format) bool { return true }),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {

@@ -128,7 +128,8 @@ func (g *generation) plan(f *seedfile.Format, serialGiven bool) (err error) {
 		return err
 	}
 	room, needs := f.Carries.Fields|f.Carries.Needs, f.Carries.Needs
-	o.Account = needs&seedfile.FieldAccount != 0 || room&(seedfile.FieldAccount|seedfile.FieldSerial) == seedfile.FieldAccount
+	o.Account = needs&seedfile.FieldAccount != 0 ||
+		room&(seedfile.FieldAccount|seedfile.FieldSerial) == seedfile.FieldAccount
 	o.ID = needs&seedfile.FieldID != 0
 	o.NoSerial = !serialGiven && room&seedfile.FieldSerial == 0
 	if g.serial != "" {

@@ -22,7 +22,8 @@ import (
 
 // Errors of who gives keys and passphrases.
 var (
-	errNoKey        = errors.New("a key is needed, and there is no terminal to ask for it; give it with --key-fd, or a new one with --new-key-fd")
+	errNoKey = errors.New("a key is needed, and there is no terminal to ask for it; " +
+		"give it with --key-fd, or a new one with --new-key-fd")
 	errSeedIdentity = program.Usage(errors.New("the file is encrypted to public keys of age; " +
 		"give the file of a private key with --identity"))
 	errSeedNoMatch = fmt.Errorf("no identity opens the file: %w", seedfile.ErrWrongKey)
@@ -49,7 +50,8 @@ func newSeedPerson() *seedPerson {
 func (p *seedPerson) flags(f *pflag.FlagSet) {
 	f.IntVar(&p.passphraseFD, "passphrase-fd", -1,
 		"read the passphrase that opens the file from file descriptor `N`, up to a line feed, instead of asking for it")
-	f.IntVar(&p.keyFD, "key-fd", -1, "the same for a key: 16 to 32 bytes, or as many pairs of hexadecimal digits")
+	f.IntVar(&p.keyFD, "key-fd", -1, "read the key that opens the file from file descriptor `N`: "+
+		"16 to 32 bytes, or pairs of hexadecimal digits")
 	f.StringArrayVar(&p.identities, "identity", nil,
 		"open a file of age with the private keys in this `FILE`, of age or SSH; may be repeated")
 }
@@ -57,7 +59,7 @@ func (p *seedPerson) flags(f *pflag.FlagSet) {
 // newFlags are those for a file that is written.
 func (p *seedPerson) newFlags(f *pflag.FlagSet) {
 	f.IntVar(&p.newPassphraseFD, "new-passphrase-fd", -1, "read the passphrase for the new file from file descriptor `N`")
-	f.IntVar(&p.newKeyFD, "new-key-fd", -1, "the same for its key")
+	f.IntVar(&p.newKeyFD, "new-key-fd", -1, "read the key for the new file from file descriptor `N`")
 }
 
 func (p *seedPerson) wipe() {
@@ -94,7 +96,9 @@ func (p *seedPerson) opener(ctx context.Context, name string) func(seedfile.Lock
 }
 
 // oldSecret reads the secret of a file from a file descriptor, or asks for it.
-func (p *seedPerson) oldSecret(ctx context.Context, lock seedfile.Lock, fd int, name, hint string, wrong bool) (ipc.Secret, error) {
+func (p *seedPerson) oldSecret(ctx context.Context, lock seedfile.Lock, fd int, name, hint string,
+	wrong bool) (ipc.Secret, error) {
+
 	if fd >= 0 {
 		return readSeedSecret(ctx, lock, fd)
 	}

@@ -39,7 +39,8 @@ func (p *progress) tell(tokens int) {
 		return
 	}
 	part = min(part, 1)
-	fmt.Fprintf(p.out, "\r[%-*s] %3.0f%%  %s", barWidth, bar[:int(part*barWidth)], 100*part, plural(tokens, "token", "tokens"))
+	fmt.Fprintf(p.out, "\r[%-*s] %3.0f%%  %s", barWidth, bar[:int(part*barWidth)], 100*part,
+		plural(tokens, "token", "tokens"))
 }
 
 const bar = "=============================="

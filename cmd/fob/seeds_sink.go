@@ -277,6 +277,6 @@ func (a *app) printShredded(out io.Writer, w *writtenSeeds) {
 		checked = "which was read again and has the same tokens"
 	}
 	fmt.Fprintf(out, "%s is overwritten and removed, after the new file was written, %s\n", shown(w.Shredded), checked)
-	fmt.Fprintln(a.stderr, "copies may be left of it: an SSD writes elsewhere when it overwrites, and journals, snapshots "+
-		"and backups keep what was")
+	fmt.Fprintln(a.stderr, "copies may be left of it: an SSD writes elsewhere when it overwrites, and journals, "+
+		"snapshots and backups keep what was")
 }

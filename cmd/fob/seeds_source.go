@@ -251,7 +251,8 @@ func assume(p *hotp.Parameters, text string) (err error) {
 	case "t0":
 		p.T0, err = strconv.ParseInt(value, 10, 64)
 	default:
-		return program.Usage(fmt.Errorf("--assume %s: it is for type, algorithm, digits, period and t0, as in period=60", text))
+		return program.Usage(fmt.Errorf("--assume %s: it is for type, algorithm, digits, period and t0, "+
+			"as in period=60", text))
 	}
 	if err != nil {
 		return program.Usage(fmt.Errorf("--assume %s is no number", text))

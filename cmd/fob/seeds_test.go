@@ -92,7 +92,8 @@ func settingsFor(f *seedfile.Format) (flags []string) {
 }
 
 // TestSeedsThroughEveryFormat: new tokens go from a PSKC file into each format that takes tokens by the clock or by a
-// counter, encrypted with a passphrase where the format can be, else by age, and from there give the same codes, of which oathtool is the judge.
+// counter, encrypted with a passphrase where the format can be, else by age, and from there give the same
+// codes, of which oathtool is the judge.
 func TestSeedsThroughEveryFormat(t *testing.T) {
 	t.Parallel()
 	oathtool, err := exec.LookPath("oathtool")
@@ -123,7 +124,7 @@ func TestSeedsThroughEveryFormat(t *testing.T) {
 func (w *seedWorld) through(oathtool, source, kind string, f *seedfile.Format, want []map[string]any) {
 	w.t.Helper()
 	to := f.Name + "-" + kind
-	flags := append([]string{"--to", f.Name, "--drop", (seedfile.Droppable &^ f.Carries.Needs).String()}, settingsFor(f)...)
+	flags := append(settingsFor(f), "--to", f.Name, "--drop", (seedfile.Droppable &^ f.Carries.Needs).String())
 	fill := f.Carries.Needs & seedfile.Fillable &^ seedfile.FieldSerial
 	if f.Carries.Fields&seedfile.FieldSerial == 0 {
 		fill |= f.Carries.Fields & seedfile.FieldAccount
@@ -167,8 +168,8 @@ func (w *seedWorld) judge(oathtool, name string, token map[string]any) {
 		if factor, err = p.Step(now); err != nil {
 			w.t.Fatal(err)
 		}
-		args = []string{"--totp=" + strings.ToLower(token["algorithm"].(string)), fmt.Sprintf("--time-step-size=%ds", p.Period),
-			"-N", "@1234567890"}
+		args = []string{"--totp=" + strings.ToLower(token["algorithm"].(string)),
+			fmt.Sprintf("--time-step-size=%ds", p.Period), "-N", "@1234567890"}
 	}
 	c := exec.Command(oathtool, append(args, "-d", fmt.Sprint(p.Digits), "-")...)
 	c.Stdin = strings.NewReader(hex.EncodeToString(seed))

@@ -77,7 +77,9 @@ func (a *app) verifySeeds(ctx context.Context, s *seedSource, path string) error
 }
 
 // each reads all tokens, and wipes them.
-func (s *seedSource) each(ctx context.Context, a *app, path string, token func(*seedfile.Token), bad func(error)) error {
+func (s *seedSource) each(ctx context.Context, a *app, path string, token func(*seedfile.Token),
+	bad func(error)) error {
+
 	r, err := s.open(ctx, path)
 	if err != nil {
 		return err

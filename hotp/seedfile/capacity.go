@@ -43,7 +43,8 @@ const Droppable = FieldDrift | FieldSerial | FieldID | FieldAccount | FieldIssue
 	FieldModel | FieldStart | FieldExpiry | FieldAccessCode
 
 var fieldNames = [...]string{"kind", "seed", "algorithm", "digits", "period", "t0", "counter", "public-id",
-	"private-id", "drift", "serial", "id", "account", "issuer", "user", "manufacturer", "model", "start", "expiry", "access-code"}
+	"private-id", "drift", "serial", "id", "account", "issuer", "user", "manufacturer", "model", "start", "expiry",
+	"access-code"}
 
 // ParseField gives the field of a name.
 func ParseField(name string) (Field, bool) {

@@ -49,8 +49,9 @@ func TestCheck(t *testing.T) {
 		change func(*seedfile.Token)
 		want   string
 	}{
-		"fits":      {func(*seedfile.Token) {}, ""},
-		"hotp":      {func(k *seedfile.Token) { k.Parameters = hotp.DefaultHOTP }, "token A1: lines has no room for its kind (HOTP)"},
+		"fits": {func(*seedfile.Token) {}, ""},
+		"hotp": {func(k *seedfile.Token) { k.Parameters = hotp.DefaultHOTP },
+			"token A1: lines has no room for its kind (HOTP)"},
 		"no serial": {func(k *seedfile.Token) { k.Serial = "" }, "token without a name has no serial, which lines needs"},
 		"long": {func(k *seedfile.Token) { k.Seed = make(hotp.Seed, 21) },
 			"token A1: lines has no room for its seed (21 bytes, and not at most 20)"},
@@ -67,10 +68,11 @@ func TestCheck(t *testing.T) {
 			k.Seed = make(hotp.Seed, 16)
 			k.Yubico = &seedfile.Yubico{PrivateID: make(hotp.Seed, 6), AccessCode: hotp.Seed("sesame")}
 		}, "token A1: lines has no room for its access-code"},
-		"empty":        {func(k *seedfile.Token) { k.Seed = nil }, "the seed is empty"},
-		"control":      {func(k *seedfile.Token) { k.Issuer = "a\nb" }, "its issuer has a control character"},
-		"utf8":         {func(k *seedfile.Token) { k.Issuer = "\xff" }, "its issuer is no UTF-8"},
-		"endless":      {func(k *seedfile.Token) { k.Model = strings.Repeat("x", 1025) }, "its model is longer than 1024 bytes"},
+		"empty":   {func(k *seedfile.Token) { k.Seed = nil }, "the seed is empty"},
+		"control": {func(k *seedfile.Token) { k.Issuer = "a\nb" }, "its issuer has a control character"},
+		"utf8":    {func(k *seedfile.Token) { k.Issuer = "\xff" }, "its issuer is no UTF-8"},
+		"endless": {func(k *seedfile.Token) { k.Model = strings.Repeat("x", 1025) },
+			"its model is longer than 1024 bytes"},
 		"three digits": {func(k *seedfile.Token) { k.Digits = 3 }, "digits must be 6 to 10, and not 3"},
 		"aes": {func(k *seedfile.Token) { k.Yubico = &seedfile.Yubico{PrivateID: make(hotp.Seed, 6)} },
 			"the seed is no AES key of 16 bytes"},
@@ -95,7 +97,8 @@ func TestCheck(t *testing.T) {
 
 // TestDrop: what makes the codes is never dropped, whoever asks for it.
 func TestDrop(t *testing.T) {
-	f := seedfiletest.Lines(seedfile.Capacity{Kinds: seedfile.HOTP | seedfile.TOTP, Algorithms: []hotp.Algorithm{hotp.SHA1}})
+	f := seedfiletest.Lines(seedfile.Capacity{Kinds: seedfile.HOTP | seedfile.TOTP,
+		Algorithms: []hotp.Algorithm{hotp.SHA1}})
 	everything := ^seedfile.Field(0)
 	if err := f.Check(totp("A1"), everything); err != nil {
 		t.Errorf("a serial number: %v", err)
@@ -173,7 +176,9 @@ func TestConversion(t *testing.T) {
 	out, r, err := convert(t, &seedfile.Conversion{}, in)
 	var row *seedfile.RowError
 	var loss *seedfile.LossError
-	if !errors.As(err, &row) || row.Line != 2 || !errors.As(err, &loss) || loss.Field != seedfile.FieldPeriod || out != "" {
+	if !errors.As(err, &row) || row.Line != 2 || !errors.As(err, &loss) ||
+		loss.Field != seedfile.FieldPeriod || out != "" {
+
 		t.Errorf("%v, %q", err, out)
 	}
 	if r != (seedfile.Result{Read: 2, Written: 1}) {
@@ -181,7 +186,9 @@ func TestConversion(t *testing.T) {
 	}
 
 	var bad []string
-	out, r, err = convert(t, &seedfile.Conversion{SkipBad: true, Bad: func(err error) { bad = append(bad, err.Error()) }}, in)
+	out, r, err = convert(t, &seedfile.Conversion{SkipBad: true, Bad: func(err error) {
+		bad = append(bad, err.Error())
+	}}, in)
 	if err != nil || r != (seedfile.Result{Read: 5, Written: 3, Bad: 2}) {
 		t.Errorf("%+v, %v", r, err)
 	}

@@ -40,7 +40,8 @@ type Finding struct {
 	Index int    `json:"index"`           // of the token in the file, from 1 on
 	Line  int    `json:"line,omitempty"`  // from 1 on, where the format has lines
 	Text  string `json:"text"`            // in words
-	Same  []int  `json:"same,omitempty"`  // the indexes of those that have the same seed or serial number, this one among them
+	// Same are the indexes of those that have the same seed or serial number, this one among them.
+	Same []int `json:"same,omitempty"`
 	// Names are those of Same, where Report.Name was told of them.
 	Names []string `json:"names,omitempty"`
 }

@@ -28,20 +28,22 @@ func unhex(t *testing.T, s string) hotp.Seed {
 
 func TestWeak(t *testing.T) {
 	for s, want := range map[string]string{
-		"3132333435363738393031323334353637383930":   "is an example in a document, which everybody knows",
-		"48656c6c6f21deadbeef":                       "is an example in a document, which everybody knows",
-		"00000000000000000000000000000000":           "is one byte, repeated",
-		"ffffffffffffffffffffffffffffffffffffffff":   "is one byte, repeated",
-		"000102030405060708090a0b0c0d0e0f10111213":   "only counts",
-		"ff0306090c0f1215181b1e2124272a2d":           "counts in a part of it",
-		"fefdfcfbfaf9f8f7f6f5f4f3f2f1f0ef":           "only counts",
-		"deadbeefdeadbeefdeadbeefdeadbeefdead":       "repeats itself",
-		"8a1f33c207e45b9d8a1f33c207e45b9d":           "repeats itself",
-		"8a1f33c207e45b9d41d20000000000000000 9c":    "has the same byte many times in a row, as one that was cut off and filled up",
+		"3132333435363738393031323334353637383930": "is an example in a document, which everybody knows",
+		"48656c6c6f21deadbeef":                     "is an example in a document, which everybody knows",
+		"00000000000000000000000000000000":         "is one byte, repeated",
+		"ffffffffffffffffffffffffffffffffffffffff": "is one byte, repeated",
+		"000102030405060708090a0b0c0d0e0f10111213": "only counts",
+		"ff0306090c0f1215181b1e2124272a2d":         "counts in a part of it",
+		"fefdfcfbfaf9f8f7f6f5f4f3f2f1f0ef":         "only counts",
+		"deadbeefdeadbeefdeadbeefdeadbeefdead":     "repeats itself",
+		"8a1f33c207e45b9d8a1f33c207e45b9d":         "repeats itself",
+		"8a1f33c207e45b9d41d20000000000000000 9c": "has the same byte many times in a row, " +
+			"as one that was cut off and filled up",
 		"8a1f33c207e45b9d41d2 7071727374757677 f00d": "counts in a part of it",
 		// the hexadecimal digits of a seed, as bytes
-		"386131663333633230376534356239643431643239303131": "is a text, as one that somebody has typed or forgotten to decode",
-		"8a8a1f1f1f8a8a1f1f8a1f8a8a8a1f8a":                 "is made of few different bytes",
+		"386131663333633230376534356239643431643239303131": "is a text, " +
+			"as one that somebody has typed or forgotten to decode",
+		"8a8a1f1f1f8a8a1f1f8a1f8a8a8a1f8a": "is made of few different bytes",
 
 		"8a1f33c207e45b9d41d290117e3355aa0c6bd1f8":         "",
 		"8a1f33c207e45b9d":                                 "",
@@ -115,7 +117,8 @@ func TestReport(t *testing.T) {
 			t.Errorf("%d: %+v", i, r.Findings[min(i, len(r.Findings)-1)])
 		}
 	}
-	counts := map[Kind]int{WeakSeed: 1, Unreadable: 1, WrongMAC: 1, SmallSeed: 2, ShortSeed: 1, DuplicateSeed: 3, DuplicateSerial: 2}
+	counts := map[Kind]int{WeakSeed: 1, Unreadable: 1, WrongMAC: 1, SmallSeed: 2, ShortSeed: 1, DuplicateSeed: 3,
+		DuplicateSerial: 2}
 	if !reflect.DeepEqual(r.Counts, counts) || r.Tokens != 8 || r.Bad != 2 || r.OK() {
 		t.Errorf("%+v", r)
 	}

@@ -52,7 +52,9 @@ func TestSerial(t *testing.T) {
 			t.Errorf("%s, expected %s", s, text)
 		}
 	}
-	for text, room := range map[string]int{"{7}": 3, "{0}": 10, "{000001}": 999999, "{000000000000000001}": 999999999999999999} {
+	for text, room := range map[string]int{"{7}": 3, "{0}": 10, "{000001}": 999999,
+		"{000000000000000001}": 999999999999999999} {
+
 		s := scheme(t, text)
 		if s.Room() != room || len(s.At(room-1)) != len(text)-2 {
 			t.Errorf("%s: room for %d, expected %d; the last one is %s", text, s.Room(), room, s.At(room-1))
@@ -81,8 +83,8 @@ func FuzzParseSerial(f *testing.F) {
 // TestTokens: all have what was asked for, and each its own seed.
 func TestTokens(t *testing.T) {
 	o := Options{Count: 500, Serial: scheme(t, "ACME{001}"), Parameters: hotp.Parameters{
-		Type: hotp.TOTP, Algorithm: hotp.SHA256, Digits: 8, Period: 60}, Manufacturer: "ACME", Model: "T1", Issuer: "acme.org",
-		ID: true, Account: true, Users: strings.NewReader("alice\nbob\n")}
+		Type: hotp.TOTP, Algorithm: hotp.SHA256, Digits: 8, Period: 60}, Manufacturer: "ACME", Model: "T1",
+		Issuer: "acme.org", ID: true, Account: true, Users: strings.NewReader("alice\nbob\n")}
 	tokens, err := all(t, o)
 	if err != io.EOF || len(tokens) != 500 {
 		t.Fatalf("%d, %v", len(tokens), err)
@@ -95,8 +97,8 @@ func TestTokens(t *testing.T) {
 		}
 		token.Seed = nil
 		serial := fmt.Sprintf("ACME%03d", i+1)
-		want := seedfile.Token{Parameters: o.Parameters, Manufacturer: "ACME", Model: "T1", Issuer: "acme.org", Serial: serial,
-			ID: serial, Account: serial}
+		want := seedfile.Token{Parameters: o.Parameters, Manufacturer: "ACME", Model: "T1", Issuer: "acme.org",
+			Serial: serial, ID: serial, Account: serial}
 		if i < 2 {
 			want.User = []string{"alice", "bob"}[i]
 			want.Account = want.User
@@ -112,7 +114,8 @@ func TestTokens(t *testing.T) {
 
 // TestNoSerial: of the serial number there is an account alone.
 func TestNoSerial(t *testing.T) {
-	tokens, err := all(t, Options{Count: 1, Serial: scheme(t, "A{1}"), Parameters: hotp.DefaultTOTP, NoSerial: true, Account: true})
+	tokens, err := all(t, Options{Count: 1, Serial: scheme(t, "A{1}"), Parameters: hotp.DefaultTOTP, NoSerial: true,
+		Account: true})
 	if err != io.EOF || tokens[0].Serial != "" || tokens[0].Account != "A1" {
 		t.Errorf("%+v, %v", tokens[0], err)
 	}
@@ -166,10 +169,11 @@ func TestUsers(t *testing.T) {
 // TestCounts: of tokens, users and serial numbers, which must go together.
 func TestCounts(t *testing.T) {
 	users := func() io.Reader { return strings.NewReader("alice\nbob\ncarol\n") }
-	if tokens, err := all(t, Options{Count: 2, Parameters: hotp.DefaultTOTP, Users: users()}); err != ErrUsers || len(tokens) != 2 {
+	few := func(n int) Options { return Options{Count: n, Parameters: hotp.DefaultTOTP, Users: users()} }
+	if tokens, err := all(t, few(2)); err != ErrUsers || len(tokens) != 2 {
 		t.Errorf("%d, %v", len(tokens), err)
 	}
-	if tokens, err := all(t, Options{Count: 3, Parameters: hotp.DefaultTOTP, Users: users()}); err != io.EOF || len(tokens) != 3 {
+	if tokens, err := all(t, few(3)); err != io.EOF || len(tokens) != 3 {
 		t.Errorf("%d, %v", len(tokens), err)
 	}
 	tokens, err := all(t, Options{Serial: scheme(t, "{8}"), Parameters: hotp.DefaultTOTP, Users: users()})
@@ -184,7 +188,8 @@ func TestCounts(t *testing.T) {
 		ErrNoCount:      {Parameters: hotp.DefaultTOTP},
 		&SizeError{15}:  {Count: 1, Parameters: hotp.DefaultTOTP, SeedSize: 15},
 		&SizeError{129}: {Count: 1, Parameters: hotp.DefaultTOTP, SeedSize: 129},
-		&SerialError{"{8}", "has numbers for 2 tokens alone"}:                    {Count: 3, Parameters: hotp.DefaultTOTP, Serial: scheme(t, "{8}")},
+		&SerialError{"{8}", "has numbers for 2 tokens alone"}: {
+			Count: 3, Parameters: hotp.DefaultTOTP, Serial: scheme(t, "{8}")},
 		&hotp.ParameterError{Parameter: "type", Problem: "must be hotp or totp"}: {Count: 1},
 	} {
 		if _, err := New(o); err == nil || err.Error() != want.Error() {

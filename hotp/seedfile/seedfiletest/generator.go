@@ -224,7 +224,8 @@ func (g *generator) parameterLimits(k seedfile.Kind, good func() *seedfile.Token
 	return all
 }
 
-// fieldLimits gives a token with each of the fields that the format has no room for, and one without each that it needs.
+// fieldLimits gives a token with each of the fields that the format has no room for, and one without each that it
+// needs.
 func (g *generator) fieldLimits(good func() *seedfile.Token) (all []limit) {
 	carries := &g.format.Carries
 	for f := seedfile.FieldT0; f <= seedfile.FieldAccessCode; f <<= 1 {
