@@ -17,6 +17,7 @@ import (
 	"fob/daemon/metrics"
 	"fob/daemon/policy"
 	"fob/daemon/store"
+	"fob/daemon/tpm"
 	"fob/fido"
 	"fob/fido/metadata"
 	"fob/ipc"
@@ -48,6 +49,8 @@ type Daemon struct {
 	Held func() []string
 	// Store keeps secrets, and is closed by who has opened it; nil for none.
 	Store *store.Store
+	// TPM keeps what shall leave no hardware; nil for none.
+	TPM *tpm.TPM
 	// Present says by a session.Reason why nobody is at the computer now, so that no ceremony begins; nil where somebody is,
 	// or that is not known. It returns when ctx ends. May be nil.
 	Present func(ctx context.Context) error
@@ -129,6 +132,7 @@ func (d *Daemon) interfaces() []Interface {
 		{ipc.PromptInterface, map[string]varlink.Handler{
 			"Answer": d.answer, "Register": d.registerPrompter}},
 		{ipc.StoreInterface, d.storeMethods()},
+		{ipc.TPMInterface, d.tpmMethods()},
 		{ipc.AuditInterface, d.auditMethods()},
 	}
 	for _, i := range list {

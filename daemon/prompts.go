@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
+	"fob/daemon/tpm"
 	"fob/fido"
 	"fob/ipc"
 	"fob/ipc/varlink"
@@ -28,7 +29,8 @@ type prompt struct {
 	choices   int             // of EventChoose, and EventConfirm: 1
 	reserve   bool            // of EventPIN: only the last attempts are left
 	minLength int             // of EventNewPIN, in Unicode code points
-	secret    bool            // of fob.Store: it asks for a secret, and not for a PIN
+	secret    bool            // of fob.Store: it asks for a secret, and not for the PIN of a key
+	pin       bool            // with secret: for a new PIN of the TPM
 	answer    chan ipc.Answer // has room for the one answer
 }
 
@@ -102,6 +104,8 @@ func (q *prompt) accepts(a ipc.Answer) error {
 	case a.Decline:
 	case q.secret != (a.Secret != nil):
 		problem = "a secret answers the prompts of fob.Store, and no others"
+	case q.pin && !tpm.Possible(fido.Secret(a.Secret)):
+		problem = tpm.ErrPINUnfit.Error()
 	case q.secret:
 		problem = fits(a.Secret)
 	case q.choices == 0 && a.PIN == nil:

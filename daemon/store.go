@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,6 +23,7 @@ import (
 	"fob/daemon/policy"
 	"fob/daemon/seal"
 	"fob/daemon/store"
+	"fob/daemon/tpm"
 	"fob/fido"
 	"fob/ipc"
 	"fob/ipc/varlink"
@@ -43,15 +45,21 @@ func (d *Daemon) storeMethods() map[string]varlink.Handler {
 	}
 }
 
-// OpenStore opens the store in a state folder. Its data key is sealed by the credential in the folder of credentials,
-// where that has one, and else by a key file beside it. Either folder may be empty, for none.
+// OpenStore opens the store in a state folder. The data key of a new one is sealed by the credential in the folder of
+// credentials, where that has one: somebody wants that. Else it is sealed by the TPM, where we may open it, and else by a
+// key file beside the store. Either folder may be empty, for none.
 func (d *Daemon) OpenStore(dir, credentials string) {
 	var sealers []seal.Sealer
 	if c := (seal.Credential{Dir: credentials}); c.Given() {
 		sealers = append(sealers, c)
 	}
 	sealers = append(sealers, seal.KeyFile{Path: filepath.Join(dir, store.KeyName)})
-	d.Store = store.Open(store.Options{Dir: dir, Sealers: sealers, Program: "fobd", Log: d.Log})
+	at := len(sealers)
+	if d.theTPM().Check() == nil {
+		at--
+	}
+	sealers = slices.Insert(sealers, at, seal.Sealer(seal.TPM{TPM: d.theTPM()}))
+	d.Store = store.Open(store.Options{Dir: dir, Sealers: sealers, TPM: d.theTPM(), Program: "fobd", Log: d.Log})
 }
 
 // StateFolder is where the store is: fobd's own folder of $STATE_DIRECTORY, which systemd sets (systemd.exec(5),
@@ -160,7 +168,8 @@ func (c *storeCall) askTerminal(q *consent.Question, token string) error {
 
 // ask sends an event and gives the secret that answers it. The caller wipes it.
 func (c *storeCall) ask(ctx context.Context, e ipc.StoreEvent) (fido.Secret, error) {
-	a, err := c.daemon.prompts.ask(ctx, &prompt{uid: c.caller.UID, secret: true}, func(token string) error {
+	q := &prompt{uid: c.caller.UID, secret: true, pin: e.TPMPIN && e.Kind == ipc.StoreNewPassphrase}
+	a, err := c.daemon.prompts.ask(ctx, q, func(token string) error {
 		e.Token = token
 		return c.call.Continue(ipc.StoreEventReply{Event: &e})
 	})
@@ -183,17 +192,29 @@ func (c *storeCall) untilRight(ctx context.Context, e ipc.StoreEvent, try func(f
 		if !errors.Is(err, store.ErrWrongKey) {
 			return err
 		}
-		e.Wrong = true
+		e.Wrong, e.Retries = true, retries(err)
 	}
 	return ipc.PassphraseWrong{}
 }
 
-// authorize asks for the passphrase of a store that has one: who only found the computer unlocked knows it not.
-func (c *storeCall) authorize(ctx context.Context) error {
-	if c.daemon.Store.Status().Sealer != seal.KindPassphrase {
+// retries are how many more wrong PINs the TPM takes; nil where that is not known.
+func retries(err error) *int {
+	var wrong *tpm.PINError
+	if !errors.As(err, &wrong) || wrong.Left < 0 {
 		return nil
 	}
-	return c.untilRight(ctx, ipc.StoreEvent{Kind: ipc.StorePassphrase}, c.daemon.Store.Unlock)
+	return &wrong.Left
+}
+
+// authorize asks for the passphrase, or the PIN, of a store that has one: who only found the computer unlocked knows it
+// not.
+func (c *storeCall) authorize(ctx context.Context) error {
+	kind := c.daemon.Store.Status().Sealer
+	if !kind.NeedsPerson() {
+		return nil
+	}
+	e := ipc.StoreEvent{Kind: ipc.StorePassphrase, TPMPIN: kind == seal.KindTPMPIN}
+	return c.untilRight(ctx, e, c.daemon.Store.Unlock)
 }
 
 // storeStatus implements fob.Store.Status.
@@ -236,7 +257,7 @@ func (d *Daemon) unlockStore(ctx context.Context, c *storeCall, _ *struct{}) (an
 	switch s := d.Store.Status(); {
 	case s.Problem != nil && !errors.Is(s.Problem, store.ErrLocked):
 		return nil, s.Problem
-	case s.Sealer != seal.KindPassphrase:
+	case !s.Sealer.NeedsPerson():
 		return nil, store.ErrNotLocked
 	}
 	return nil, c.authorize(ctx)
@@ -244,7 +265,7 @@ func (d *Daemon) unlockStore(ctx context.Context, c *storeCall, _ *struct{}) (an
 
 // sealStore implements fob.Store.Seal.
 func (d *Daemon) sealStore(ctx context.Context, c *storeCall, in *ipc.SealRequest) (any, error) {
-	by, err := d.sealer(in.To)
+	by, err := d.sealer(in)
 	if err != nil {
 		return nil, err
 	}
@@ -260,22 +281,43 @@ func (d *Daemon) sealStore(ctx context.Context, c *storeCall, in *ipc.SealReques
 		return nil, err
 	}
 	if by == nil {
-		passphrase, err := c.ask(ctx, ipc.StoreEvent{Kind: ipc.StoreNewPassphrase})
+		said, err := c.ask(ctx, ipc.StoreEvent{Kind: ipc.StoreNewPassphrase, TPMPIN: in.PIN})
 		if err != nil {
 			return nil, err
 		}
-		defer passphrase.Wipe()
+		defer said.Wipe()
 		defer debug.FreeOSMemory()
-		by = seal.Passphrase{Passphrase: passphrase}
+		by = seal.Passphrase{Passphrase: said}
+		if in.PIN {
+			by = seal.TPM{TPM: d.theTPM(), Lock: tpm.Lock{PIN: said, PCRs: pcrs(in)}}
+		}
 	}
 	aside, err := d.Store.Seal(by)
 	return ipc.SealReply{Aside: aside}, err
 }
 
-// sealer is that of a kind; nil for a passphrase, for which somebody must be asked.
-func (d *Daemon) sealer(kind string) (seal.Sealer, error) {
-	if kind == string(seal.KindPassphrase) {
+// pcrs are those of a request, in order.
+func pcrs(in *ipc.SealRequest) tpm.PCRs {
+	var list tpm.PCRs
+	for _, n := range in.PCRs {
+		list = append(list, uint(n)) // a negative one is too large then
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// sealer is what a request wants; nil for one for which somebody must be asked.
+func (d *Daemon) sealer(in *ipc.SealRequest) (seal.Sealer, error) {
+	kind := in.To
+	switch list := pcrs(in); {
+	case in.PIN && kind != string(seal.KindTPM):
+		return nil, varlink.InvalidParameter{Parameter: "pin"}
+	case len(list) > 0 && kind != string(seal.KindTPM), !list.Valid():
+		return nil, varlink.InvalidParameter{Parameter: "pcrs"}
+	case kind == string(seal.KindPassphrase), in.PIN:
 		return nil, nil
+	case kind == string(seal.KindTPM):
+		return seal.TPM{TPM: d.theTPM(), Lock: tpm.Lock{PCRs: list}}, nil
 	}
 	for _, s := range d.Store.Sealers() {
 		if string(s.Kind()) == kind {
@@ -459,6 +501,8 @@ func (d *Daemon) storeError(err error) error {
 		return err
 	case errors.As(err, &held):
 		return ipc.StoreHeld{PID: held.PID, Program: held.Program}
+	case tpmReason(err) != "":
+		return tpmError(err)
 	case errors.As(err, &unseal):
 		return ipc.StoreWrongKey{Sealer: string(unseal.Kind), Problem: err.Error()}
 	case errors.Is(err, store.ErrLocked):

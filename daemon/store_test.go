@@ -207,15 +207,15 @@ func TestStorePassphrase(t *testing.T) {
 	if err := c.UnlockStore(t.Context(), knows("sesame")); err != (ipc.StoreNotLocked{}) {
 		t.Error(err)
 	}
-	for _, to := range []string{"", "tpm", "Passphrase"} {
-		if _, err := c.SealStore(t.Context(), to, knows("sesame")); err != (varlink.InvalidParameter{Parameter: "to"}) {
+	for _, to := range []string{"", "tpmpin", "Passphrase"} {
+		if _, err := c.SealStore(t.Context(), ipc.SealRequest{To: to}, knows("sesame")); err != (varlink.InvalidParameter{Parameter: "to"}) {
 			t.Errorf("%q: %v", to, err)
 		}
 	}
-	if _, err := c.SealStore(t.Context(), "credential", knows("")); !errors.As(err, new(ipc.StoreUnusable)) {
+	if _, err := c.SealStore(t.Context(), ipc.SealRequest{To: "credential"}, knows("")); !errors.As(err, new(ipc.StoreUnusable)) {
 		t.Error(err)
 	}
-	if _, err := c.SealStore(t.Context(), "passphrase", knows("sesame")); err != nil {
+	if _, err := c.SealStore(t.Context(), ipc.SealRequest{To: "passphrase"}, knows("sesame")); err != nil {
 		t.Fatal(err)
 	}
 	d.Store.Close()
@@ -238,7 +238,7 @@ func TestStorePassphrase(t *testing.T) {
 		t.Error(err)
 	}
 	p := knows("sesame")
-	if _, err := c.SealStore(t.Context(), "keyfile", p); err != nil || len(p.asked) != 1 {
+	if _, err := c.SealStore(t.Context(), ipc.SealRequest{To: "keyfile"}, p); err != nil || len(p.asked) != 1 {
 		t.Error(err, p.asked)
 	}
 	kept(t, d, "alice", "one")
@@ -255,12 +255,12 @@ func TestStoreCredential(t *testing.T) {
 	}
 	d.OpenStore(dir, credentials)
 	kept(t, d, "alice", "one")
-	if _, err := c.SealStore(t.Context(), "credential", knows("")); err != nil {
+	if _, err := c.SealStore(t.Context(), ipc.SealRequest{To: "credential"}, knows("")); err != nil {
 		t.Fatal(err)
 	}
 	d.Store.Close()
 	d.OpenStore(dir, "")
-	if _, err := c.SealStore(t.Context(), "keyfile", knows("")); !errors.As(err, new(ipc.StoreWrongKey)) {
+	if _, err := c.SealStore(t.Context(), ipc.SealRequest{To: "keyfile"}, knows("")); !errors.As(err, new(ipc.StoreWrongKey)) {
 		t.Error(err)
 	}
 	if s, err := c.StoreStatus(t.Context()); err != nil || s.State != ipc.StoreStateWrongKey {
@@ -413,7 +413,7 @@ var storeMethods = []struct {
 		return err
 	}},
 	{ipc.MethodSeal, policy.Manage, func(ctx context.Context, c *ipc.Client) error {
-		_, err := c.SealStore(ctx, "keyfile", knows("sesame"))
+		_, err := c.SealStore(ctx, ipc.SealRequest{To: "keyfile"}, knows("sesame"))
 		return err
 	}},
 	{ipc.MethodStoreReset, policy.Reset, func(ctx context.Context, c *ipc.Client) error {
@@ -497,7 +497,7 @@ func TestStoreConsent(t *testing.T) {
 			refusal(t, err, ipc.ByPerson)
 		}
 	}
-	if _, err := c.SealStore(t.Context(), "keyfile", knows("")); err != nil { // as agreed
+	if _, err := c.SealStore(t.Context(), ipc.SealRequest{To: "keyfile"}, knows("")); err != nil { // as agreed
 		t.Error(err)
 	}
 	d.Interrupt(t.Context(), "the screen was locked") // which forgets it
@@ -554,7 +554,7 @@ func TestOldReset(t *testing.T) {
 func TestUnlockIsRecorded(t *testing.T) {
 	d, c := guardedStore(t, "[[rule]]\nverbs = ['manage']\naction = 'allow'")
 	keep(t, d, "alice", "one")
-	if _, err := c.SealStore(t.Context(), "passphrase", knows("sesame")); err != nil {
+	if _, err := c.SealStore(t.Context(), ipc.SealRequest{To: "passphrase"}, knows("sesame")); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.UnlockStore(t.Context(), knows("swordfish")); err != (ipc.PassphraseWrong{}) {

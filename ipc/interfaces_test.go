@@ -238,6 +238,9 @@ func TestTypesMatchTheInterfaces(t *testing.T) {
 		MethodCredentials:  {reflect.TypeFor[WhichKey](), reflect.TypeFor[CredentialsReply]()},
 		MethodWatch:        {reflect.TypeFor[WhichKey](), reflect.TypeFor[WatchReply]()},
 
+		MethodTPMStatus: {reflect.TypeFor[struct{}](), reflect.TypeFor[TPMStatus]()},
+		MethodSRK:       {reflect.TypeFor[struct{}](), reflect.TypeFor[SRKReply]()},
+
 		MethodAuditQuery:  {reflect.TypeFor[AuditQuery](), reflect.TypeFor[AuditQueryReply]()},
 		MethodAuditFollow: {reflect.TypeFor[AuditFollow](), reflect.TypeFor[AuditFollowReply]()},
 		MethodAuditVerify: {reflect.TypeFor[AuditVerify](), reflect.TypeFor[AuditVerifyReply]()},

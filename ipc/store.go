@@ -84,6 +84,10 @@ type StoreEvent struct {
 	Method string         `json:"method,omitempty"`
 	// Remembered says that a yes holds for the session.
 	Remembered bool `json:"remembered,omitempty"`
+	// TPMPIN says that it is about the PIN that the TPM wants.
+	TPMPIN bool `json:"pin,omitempty"`
+	// Retries is how many more wrong PINs the TPM takes; nil where that is not known.
+	Retries *int `json:"retries,omitempty"`
 }
 
 // StoreEventReply is a reply of fob.Store that tells of an event.
@@ -93,7 +97,9 @@ type StoreEventReply struct {
 
 // SealRequest holds the parameters of fob.Store.Seal.
 type SealRequest struct {
-	To string `json:"to"`
+	To   string `json:"to"`
+	PIN  bool   `json:"pin,omitempty"`
+	PCRs []int  `json:"pcrs,omitempty"`
 }
 
 // SealReply is a reply of fob.Store.Seal.
@@ -169,9 +175,9 @@ func (c *Client) UnlockStore(ctx context.Context, p StorePrompter) error {
 }
 
 // SealStore performs fob.Store.Seal, and gives the files that were kept aside.
-func (c *Client) SealStore(ctx context.Context, to string, p StorePrompter) (aside []string, err error) {
+func (c *Client) SealStore(ctx context.Context, in SealRequest, p StorePrompter) (aside []string, err error) {
 	var reply SealReply
-	err = c.followStore(ctx, MethodSeal, SealRequest{to}, storePerson{c, p, nil},
+	err = c.followStore(ctx, MethodSeal, in, storePerson{c, p, nil},
 		func(r varlink.Reply) error { return r.Bind(&reply) })
 	return reply.Aside, err
 }

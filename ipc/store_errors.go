@@ -52,8 +52,10 @@ func (PassphraseWrong) VarlinkError() string { return "fob.Store.PassphraseWrong
 func (StoreBusy) VarlinkError() string       { return "fob.Store.Busy" }
 func (StoreUnusable) VarlinkError() string   { return "fob.Store.Unusable" }
 
-func (StoreLocked) Error() string    { return "the store is locked" }
-func (StoreNotLocked) Error() string { return "the store has no passphrase, and is not locked" }
+func (StoreLocked) Error() string { return "the store is locked" }
+func (StoreNotLocked) Error() string {
+	return "the store has neither a passphrase nor a PIN, and is not locked"
+}
 func (e StoreHeld) Error() string {
 	if e.PID == 0 {
 		return "another program has the store open"
@@ -67,7 +69,7 @@ func (e StoreWrongKey) Error() string { return e.Problem }
 func (e StoreNewer) Error() string    { return e.Problem }
 func (StoreNotEmpty) Error() string   { return "the store is not empty, and nothing is imported" }
 func (e BackupInvalid) Error() string { return e.Problem }
-func (PassphraseWrong) Error() string { return "wrong passphrase, or no identity that opens it" }
+func (PassphraseWrong) Error() string { return "wrong passphrase or PIN, or no identity that opens it" }
 func (StoreBusy) Error() string       { return "another export, import or seal of the store goes on" }
 func (e StoreUnusable) Error() string { return e.Problem }
 

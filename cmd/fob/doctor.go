@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"fob/cmd/internal/program"
+	"fob/daemon/tpm"
 	"fob/fido/access"
 	"fob/fido/helper"
 	"fob/fido/nfcbridge"
@@ -55,7 +56,7 @@ func (a *app) doctor() *cobra.Command {
 		Short: "Find out why keys can't be used, and what to do about it",
 		Long: `Finds out why keys can't be used, and what to do about it: it looks at the kernel, the keys'
 device nodes and who may open them, who has them open, sandboxes, NFC readers and the cards in
-them, the program that drives the keys, and fobd's socket. It changes nothing; it opens the nodes
+them, the program that drives the keys, the TPM, and fobd's socket. It changes nothing; it opens the nodes
 for a moment, and asks cards whether they are keys.
 
 It ends with 10 when something is wrong, and with 0 when there are no more than notes.`,
@@ -84,6 +85,7 @@ func (a *app) examine(ctx context.Context, root string) ([]access.Finding, error
 	list = append(list, system.Cards()...)
 	list = append(list, system.Readers(ctx, lookAtCard)...)
 	list = append(list, examineHelper(ctx)...)
+	list = append(list, examineTPM(filepath.Join(system.Root, tpm.DefaultPath)))
 	list = append(list, a.examineFolder(), a.examineFobd(ctx))
 	return list, ctx.Err()
 }

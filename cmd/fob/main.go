@@ -62,7 +62,7 @@ Exit codes:
 	c.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, for programs; errors too, on standard error")
 	c.PersistentFlags().BoolVar(&a.client.NoWait, "no-wait", false,
 		"fail when other ceremonies hold the key, or none is plugged in, instead of waiting")
-	c.AddCommand(a.devices(), a.register(), a.signIn(), a.webauthn(), a.key(), a.store(), a.policy(), a.status(), a.log(),
+	c.AddCommand(a.devices(), a.register(), a.signIn(), a.webauthn(), a.key(), a.store(), a.tpm(), a.policy(), a.status(), a.log(),
 		a.emulate(), a.doctor(), a.seeds())
 	return c
 }

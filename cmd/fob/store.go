@@ -66,6 +66,8 @@ var sealers = map[string]string{
 	"keyfile":    "a key file beside it",
 	"credential": "a systemd credential",
 	"passphrase": "a passphrase",
+	"tpm":        "the TPM",
+	"tpmpin":     "the TPM and a PIN",
 }
 
 func inWords[K ~string](words map[K]string, k K) string {
@@ -100,7 +102,7 @@ func (a *app) storeUnlock() *cobra.Command {
 	p := a.storePerson()
 	c := &cobra.Command{
 		Use:   "unlock",
-		Short: "Open a store that is sealed with a passphrase, until fobd ends",
+		Short: "Open a store that is sealed with a passphrase, or with a PIN, until fobd ends",
 		Args:  noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			defer p.wipe()
@@ -116,40 +118,67 @@ func (a *app) storeUnlock() *cobra.Command {
 
 func (a *app) storeSeal() *cobra.Command {
 	p := a.storePerson()
-	to := ""
+	var in ipc.SealRequest
 	c := &cobra.Command{
-		Use:   "seal --to passphrase|keyfile|credential",
+		Use:   "seal --to tpm|passphrase|keyfile|credential",
 		Short: "Choose what opens the store",
 		Long: `seal encrypts the store with a new key, and seals that key with
+  tpm         the TPM of this computer: the file opens nowhere else. With --pin, the TPM wants a PIN
+              as well, and lets nobody try many; 'fob store unlock' asks for it. With --pcrs, the
+              computer must have started as it has now. Make a backup: a TPM can be cleared
   passphrase  what you know; after each start of fobd, 'fob store unlock' asks for it
   keyfile     a file beside the store: it protects copies of the store, but not a stolen disk
   credential  what systemd hands to fobd, as fob.store (LoadCredentialEncrypted=)
-A passphrase that the store has is asked for before.`,
-		Args: noArguments,
+A passphrase, or PIN, that the store has is asked for before.`,
+		Example: "  fob store seal --to tpm --pin\n  fob store seal --to tpm --pcrs 7",
+		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if _, ok := sealers[to]; !ok {
-				return program.Usage(errors.New("say with --to what shall open the store: passphrase, keyfile or credential"))
+			if err := checkSeal(in); err != nil {
+				return err
 			}
 			defer p.wipe()
-			aside, err := a.client.SealStore(c.Context(), to, p)
+			aside, err := a.client.SealStore(c.Context(), in, p)
 			if err != nil {
 				return err
 			}
-			return a.printSealed(to, aside)
+			return a.printSealed(in, aside)
 		},
 	}
-	c.Flags().StringVar(&to, "to", "", "`KIND` of seal: passphrase, keyfile or credential")
+	c.Flags().StringVar(&in.To, "to", "", "`KIND` of seal: tpm, passphrase, keyfile or credential")
+	c.Flags().BoolVar(&in.PIN, "pin", false, "with tpm: choose a PIN that the TPM wants, 4 to 32 bytes")
+	c.Flags().IntSliceVar(&in.PCRs, "pcrs", nil,
+		"with tpm: open only while these platform configuration registers are as now, such as `7` for Secure Boot")
 	p.flags(c.Flags())
 	p.newFlags(c.Flags())
 	return c
 }
 
-func (a *app) printSealed(to string, aside []string) error {
+func checkSeal(in ipc.SealRequest) error {
+	tpm := in.To == "tpm"
+	if _, ok := sealers[in.To]; !ok || in.To == "tpmpin" {
+		return program.Usage(errors.New("say with --to what shall open the store: tpm, passphrase, keyfile or credential"))
+	}
+	if !tpm && (in.PIN || len(in.PCRs) > 0) {
+		return program.Usage(errors.New("--pin and --pcrs go with --to tpm"))
+	}
+	for _, n := range in.PCRs {
+		if n < 0 || n > 23 {
+			return program.Usage(fmt.Errorf("there is no PCR %d: they are 0 to 23", n))
+		}
+	}
+	return nil
+}
+
+func (a *app) printSealed(in ipc.SealRequest, aside []string) error {
 	if a.json {
 		return a.printJSON(ipc.SealReply{Aside: aside})
 	}
 	for _, path := range aside {
 		fmt.Fprintf(a.stderr, "kept as it was: %s; remove it, and store.key, when you need it no more\n", shown(path))
+	}
+	to := in.To
+	if in.PIN {
+		to = "tpmpin"
 	}
 	return a.done("the store is sealed by %s", sealers[to])
 }

@@ -13,6 +13,8 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"fob/cmd/internal/program"
+	"fob/daemon/tpm"
+	"fob/fido"
 	"fob/ipc"
 )
 
@@ -35,11 +37,11 @@ func (a *app) storePerson() *storePerson { return &storePerson{passphraseFD: -1,
 
 func (p *storePerson) flags(f *pflag.FlagSet) {
 	f.IntVar(&p.passphraseFD, "passphrase-fd", -1,
-		"read the passphrase from file descriptor `N`, up to a line feed, instead of asking for it")
+		"read the passphrase, or PIN, from file descriptor `N`, up to a line feed, instead of asking for it")
 }
 
 func (p *storePerson) newFlags(f *pflag.FlagSet) {
-	f.IntVar(&p.newPassphraseFD, "new-passphrase-fd", -1, "the same for a new passphrase")
+	f.IntVar(&p.newPassphraseFD, "new-passphrase-fd", -1, "the same for a new one")
 }
 
 // Consent implements ipc.StoreConsenter.
@@ -75,10 +77,15 @@ func (p *storePerson) Passphrase(ctx context.Context, e ipc.StoreEvent) (ipc.Sec
 	}
 	defer t.Close()
 	if e.Wrong {
-		fmt.Fprintln(t, "wrong passphrase")
+		fmt.Fprintln(t, wrong(e))
 	}
 	for {
 		text, err := ask(ctx, t, e)
+		if text != nil && e.TPMPIN && !tpm.Possible(fido.Secret(text)) {
+			text.Wipe()
+			fmt.Fprintln(t, tpm.ErrPINUnfit)
+			continue
+		}
 		if errors.Is(err, program.ErrPassphraseLength) {
 			fmt.Fprintln(t, program.ErrPassphraseLength)
 			continue
@@ -101,16 +108,32 @@ func (p *storePerson) once(ctx context.Context) (ipc.Secret, error) {
 	return bytes.Clone(p.given), nil
 }
 
+// wrong tells that the one before was.
+func wrong(e ipc.StoreEvent) string {
+	switch {
+	case !e.TPMPIN:
+		return "wrong passphrase"
+	case e.Retries == nil:
+		return "wrong PIN"
+	case *e.Retries == 0:
+		return "wrong PIN; the TPM takes none for a while now"
+	}
+	return fmt.Sprintf("wrong PIN; the TPM takes %d more before it takes none for a while", *e.Retries)
+}
+
 // ask asks for a passphrase, for a new one two times; it gives nil where these differ, which the person is told.
 func ask(ctx context.Context, t *terminal, e ipc.StoreEvent) (ipc.Secret, error) {
-	what := "the store"
-	if e.Backup {
-		what = "the backup"
+	what := "passphrase of the store: "
+	switch {
+	case e.Backup:
+		what = "passphrase of the backup: "
+	case e.TPMPIN:
+		what = "PIN of the store: "
 	}
 	if e.Kind == ipc.StorePassphrase {
-		return t.passphrase(ctx, "passphrase of "+what+": ")
+		return t.passphrase(ctx, what)
 	}
-	text, err := t.passphrase(ctx, "new passphrase of "+what+": ")
+	text, err := t.passphrase(ctx, "new "+what)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +144,7 @@ func ask(ctx context.Context, t *terminal, e ipc.StoreEvent) (ipc.Secret, error)
 	}
 	text.Wipe()
 	if err == nil || errors.Is(err, program.ErrPassphraseLength) {
-		fmt.Fprintln(t, "these were two different passphrases")
+		fmt.Fprintln(t, "these were two different "+map[bool]string{true: "PINs", false: "passphrases"}[e.TPMPIN])
 		return nil, nil
 	}
 	return nil, err

@@ -40,7 +40,7 @@ func TestPassphrasesAtTheTerminal(t *testing.T) {
 		s.sees(before + `passphrase of the store: $`)
 		s.types("wrong\n")
 	}
-	s.sees(`fob: wrong passphrase, or no identity that opens it\r\n`)
+	s.sees(`fob: wrong passphrase or PIN, or no identity that opens it\r\n`)
 	s.exits(5)
 	s.run("fob store unlock")
 	s.sees(`passphrase of the store: $`)

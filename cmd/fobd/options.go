@@ -12,6 +12,7 @@ import (
 
 	"fob/cmd/internal/program"
 	"fob/daemon"
+	"fob/daemon/tpm"
 	"fob/ipc"
 )
 
@@ -21,6 +22,7 @@ type options struct {
 	socketGiven    bool
 	policy         string
 	state          string
+	tpm            string
 	audit          string
 	anyUser        bool
 	idleExit       time.Duration // negative where the flag is not given
@@ -71,6 +73,8 @@ func (o *options) define(f *pflag.FlagSet) {
 	f.StringVar(&o.helper, "helper", "", "`PATH` of fob-fido-helper (default: beside fobd)")
 	f.StringVar(&o.policy, "policy", "", "let programs do what the policy in `FILE` says (default: that of 'fob policy show')")
 	f.StringVar(&o.state, "state", daemon.StateFolder(), "keep secrets, sealed, in the folder `DIR`; made when it is needed")
+	f.StringVar(&o.tpm, "tpm", tpm.DefaultPath,
+		"keep secrets by the TPM 2.0 at `PATH`, a device or a socket such as swtpm's; empty for none")
 	f.StringVar(&o.audit, "audit", auditOn,
 		"record what programs ask for: `on`, off, or required, which refuses what can't be recorded")
 	f.StringArrayVar(&o.devices, "device", nil, "use the key at `PATH` too, which discovery can't see; may be repeated")
@@ -96,6 +100,9 @@ func (o *options) check(f *pflag.FlagSet) (err error) {
 	}
 	if o.state != "" && err == nil {
 		o.state, err = filepath.Abs(o.state)
+	}
+	if o.tpm != "" && err == nil {
+		o.tpm, err = filepath.Abs(o.tpm)
 	}
 	o.socketGiven = f.Changed("socket")
 	switch {

@@ -10,6 +10,7 @@ import (
 	"fob/cmd/internal/program"
 	"fob/daemon/audit"
 	"fob/daemon/store"
+	"fob/daemon/tpm"
 	"fob/ipc"
 )
 
@@ -30,9 +31,11 @@ func checkAudit(word string) error {
 
 // openState opens what fobd keeps, once it is sure that there is no other fobd at its socket.
 func (f *fobd) openState() error {
+	f.daemon.TPM = &tpm.TPM{Path: f.tpm}
 	f.daemon.OpenStore(f.state, os.Getenv("CREDENTIALS_DIRECTORY"))
 	f.after = append(f.after, func() { f.daemon.Store.Close() })
 	f.addPart(f.storePart)
+	f.addPart(f.tpmPart)
 	f.addPart(f.auditPart)
 	return f.openAudit()
 }
@@ -77,6 +80,26 @@ func (f *fobd) storePart(context.Context) ipc.Part {
 		p.Hint = "look at the disk and the rights of " + s.Path
 	default:
 		p.Text = "secrets are kept, sealed by: " + string(s.Sealer)
+	}
+	return p
+}
+
+// tpmPart does not ask the TPM itself, which takes a while.
+func (f *fobd) tpmPart(context.Context) ipc.Part {
+	p := ipc.Part{Name: "tpm", State: ipc.PartOff}
+	err := f.daemon.TPM.Check()
+	switch {
+	case f.tpm == "":
+		p.Text = "no TPM is used (--tpm)"
+	case err == nil:
+		p.State, p.Text = ipc.PartOK, "secrets can be kept by the TPM at "+f.tpm
+	case errors.Is(err, tpm.ErrAbsent):
+		p.Text = "there is no TPM 2.0 at " + f.tpm
+	default:
+		p.Text, p.Hint = "the TPM can't be used: "+err.Error(), "'fob doctor' tells more; what the TPM has sealed does not open"
+	}
+	if p.State == ipc.PartOff && f.daemon.Store.Status().Sealer.IsTPM() {
+		p.State = ipc.PartBroken
 	}
 	return p
 }

@@ -1,8 +1,7 @@
 // Package seal keeps the data key of the store from who has the store's file alone.
 //
-// A Sealer encrypts the data key with a secret of its own: a key file, a systemd credential, or a passphrase. What
-// comes out, a Sealed, lies beside the data and says which kind of Sealer opens it. One that asks a TPM is one more
-// Sealer.
+// A Sealer encrypts the data key with a secret of its own, a key file, a systemd credential or a passphrase, or has a TPM
+// do so. What comes out, a Sealed, lies beside the data and says which kind of Sealer opens it.
 package seal
 
 import (
@@ -28,7 +27,15 @@ const (
 	KindKeyFile    Kind = "keyfile"
 	KindCredential Kind = "credential"
 	KindPassphrase Kind = "passphrase"
+	KindTPM        Kind = "tpm"
+	KindTPMPIN     Kind = "tpmpin"
 )
+
+// IsTPM tells whether the TPM is needed to unseal.
+func (k Kind) IsTPM() bool { return k == KindTPM || k == KindTPMPIN }
+
+// NeedsPerson tells whether somebody must say something before such a Sealer unseals.
+func (k Kind) NeedsPerson() bool { return k == KindPassphrase || k == KindTPMPIN }
 
 // Sealer seals data keys of KeySize bytes.
 type Sealer interface {

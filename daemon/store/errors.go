@@ -15,7 +15,7 @@ import (
 // Errors of a Store.
 var (
 	ErrNotFound   = errors.New("no such record")
-	ErrLocked     = errors.New("the store is locked until somebody gives its passphrase")
+	ErrLocked     = errors.New("the store is locked until somebody gives its passphrase or PIN")
 	ErrHeld       = errors.New("another program has the store open")
 	ErrCorrupt    = errors.New("the store is damaged")
 	ErrReadOnly   = errors.New("the store can only be read")
@@ -23,7 +23,7 @@ var (
 	ErrNewer      = errors.New("a newer fob has written the store")
 	ErrWrongKey   = seal.ErrWrongKey
 	ErrNotEmpty   = errors.New("the store is not empty")
-	ErrNotLocked  = errors.New("the store has no passphrase")
+	ErrNotLocked  = errors.New("the store has neither a passphrase nor a PIN")
 	ErrTooLong    = errors.New("the record is too long")
 	ErrBackup     = errors.New("not a backup of a store, or a damaged one")
 	ErrNoFolder   = errors.New("there is no folder for the store")

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fob/daemon/seal"
+	"fob/daemon/tpm"
 	"fob/fido"
 	"fob/fido/durable"
 )
@@ -20,12 +21,17 @@ import (
 // A store is made, sealed anew and replaced in one way: a new file is written beside it, which takes its name when it
 // is on the disk. A crash leaves the old store or the new one.
 
-// installNew puts a file with a new data key in place of the store.
+// installNew puts a file with a new data key in place of the store, sealed by the first that can.
 func (s *Store) installNew(records []Record) error {
-	if len(s.options.Sealers) == 0 {
-		return seal.ErrMissing
+	err := seal.ErrMissing
+	for _, by := range s.options.Sealers {
+		err = s.sealAnew(by, records)
+		if by.Kind() != seal.KindTPM || !errors.As(err, new(*tpm.Error)) {
+			return err
+		}
+		s.options.Log.Warn("the TPM can't seal the store, and the next best does", "error", err)
 	}
-	return s.sealAnew(s.options.Sealers[0], records)
+	return err
 }
 
 // sealAnew is installNew with a Sealer of the caller's choice.

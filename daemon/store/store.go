@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"fob/daemon/seal"
+	"fob/daemon/tpm"
 	"fob/fido"
 	"fob/fido/durable"
 )
@@ -29,7 +30,8 @@ const (
 // Options say where a store is and how it is opened.
 type Options struct {
 	Dir     string        // the state folder, which is made when it is needed; empty for none
-	Sealers []seal.Sealer // those that need no person; the first one seals a new store
+	Sealers []seal.Sealer // those that need no person; the first one that can seals a new store
+	TPM     *tpm.TPM      // opens stores with a PIN; nil for none
 	Program string        // tells other programs who has the store open, such as "fobd"
 	Log     *slog.Logger  // nil for none
 }
@@ -149,7 +151,7 @@ func (s *Store) openFile(readOnly bool) error {
 	if err != nil {
 		return err
 	}
-	if f.sealed.Kind == seal.KindPassphrase {
+	if f.sealed.Kind.NeedsPerson() {
 		s.file = f
 		return ErrLocked
 	}
@@ -238,17 +240,30 @@ func readOnlyFolder(err error) error {
 	return err
 }
 
-// Unlock opens a store with a passphrase; ErrWrongKey where it is another one. One that is open stays open then.
-func (s *Store) Unlock(passphrase fido.Secret) error {
+// byPerson is the Sealer of a store that needs a person, with what that has said.
+func (s *Store) byPerson(said fido.Secret) seal.Sealer {
+	if s.file.sealed.Kind == seal.KindPassphrase {
+		return seal.Passphrase{Passphrase: said}
+	}
+	t := s.options.TPM
+	if t == nil {
+		t = new(tpm.TPM) // which says that there is none
+	}
+	return seal.TPM{TPM: t, Lock: tpm.Lock{PIN: said}}
+}
+
+// Unlock opens a store with a passphrase, or with the PIN that the TPM wants; ErrWrongKey where it is another one. One
+// that is open stays open then.
+func (s *Store) Unlock(said fido.Secret) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.prepare(); err != nil && !errors.Is(err, ErrLocked) {
 		return err
 	}
-	if s.file == nil || s.file.sealed.Kind != seal.KindPassphrase {
+	if s.file == nil || !s.file.sealed.Kind.NeedsPerson() {
 		return ErrNotLocked
 	}
-	by := seal.Passphrase{Passphrase: passphrase}
+	by := s.byPerson(said)
 	if s.file.keys == nil {
 		return s.spoiled(s.file.unlock(by.Unseal))
 	}

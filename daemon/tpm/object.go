@@ -55,8 +55,13 @@ type Lock struct {
 	PCRs PCRs        // must be at the use as they were when it was made; may be empty
 }
 
+// Possible tells whether pin can be a PIN. None of its bytes is zero: a TPM cuts those at the end off.
+func Possible(pin fido.Secret) bool {
+	return len(pin) >= MinPIN && len(pin) <= MaxPIN && bytes.IndexByte(pin, 0) < 0
+}
+
 func (l Lock) check() error {
-	if l.PIN != nil && (len(l.PIN) < MinPIN || len(l.PIN) > MaxPIN || bytes.IndexByte(l.PIN, 0) >= 0) {
+	if l.PIN != nil && !Possible(l.PIN) {
 		return ErrPINUnfit
 	}
 	if !l.PCRs.Valid() {
@@ -223,6 +228,8 @@ func (t *TPM) use(ctx context.Context, o *Object, pin fido.Secret, do using) err
 	}
 	if !o.NeedsPIN() {
 		pin = nil
+	} else if !Possible(pin) { // which would only cost an attempt
+		return ErrPINUnfit
 	}
 	return t.withSRK(ctx, o.Parent, func(c *conn, k *srk) error {
 		h, err := k.load(c, o)

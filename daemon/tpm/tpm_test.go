@@ -106,6 +106,7 @@ func TestPIN(t *testing.T) {
 			t.Errorf("PIN %q: %v", unfit, err)
 		}
 	}
+	expectClosed(t, by, o, fido.Secret("123"), tpm.ErrPINUnfit)
 	longest := fido.Secret(strings.Repeat("ü", tpm.MaxPIN/2))
 	expectOpen(t, by, seal(t, by, tpm.Lock{PIN: longest}), longest)
 }
