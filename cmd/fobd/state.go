@@ -95,11 +95,11 @@ func (f *fobd) tpmPart(context.Context) ipc.Part {
 		p.State, p.Text = ipc.PartOK, "secrets can be kept by the TPM at "+f.tpm
 	case errors.Is(err, tpm.ErrAbsent):
 		p.Text = "there is no TPM 2.0 at " + f.tpm
+	case errors.Is(err, tpm.ErrDenied):
+		p.Text = "we may not open the TPM at " + f.tpm + ", and secrets are kept without it"
+		p.Hint = "sudo usermod -aG tss $USER, log in again, and 'fob store seal --to tpm'"
 	default:
-		p.Text, p.Hint = "the TPM can't be used: "+err.Error(), "'fob doctor' tells more; what the TPM has sealed does not open"
-	}
-	if p.State == ipc.PartOff && f.daemon.Store.Status().Sealer.IsTPM() {
-		p.State = ipc.PartBroken
+		p.State, p.Text, p.Hint = ipc.PartDegraded, "the TPM can't be used: "+err.Error(), "'fob doctor' tells more"
 	}
 	return p
 }

@@ -31,9 +31,6 @@ const (
 	KindTPMPIN     Kind = "tpmpin"
 )
 
-// IsTPM tells whether the TPM is needed to unseal.
-func (k Kind) IsTPM() bool { return k == KindTPM || k == KindTPMPIN }
-
 // NeedsPerson tells whether somebody must say something before such a Sealer unseals.
 func (k Kind) NeedsPerson() bool { return k == KindPassphrase || k == KindTPMPIN }
 
