@@ -35,7 +35,7 @@ const (
 
 // Applet is an application on a Card. It answers one whole command: chains are put together, and what does not fit the
 // Le of the command is kept for GET RESPONSE. Its first command is the SELECT that has named it, which makes it forget
-// what an earlier session left.
+// what an earlier session left. It gets what SELECT is otherwise than by name, too: OATH has another use for that.
 type Applet func(ctx context.Context, c Command) Response
 
 // Exchange answers a command APDU by a response APDU, as Card.Exchange does. It may return nil once ctx is done.
@@ -59,6 +59,7 @@ type Card struct {
 	UpdateInterval time.Duration
 
 	selected Applet
+	foreign  bool     // it is one of Applets
 	chain    *Command // parts of a command whose last one is awaited
 	rest     Response // what GET RESPONSE brings; empty when there is nothing
 	pending  *pending // the request that NFCCTAP_GETRESPONSE asks after
@@ -82,7 +83,7 @@ func (k *Card) Exchange(ctx context.Context, command []byte) []byte {
 // is done with the Card calls it last.
 func (k *Card) Reset() {
 	k.forgetExchange()
-	k.selected = nil
+	k.selected, k.foreign = nil, false
 }
 
 // forgetExchange ends what spans more than one command. Only the selection stays.
@@ -114,7 +115,7 @@ func (k *Card) dispatch(ctx context.Context, c Command) Response {
 	switch {
 	case c.CLA != claISO && c.CLA != claCTAP: // logical channels and secure messaging among them
 		return Response{SW: SWClassNotSupported}
-	case isSelect(c):
+	case isSelect(c) && !(k.foreign && c.P1 != selectByName): // an applet may have its own use for the rest
 		return k.selectApplet(ctx, c)
 	case k.selected == nil:
 		return Response{SW: SWInstructionNotSupported}
@@ -128,19 +129,19 @@ func (k *Card) selectApplet(ctx context.Context, c Command) Response {
 	if c.P1 != selectByName || c.P2&^selectDataFlags != 0 {
 		return Response{SW: SWIncorrectP1P2}
 	}
-	applet := k.applet(string(c.Data))
+	applet, foreign := k.applet(string(c.Data))
 	if applet == nil {
 		return Response{SW: SWFileNotFound}
 	}
-	k.selected = applet
+	k.selected, k.foreign = applet, foreign
 	return applet(ctx, c)
 }
 
-func (k *Card) applet(aid string) Applet {
+func (k *Card) applet(aid string) (applet Applet, foreign bool) {
 	if aid == AID && k.Handler != nil && !(k.NoU2F && k.NoCBOR) {
-		return k.fido
+		return k.fido, false
 	}
-	return k.Applets[aid]
+	return k.Applets[aid], true
 }
 
 // assemble takes a command or a part of one (ISO 7816-4, "Command chaining") and returns it when it is whole. A chain

@@ -209,6 +209,23 @@ func TestOtherApplets(t *testing.T) {
 	}
 }
 
+// TestSelectOtherwise: an applet gets what SELECT is otherwise than by name, FIDO does not.
+func TestSelectOtherwise(t *testing.T) {
+	var seen []string
+	oath := func(_ context.Context, c Command) Response {
+		seen = append(seen, fmt.Sprintf("%02x%02x%02x%02x %x", c.CLA, c.INS, c.P1, c.P2, c.Data))
+		return Response{SW: SWSuccess}
+	}
+	onBench(t, Card{Applets: map[string]Applet{"\xa0\x00": oath}}, func(b *bench) {
+		do(b, x("00a40001 02 7400", "6a86"), open, x("00a40001 02 7400", "6a86"), x("00a40400 02 a000", "9000"),
+			x("00a40001 02 7400", "9000"), x("00a40400 02 a001", "6a82"), x("00a40001 02 7401", "9000"),
+			open, x("00a40001 02 7400", "6a86"))
+	})
+	if got, want := strings.Join(seen, ", "), "00a40400 a000, 00a40001 7400, 00a40001 7401"; got != want {
+		t.Errorf("applet got %q, want %q", got, want)
+	}
+}
+
 func TestBadResponses(t *testing.T) {
 	lengths := map[byte]int{0: 0, 1: 1, 2: MaxPayload, 3: MaxPayload + 1} // by the fourth byte of the request
 	h := func(_ context.Context, r ctap.Request, _ func(ctap.KeepaliveStatus)) ctap.Response {

@@ -95,7 +95,7 @@ func (k *Card) control(c Command) Response {
 	case len(c.Data) > 0:
 		return Response{SW: SWWrongLength}
 	}
-	k.selected = nil
+	k.selected, k.foreign = nil, false
 	return Response{SW: SWSuccess}
 }
 
