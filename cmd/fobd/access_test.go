@@ -36,6 +36,7 @@ var everybodys = strings.Fields(`
 var owners = strings.Fields(`
 	fob.Prompt.Register
 	fob.Store.Unlock fob.Store.Seal fob.Store.Export fob.Store.Import fob.Store.Upload fob.Store.Reset
+	fob.TPM.Status fob.TPM.SRK
 	fob.Audit.Query fob.Audit.Follow fob.Audit.Verify
 	fob.Service.Metrics fob.Service.Reload
 	fob.Emulator.List fob.Emulator.Touch fob.Emulator.Deny fob.Emulator.Present fob.Emulator.SetPolicy

@@ -65,7 +65,7 @@ type run struct {
 // start starts fobd.
 func (m *manager) start(args ...string) *run {
 	m.Helper()
-	return m.startProgram(fobdPath, append([]string{"--no-discovery", "--on-demand"}, args...)...)
+	return m.startProgram(fobdPath, append([]string{"--no-discovery", "--on-demand", "--tpm="}, args...)...)
 }
 
 // startProgram starts a program for the socket. A shell tells it its own number, as systemd does.
