@@ -98,6 +98,12 @@ func verb(method string) string {
 		return "reset"
 	case ipc.MethodUnlock, ipc.MethodSeal, ipc.MethodExport, ipc.MethodImport:
 		return "manage"
+	case ipc.MethodOTPCode:
+		return "code"
+	case ipc.MethodOTPAdd, ipc.MethodOTPRename, ipc.MethodOTPRemove:
+		return "account"
+	case ipc.MethodOTPExport:
+		return "provision"
 	case ipc.MethodGetInfo, ipc.MethodWink:
 		return "look"
 	case ipc.MethodReload:
@@ -143,6 +149,16 @@ func (e *entry) about(rpID string, devices []fido.DeviceInfo) {
 	for _, dev := range devices {
 		e.record.Keys = append(e.record.Keys, audit.Key{ID: string(dev.ID), Product: dev.Product})
 	}
+}
+
+// token notes which token of one-time passwords a call is about.
+func (e *entry) token(name string) {
+	if e == nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.record.Token = name
 }
 
 // choose notes the key that was touched.
@@ -371,7 +387,7 @@ func auditRecords(list []audit.Record) []ipc.AuditRecord {
 func auditRecord(r *audit.Record) ipc.AuditRecord {
 	out := ipc.AuditRecord{
 		Seq: int(r.Seq), Time: r.Time.Format(time.RFC3339Nano), Kind: ipc.AuditKind(r.Kind), Log: r.Log,
-		Verb: r.Verb, Method: r.Method, RPID: r.RPID, Result: r.Result, TookUsec: int(r.Took),
+		Verb: r.Verb, Method: r.Method, RPID: r.RPID, Token: r.Token, Result: r.Result, TookUsec: int(r.Took),
 		Lost: int(r.Lost), Bytes: int(r.Bytes), Aside: r.Aside, MAC: hex.EncodeToString(r.MAC[:]),
 	}
 	for _, k := range r.Keys {

@@ -172,6 +172,7 @@ type errand struct {
 	method string
 	rpID   string // empty where there is none
 	store  bool   // it is about the sealed store, and no key
+	token  string // the name of the token of one-time passwords that it is about; empty for none
 	policy *policy.Policy
 	id     string // for prompters
 	// terminal puts a question before who has called; nil where that takes none.
@@ -179,12 +180,13 @@ type errand struct {
 }
 
 func (e *errand) request(dev fido.DeviceInfo) *policy.Request {
-	return &policy.Request{Verb: e.verb, RPID: e.rpID, Caller: e.caller, Key: dev, Store: e.store}
+	return &policy.Request{Verb: e.verb, RPID: e.rpID, Caller: e.caller, Key: dev, Store: e.store, Token: e.token}
 }
 
 func (e *errand) question(keys []fido.DeviceInfo, remembered bool) *consent.Question {
 	return &consent.Question{
-		Caller: e.caller, Verb: e.verb, Method: e.method, RPID: e.rpID, Keys: keys, Remembered: remembered}
+		Caller: e.caller, Verb: e.verb, Method: e.method, RPID: e.rpID, Token: e.token, Keys: keys,
+		Remembered: remembered}
 }
 
 // refused says who refuses, and by which rule.
@@ -198,7 +200,7 @@ func (e *errand) refused(by ipc.By, decision policy.Decision) error {
 
 // about fills in what all events have.
 func (e *errand) about(event ipc.Event, dev fido.DeviceInfo) ipc.Event {
-	event.Device, event.Product, event.Reader = string(dev.ID), dev.Product, dev.Reader
+	event.Device, event.Product, event.Reader = cmp.Or(string(dev.ID), e.token), dev.Product, dev.Reader
 	event.RPID = cmp.Or(event.RPID, e.rpID)
 	event.Caller, event.Verb, event.Method = wireCaller(e.caller), string(e.verb), e.method
 	return event

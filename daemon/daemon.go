@@ -15,6 +15,7 @@ import (
 	"fob/daemon/audit"
 	"fob/daemon/consent"
 	"fob/daemon/metrics"
+	"fob/daemon/otp"
 	"fob/daemon/policy"
 	"fob/daemon/store"
 	"fob/daemon/tpm"
@@ -51,6 +52,8 @@ type Daemon struct {
 	Store *store.Store
 	// TPM keeps what shall leave no hardware; nil for none.
 	TPM *tpm.TPM
+	// Keepers are places for the seeds of one-time passwords beside the store, by their names; nil for none.
+	Keepers map[string]otp.Keeper
 	// Present says by a session.Reason why nobody is at the computer now, so that no ceremony begins; nil where somebody is,
 	// or that is not known. It returns when ctx ends. May be nil.
 	Present func(ctx context.Context) error
@@ -133,6 +136,7 @@ func (d *Daemon) interfaces() []Interface {
 			"Answer": d.answer, "Register": d.registerPrompter}},
 		{ipc.StoreInterface, d.storeMethods()},
 		{ipc.TPMInterface, d.tpmMethods()},
+		{ipc.OTPInterface, d.otpMethods()},
 		{ipc.AuditInterface, d.auditMethods()},
 	}
 	for _, i := range list {

@@ -29,7 +29,7 @@ type prompt struct {
 	choices   int             // of EventChoose, and EventConfirm: 1
 	reserve   bool            // of EventPIN: only the last attempts are left
 	minLength int             // of EventNewPIN, in Unicode code points
-	secret    bool            // of fob.Store: it asks for a secret, and not for the PIN of a key
+	secret    bool            // of fob.Store and fob.OTP: it asks for a secret, and not for the PIN of a key
 	pin       bool            // with secret: for a new PIN of the TPM
 	answer    chan ipc.Answer // has room for the one answer
 }
@@ -103,7 +103,7 @@ func (q *prompt) accepts(a ipc.Answer) error {
 		problem = "give one of pin, secret, choice and decline"
 	case a.Decline:
 	case q.secret != (a.Secret != nil):
-		problem = "a secret answers the prompts of fob.Store, and no others"
+		problem = "a secret answers the prompts of fob.Store and fob.OTP, and no others"
 	case q.pin && !tpm.Possible(fido.Secret(a.Secret)):
 		problem = tpm.ErrPINUnfit.Error()
 	case q.secret:

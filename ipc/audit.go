@@ -48,6 +48,7 @@ type AuditRecord struct {
 	Verb     string         `json:"verb,omitempty"`
 	Method   string         `json:"method,omitempty"`
 	RPID     string         `json:"rpId,omitempty"`
+	Token    string         `json:"token,omitempty"`
 	Keys     []AuditKey     `json:"keys,omitempty"`
 	Caller   *AuditCaller   `json:"caller,omitempty"`
 	Decision *AuditDecision `json:"decision,omitempty"`

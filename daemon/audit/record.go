@@ -43,7 +43,8 @@ type Record struct {
 	Verb     string    `json:"verb,omitempty"`   // such as sign-in
 	Method   string    `json:"method,omitempty"` // Varlink's name of it, or the signal's
 	RPID     string    `json:"rp,omitempty"`
-	Keys     []Key     `json:"keys,omitempty"` // that it was for; the one that was touched, where one was
+	Token    string    `json:"token,omitempty"` // the name of the token of one-time passwords
+	Keys     []Key     `json:"keys,omitempty"`  // that it was for; the one that was touched, where one was
 	Caller   *Caller   `json:"caller,omitempty"`
 	Decision *Decision `json:"decision,omitempty"`
 	Result   string    `json:"result,omitempty"`   // Done, or the name of the error
@@ -225,7 +226,7 @@ const (
 
 // bound cuts what others chose to sizes, in place, and makes it fit for a terminal.
 func (r *Record) bound() {
-	for _, t := range []*string{&r.Verb, &r.Method, &r.RPID, &r.Result} {
+	for _, t := range []*string{&r.Verb, &r.Method, &r.RPID, &r.Token, &r.Result} {
 		*t = bounded(*t, maxText)
 	}
 	r.Keys = r.Keys[:min(len(r.Keys), maxKeys)]

@@ -20,6 +20,7 @@ type Question struct {
 	Verb       policy.Verb
 	Method     string // such as fob.Device.DeleteCredential, which tells more than the verb
 	RPID       string // empty where there is none
+	Token      string // the name of a token of one-time passwords; empty where there is none
 	Keys       []fido.DeviceInfo
 	Remembered bool // a yes holds for the session
 }
@@ -100,13 +101,13 @@ func (q *Question) what() string {
 	case policy.SignIn:
 		return join("sign in to", q.RPID)
 	case policy.Code:
-		return "show a one-time password"
+		return of("show a one-time password", q.Token)
 	case policy.Reset:
 		return "erase a key and all its credentials"
 	case policy.Provision:
-		return "write the seed of one-time passwords to a key"
+		return of("be given the seed", q.Token)
 	case policy.Account:
-		return "change the accounts of one-time passwords"
+		return of(account(method), q.Token)
 	case policy.Manage:
 		if method != "" {
 			return "manage a key (" + method + ")"
@@ -121,6 +122,26 @@ var ofStore = map[string]string{
 	ipc.MethodImport:     "replace all secrets in the sealed store by a backup",
 	ipc.MethodSeal:       "change what opens the sealed store",
 	ipc.MethodStoreReset: "begin anew with an empty sealed store",
+}
+
+// account is what a method does with a token.
+func account(method string) string {
+	switch method {
+	case "Add":
+		return "add a token of one-time passwords"
+	case "Rename":
+		return "rename a token of one-time passwords"
+	case "Remove":
+		return "remove a token of one-time passwords, for good"
+	}
+	return "change the tokens of one-time passwords"
+}
+
+func of(words, token string) string {
+	if token == "" {
+		return words
+	}
+	return words + ": " + token
 }
 
 func join(words, rpID string) string {

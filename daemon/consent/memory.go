@@ -19,13 +19,13 @@ type agreed struct {
 	executable, unit string
 	terminal         bool
 	verb             policy.Verb
-	rpID             string
+	rpID, token      string
 	key              fido.DeviceID
 }
 
 // about gives nothing for a program whose file is not known, which could be any.
 func about(q *Question, key fido.DeviceID) (agreed, bool) {
-	return agreed{q.Caller.UID, q.Caller.Executable, q.Caller.Unit, q.Caller.Terminal != "", q.Verb, q.RPID, key},
+	return agreed{q.Caller.UID, q.Caller.Executable, q.Caller.Unit, q.Caller.Terminal != "", q.Verb, q.RPID, q.Token, key},
 		q.Caller.Executable != ""
 }
 

@@ -24,6 +24,8 @@ func (r *Rule) differs(q *Request) string {
 		return "unit"
 	case r.Terminal != nil && *r.Terminal != (q.Caller.Terminal != ""):
 		return "terminal"
+	case !one(r.Token, q.Token, matchText):
+		return "token"
 	case r.Store != nil && *r.Store != q.Store:
 		return "store"
 	case q.Store:

@@ -194,6 +194,7 @@ func (r *Rule) patterns() string {
 		fits  func(string) bool
 	}{
 		{"rp", r.RP, isRP}, {"exe", r.Exe, isPath}, {"unit", r.Unit, isText}, {"key", r.Key, isText}, {"product", r.Product, isText},
+		{"token", r.Token, isText},
 	} {
 		if of.texts != nil && len(of.texts) == 0 {
 			return of.name + " is empty; leave it out where it does not matter"
@@ -223,6 +224,7 @@ var shapes = map[string]string{
 	"unit":      "1 to 256 bytes, which can be printed",
 	"key":       "1 to 256 bytes, which can be printed",
 	"product":   "1 to 256 bytes, which can be printed",
+	"token":     "1 to 256 bytes, which can be printed",
 }
 
 func isText(s string) bool {

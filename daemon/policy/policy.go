@@ -22,11 +22,11 @@ type Verb string
 const (
 	Register  Verb = "register"  // fob.Ceremony.Register
 	SignIn    Verb = "sign-in"   // fob.Ceremony.SignIn
-	Code      Verb = "code"      // a one-time password
+	Code      Verb = "code"      // fob.OTP.Code
 	Manage    Verb = "manage"    // the methods of fob.Device that want a PIN, but Reset; a backup of the store, and others
 	Reset     Verb = "reset"     // fob.Device.Reset, fob.Store.Reset
-	Provision Verb = "provision" // the seed of one-time passwords is written to a key
-	Account   Verb = "account"   // accounts of one-time passwords are made, changed or deleted
+	Provision Verb = "provision" // fob.OTP.Export: the seed of one-time passwords goes elsewhere
+	Account   Verb = "account"   // fob.OTP.Add, Rename, Remove: tokens of one-time passwords are made, changed or deleted
 )
 
 // Verbs are all of them.
@@ -71,7 +71,7 @@ type Policy struct {
 
 // Rule is one rule. It matches a request that fits all members which are given; of a list, one is enough.
 //
-// In patterns of Exe, Unit and Product, "*" stands for any text and "?" for one character; in Exe neither stands for
+// In patterns of Exe, Unit, Product and Token, "*" stands for any text and "?" for one character; in Exe neither stands for
 // "/", but "/**" at the end does for everything below a folder. In RP, "*.example.com" stands for all domains below
 // example.com, and "*" for any RP ID. A rule with a member about keys does not match what is about the store.
 type Rule struct {
@@ -86,6 +86,7 @@ type Rule struct {
 	Emulated  *bool            `toml:"emulated,omitempty"`  // whether the key is a software authenticator
 	Transport []fido.Transport `toml:"transport,omitempty"` // how the key is reached
 	Store     *bool            `toml:"store,omitempty"`     // whether it is about the sealed store, and not about a key
+	Token     []string         `toml:"token,omitempty"`     // names of tokens of one-time passwords; what is about none does not match
 	Action    Action           `toml:"action"`
 	// Headless overrides that of the policy; it goes with Ask and AskOnce.
 	Headless Action `toml:"headless,omitempty"`
@@ -114,7 +115,8 @@ type Request struct {
 	RPID   string // empty where there is none
 	Caller caller.Caller
 	Key    fido.DeviceInfo
-	Store  bool // there is no key
+	Store  bool   // there is no key
+	Token  string // the name of the token of one-time passwords; empty where there is none
 }
 
 // Check says whether a request is one that fobd can have.
@@ -126,8 +128,10 @@ func (q *Request) Check() error {
 		return fmt.Errorf("a transport is one of %s", list(transports()))
 	case q.Store && (q.Key != fido.DeviceInfo{} || q.RPID != ""):
 		return errors.New("the store is no key, and has no RP ID")
-	case q.Store && q.Verb != Manage && q.Verb != Reset:
-		return errors.New("the verbs for the store are manage and reset")
+	case q.Store && (q.Verb == Register || q.Verb == SignIn):
+		return errors.New("the verbs for the store are manage, reset, code, provision and account")
+	case q.Token != "" && q.Verb != Code && q.Verb != Provision && q.Verb != Account:
+		return errors.New("the verbs for a token are code, provision and account")
 	}
 	return nil
 }
