@@ -65,11 +65,12 @@ func exitCode(err error) int {
 	case ipc.AlreadyRegistered, ipc.NotRegistered, ipc.KeyFull, ipc.Unsupported, ipc.NotWaiting, ipc.WrongSample,
 		ipc.KeyRemoved, ipc.KeyInserted, ipc.NotSupported, ipc.UnknownCredential, ipc.SeveralCredentials, ipc.NoLargeBlob,
 		ipc.LargeBlobsFull, ipc.LargeBlobsCorrupt, ipc.LargeBlobLeft, ipc.UnknownFingerprint, ipc.SeveralFingerprints,
-		ipc.FingerprintNameTooLong, ipc.FingerprintsFull, ipc.FingerprintNotTaken:
+		ipc.FingerprintNameTooLong, ipc.FingerprintsFull, ipc.FingerprintNotTaken, ipc.OTPNotFound, ipc.OTPExists,
+		ipc.OTPTooMany, ipc.OTPNotYet, ipc.OTPExhausted, ipc.OTPSeedStays, ipc.OTPKeeperMissing:
 		return exitKey
 	case ipc.TimedOut, ipc.ResetLate:
 		return exitTimedOut
-	case ipc.OptionsInvalid, ipc.OriginRefused, ipc.ParameterInvalid:
+	case ipc.OptionsInvalid, ipc.OriginRefused, ipc.ParameterInvalid, ipc.OTPParameterWrong, ipc.OTPSeedInvalid:
 		return exitUsage
 	case ipc.Declined, ipc.Cancelled, ipc.Interrupted, ipc.SessionLocked, ipc.Refused:
 		return exitDeclined

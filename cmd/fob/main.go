@@ -40,8 +40,9 @@ type app struct {
 func (a *app) command() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "fob",
-		Short: "Register and sign in with security keys",
-		Long: `fob registers and signs in with the security keys that fobd owns, and manages them.
+		Short: "Register and sign in with security keys, and show one-time passwords",
+		Long: `fob registers and signs in with the security keys that fobd owns, and manages them; and it shows
+the one-time passwords whose seeds fobd keeps.
 
 Exit codes:
     0  done                              5  wrong PIN, passphrase or key, or it is blocked or missing
@@ -62,8 +63,8 @@ Exit codes:
 	c.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, for programs; errors too, on standard error")
 	c.PersistentFlags().BoolVar(&a.client.NoWait, "no-wait", false,
 		"fail when other ceremonies hold the key, or none is plugged in, instead of waiting")
-	c.AddCommand(a.devices(), a.register(), a.signIn(), a.webauthn(), a.key(), a.store(), a.tpm(), a.policy(), a.status(), a.log(),
-		a.emulate(), a.doctor(), a.seeds())
+	c.AddCommand(a.devices(), a.register(), a.signIn(), a.webauthn(), a.key(), a.otp(), a.store(), a.tpm(), a.policy(),
+		a.status(), a.log(), a.emulate(), a.doctor(), a.seeds())
 	return c
 }
 

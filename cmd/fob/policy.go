@@ -274,6 +274,10 @@ func operation(e ipc.Event) string {
 		return fmt.Sprintf("sign in to %s with %s", shown(e.RPID), describe(e))
 	case policy.Reset:
 		return fmt.Sprintf("erase %s and all its credentials", describe(e))
+	case policy.Code:
+		return fmt.Sprintf("show a one-time password of %s", shown(e.Device))
+	case policy.Provision:
+		return fmt.Sprintf("be given the seed of one-time passwords of %s", shown(e.Device))
 	}
 	return fmt.Sprintf("%s %s (%s)", shown(e.Verb), describe(e), shown(e.Method[strings.LastIndexByte(e.Method, '.')+1:]))
 }

@@ -45,6 +45,15 @@ func (t *terminal) passphrase(ctx context.Context, question string) (text ipc.Se
 	return text, err
 }
 
+// seed is secret for the seed of one-time passwords, or its otpauth URI.
+func (t *terminal) seed(ctx context.Context, question string) (text ipc.Secret, err error) {
+	err = t.hidden(ctx, question, func(r io.Reader) (err error) {
+		text, err = program.ReadSeedLine(r)
+		return err
+	})
+	return text, err
+}
+
 func (t *terminal) hidden(ctx context.Context, question string, read func(io.Reader) error) error {
 	restore, err := t.hide()
 	if err != nil {

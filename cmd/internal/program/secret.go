@@ -15,8 +15,11 @@ import (
 	"fob/fido/emulator"
 )
 
-// maxPassphraseLength is the longest passphrase, in bytes.
-const maxPassphraseLength = 1024
+// maxPassphraseLength is the longest passphrase, in bytes, and maxSeedLength the longest seed or otpauth URI.
+const (
+	maxPassphraseLength = 1024
+	maxSeedLength       = 4096
+)
 
 var (
 	// ErrPINLength is a PIN that no key can have.
@@ -24,6 +27,9 @@ var (
 		fido.MinPINLength, fido.MaxPINLength)
 	// ErrPassphraseLength is a passphrase that is none, or that is no line of text any more.
 	ErrPassphraseLength = fmt.Errorf("a passphrase has at least 1 and at most %d bytes", maxPassphraseLength)
+
+	// ErrSeedLength is a seed of one-time passwords, or its otpauth URI, that is none.
+	ErrSeedLength = fmt.Errorf("a seed, or the URI with it, has at least 1 and at most %d bytes", maxSeedLength)
 
 	errLineTooLong = errors.New("line too long")
 	errKeyTooLong  = fmt.Errorf("it is longer than %d bytes", maxKeyLength)
@@ -80,6 +86,29 @@ func ReadPassphraseLine(r io.Reader) ([]byte, error) {
 	line, err := readLine(r, maxPassphraseLength)
 	if err == errLineTooLong || err == nil && len(line) == 0 {
 		err = ErrPassphraseLength
+	}
+	if err != nil {
+		clear(line)
+		return nil, err
+	}
+	return line, nil
+}
+
+// ReadSeed is ReadPIN for the seed of one-time passwords, or for its otpauth URI.
+func ReadSeed(ctx context.Context, fd int) ([]byte, error) {
+	line, err := readFD(ctx, fd, ReadSeedLine)
+	if err != nil {
+		clear(line)
+		return nil, whichSecret("seed", err)
+	}
+	return line, nil
+}
+
+// ReadSeedLine is ReadLine for a seed or its otpauth URI.
+func ReadSeedLine(r io.Reader) ([]byte, error) {
+	line, err := readLine(r, maxSeedLength)
+	if err == errLineTooLong || err == nil && len(line) == 0 {
+		err = ErrSeedLength
 	}
 	if err != nil {
 		clear(line)
