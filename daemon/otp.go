@@ -250,7 +250,7 @@ func (d *Daemon) removeOTP(ctx context.Context, c *otpCall, in *ipc.OTPRequest) 
 	return nil, d.Tokens().Remove(ctx, in.Name)
 }
 
-// exportOTP implements fob.OTP.Export. The seed goes out in a reply of which no copy stays.
+// exportOTP implements fob.OTP.Export. No copy of the reply stays.
 func (d *Daemon) exportOTP(ctx context.Context, c *otpCall, in *ipc.OTPRequest) (any, error) {
 	token, err := c.find(ctx, in.Name)
 	if err != nil {
@@ -270,12 +270,7 @@ func (d *Daemon) exportOTP(ctx context.Context, c *otpCall, in *ipc.OTPRequest) 
 	text := ipc.Secret(seed.AppendBase32(make([]byte, 0, 2*hotp.MaxSeed)))
 	defer text.Wipe()
 	out := wireToken(&token)
-	raw, err := ipc.OTPExportReply{Token: &out, Seed: text}.JSON()
-	defer clear(raw)
-	if err != nil {
-		return nil, err
-	}
-	return nil, c.call.Continue(raw)
+	return ipc.OTPExportReply{Token: &out, Seed: text}.JSON()
 }
 
 // otpError gives the errors of a token the names under which they leave fobd.

@@ -152,7 +152,7 @@ type OTPExportReply struct {
 	Seed  Secret    `json:"seed,omitempty"`
 }
 
-// JSON gives the reply that has the seed, for a server to send and wipe: there is no other copy.
+// JSON gives the reply that has the seed, for a server to send, which wipes it: there is no other copy.
 func (r OTPExportReply) JSON() (json.RawMessage, error) {
 	token, err := json.Marshal(r.Token)
 	if err != nil {

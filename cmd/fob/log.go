@@ -218,7 +218,7 @@ func columns(r ipc.AuditRecord) []string {
 		return []string{shown(at), "fobd", "log", "-", "-", aboutLog(r), "-"}
 	}
 	took := time.Duration(r.TookUsec) * time.Microsecond
-	return []string{shown(at), who(r.Caller), what(r), cmp.Or(shown(r.RPID), "-"), keyNames(r.Keys),
+	return []string{shown(at), who(r.Caller), what(r), cmp.Or(shown(r.RPID), "-"), cmp.Or(shown(r.Token), keyNames(r.Keys)),
 		shown(afterDot(r.Result)), took.Round(time.Millisecond).String()}
 }
 
@@ -251,11 +251,11 @@ func who(c *ipc.AuditCaller) string {
 	return fmt.Sprintf("%s (%d)", cmp.Or(shown(name), "unknown"), c.PID)
 }
 
-// what is the verb, and the method where that says more: of the store, always.
+// what is the verb, and the method where that says more: of the store, always, and of tokens, but for their codes.
 func what(r ipc.AuditRecord) string {
 	method := afterDot(r.Method)
-	if ofStore := strings.TrimPrefix(r.Method, "fob."); strings.HasPrefix(ofStore, "Store.") {
-		return shown(r.Verb + " " + ofStore)
+	if strings.HasPrefix(r.Method, "fob.Store.") || strings.HasPrefix(r.Method, "fob.OTP.") && r.Method != ipc.MethodOTPCode {
+		return shown(r.Verb + " " + strings.TrimPrefix(r.Method, "fob."))
 	}
 	if strings.EqualFold(method, strings.ReplaceAll(r.Verb, "-", "")) {
 		return shown(r.Verb)

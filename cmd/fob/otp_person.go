@@ -11,11 +11,10 @@ import (
 type otpPerson struct {
 	*storePerson
 	seed ipc.Secret // of the token that is added, in Base32
-	ask  person
 }
 
 func (a *app) otpPerson() *otpPerson {
-	return &otpPerson{storePerson: a.storePerson(), ask: a.person()}
+	return &otpPerson{storePerson: a.storePerson()}
 }
 
 func (p *otpPerson) wipe() {
@@ -25,8 +24,16 @@ func (p *otpPerson) wipe() {
 
 // Consent implements ipc.OTPPrompter.
 func (p *otpPerson) Consent(ctx context.Context, e ipc.OTPEvent) error {
-	return p.ask.Consent(ctx, ipc.Event{Kind: ipc.EventConsent, Device: e.Name, Caller: e.Caller, Verb: e.Verb,
-		Method: e.Method, Remembered: e.Remembered})
+	return askConsent(ctx, e.Caller, inWords(withTokens, e.Method)+": "+shown(e.Name), e.Remembered)
+}
+
+// withTokens are the methods of fob.OTP in words.
+var withTokens = map[string]string{
+	ipc.MethodOTPAdd:    "add a token of one-time passwords",
+	ipc.MethodOTPCode:   "show a one-time password",
+	ipc.MethodOTPRename: "rename a token of one-time passwords",
+	ipc.MethodOTPRemove: "remove a token of one-time passwords, for good",
+	ipc.MethodOTPExport: "be given the seed of one-time passwords",
 }
 
 // Seed implements ipc.OTPPrompter.

@@ -108,8 +108,8 @@ func shownText(s string) string {
 
 // policyTest is what 'fob policy test' is asked about.
 type policyTest struct {
-	file, verb, rp, exe, unit, key, product, transport string
-	terminal, emulated, store                          bool
+	file, verb, rp, exe, unit, key, product, transport, token string
+	terminal, emulated, store                                 bool
 }
 
 func (a *app) policyTest() *cobra.Command {
@@ -119,7 +119,8 @@ func (a *app) policyTest() *cobra.Command {
 		Short: "Say what the policy decides about a program, and why",
 		Long: `test says which rule of the policy matches, and of those before it, which member does not. What is
 left out is not known: a program that fobd can't see into, a key without a name. The verbs manage and
-reset are also those of the sealed store, which is no key: --store asks about that.
+reset are also those of the sealed store, which is no key: --store asks about that. So does it about
+tokens of one-time passwords, whose seeds are there, and --token about the one of a name.
 
 It ends with 0 whatever the policy decides.`,
 		Example: "  fob policy test --verb sign-in --rp example.com --exe /usr/bin/git --terminal\n" +
@@ -137,7 +138,8 @@ It ends with 0 whatever the policy decides.`,
 	f.StringVar(&t.key, "key", "", "`ID` of the key")
 	f.StringVar(&t.product, "product", "", "`NAME` of the key")
 	f.BoolVar(&t.emulated, "emulated", false, "the key is a software authenticator")
-	f.BoolVar(&t.store, "store", false, "it is about the sealed store, and not about a key: manage and reset")
+	f.BoolVar(&t.store, "store", false, "it is about the sealed store, or a token in it, and not about a key")
+	f.StringVar(&t.token, "token", "", "`NAME` of the token of one-time passwords in the store")
 	f.StringVar(&t.transport, "transport", "", "usb, nfc or smart-card (default usb)")
 	return c
 }
@@ -147,7 +149,7 @@ func (t *policyTest) request() (*policy.Request, error) {
 	q := &policy.Request{Verb: policy.Verb(t.verb), RPID: t.rp,
 		Caller: caller.Caller{Executable: t.exe, Unit: t.unit},
 		Key: fido.DeviceInfo{ID: fido.DeviceID(t.key), Product: t.product, Emulated: t.emulated,
-			Transport: fido.Transport(t.transport)}, Store: t.store}
+			Transport: fido.Transport(t.transport)}, Store: t.store || t.token != "", Token: t.token}
 	if t.terminal {
 		q.Caller.Terminal = "/dev/tty"
 	}
@@ -226,10 +228,12 @@ func (a *app) printDecision(p *policy.Policy, q *policy.Request, d policy.Decisi
 // about says what a request without a key is about, where that may not be clear.
 func about(q *policy.Request) string {
 	switch {
+	case q.Token != "":
+		return "about a token in the sealed store: a rule about keys does not match it"
 	case q.Store:
 		return "about the sealed store: a rule about keys does not match it"
-	case q.Key == (fido.DeviceInfo{}) && (q.Verb == policy.Manage || q.Verb == policy.Reset):
-		return "about a key at USB of which nothing else is known; --store asks about the sealed store"
+	case q.Key == (fido.DeviceInfo{}) && q.Verb != policy.Register && q.Verb != policy.SignIn:
+		return "about a key at USB of which nothing else is known; --store asks about the sealed store and its tokens"
 	}
 	return ""
 }
@@ -274,10 +278,6 @@ func operation(e ipc.Event) string {
 		return fmt.Sprintf("sign in to %s with %s", shown(e.RPID), describe(e))
 	case policy.Reset:
 		return fmt.Sprintf("erase %s and all its credentials", describe(e))
-	case policy.Code:
-		return fmt.Sprintf("show a one-time password of %s", shown(e.Device))
-	case policy.Provision:
-		return fmt.Sprintf("be given the seed of one-time passwords of %s", shown(e.Device))
 	}
 	return fmt.Sprintf("%s %s (%s)", shown(e.Verb), describe(e), shown(e.Method[strings.LastIndexByte(e.Method, '.')+1:]))
 }

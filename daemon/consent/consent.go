@@ -91,8 +91,8 @@ func (q *Question) Body() string {
 
 // what is the operation in words.
 func (q *Question) what() string {
-	if words, ok := ofStore[q.Method]; ok {
-		return words
+	if words, ok := inWords[q.Method]; ok {
+		return of(words, q.Token)
 	}
 	method := q.Method[strings.LastIndexByte(q.Method, '.')+1:]
 	switch q.Verb {
@@ -101,13 +101,13 @@ func (q *Question) what() string {
 	case policy.SignIn:
 		return join("sign in to", q.RPID)
 	case policy.Code:
-		return of("show a one-time password", q.Token)
+		return "show a one-time password"
 	case policy.Reset:
 		return "erase a key and all its credentials"
 	case policy.Provision:
-		return of("be given the seed", q.Token)
+		return "be given the seed of one-time passwords"
 	case policy.Account:
-		return of(account(method), q.Token)
+		return "change the tokens of one-time passwords"
 	case policy.Manage:
 		if method != "" {
 			return "manage a key (" + method + ")"
@@ -116,25 +116,17 @@ func (q *Question) what() string {
 	return "manage a key"
 }
 
-// ofStore are the methods of fob.Store in words.
-var ofStore = map[string]string{
+// inWords are methods of fob.Store and fob.OTP.
+var inWords = map[string]string{
 	ipc.MethodExport:     "make a backup of all secrets in the sealed store",
 	ipc.MethodImport:     "replace all secrets in the sealed store by a backup",
 	ipc.MethodSeal:       "change what opens the sealed store",
 	ipc.MethodStoreReset: "begin anew with an empty sealed store",
-}
-
-// account is what a method does with a token.
-func account(method string) string {
-	switch method {
-	case "Add":
-		return "add a token of one-time passwords"
-	case "Rename":
-		return "rename a token of one-time passwords"
-	case "Remove":
-		return "remove a token of one-time passwords, for good"
-	}
-	return "change the tokens of one-time passwords"
+	ipc.MethodOTPAdd:     "add a token of one-time passwords",
+	ipc.MethodOTPCode:    "show a one-time password",
+	ipc.MethodOTPRename:  "rename a token of one-time passwords",
+	ipc.MethodOTPRemove:  "remove a token of one-time passwords, for good",
+	ipc.MethodOTPExport:  "be given the seed of one-time passwords",
 }
 
 func of(words, token string) string {

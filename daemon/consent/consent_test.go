@@ -71,15 +71,17 @@ func TestAsk(t *testing.T) {
 func TestWords(t *testing.T) {
 	key := fido.DeviceInfo{ID: "k1", Product: "Key\x1b[2J\u202e" + strings.Repeat("x", 100)}
 	for want, q := range map[string]*Question{
-		"Sign in to example.com?":                        {Verb: policy.SignIn, RPID: "example.com"},
-		"Sign in to a website?":                          {Verb: policy.SignIn},
-		"Register a key at example.com?":                 {Verb: policy.Register, RPID: "example.com"},
-		"Erase a key and all its credentials?":           {Verb: policy.Reset},
-		"Manage a key (DeleteCredential)?":               {Verb: policy.Manage, Method: "fob.Device.DeleteCredential"},
-		"Manage a key?":                                  {Verb: policy.Manage},
-		"Show a one-time password?":                      {Verb: policy.Code},
-		"Write the seed of one-time passwords to a key?": {Verb: policy.Provision},
-		"Change the accounts of one-time passwords?":     {Verb: policy.Account},
+		"Sign in to example.com?":                         {Verb: policy.SignIn, RPID: "example.com"},
+		"Sign in to a website?":                           {Verb: policy.SignIn},
+		"Register a key at example.com?":                  {Verb: policy.Register, RPID: "example.com"},
+		"Erase a key and all its credentials?":            {Verb: policy.Reset},
+		"Manage a key (DeleteCredential)?":                {Verb: policy.Manage, Method: "fob.Device.DeleteCredential"},
+		"Manage a key?":                                   {Verb: policy.Manage},
+		"Show a one-time password?":                       {Verb: policy.Code},
+		"Be given the seed of one-time passwords?":        {Verb: policy.Provision},
+		"Change the tokens of one-time passwords?":        {Verb: policy.Account},
+		"Show a one-time password: ACME:alice?":           {Verb: policy.Code, Method: "fob.OTP.Code", Token: "ACME:alice"},
+		"Remove a token of one-time passwords, for good?": {Verb: policy.Account, Method: "fob.OTP.Remove"},
 	} {
 		if got := q.Summary(); got != want {
 			t.Errorf("%s, want %s", got, want)
@@ -106,6 +108,7 @@ func TestMemory(t *testing.T) {
 		"terminal":   func(q *Question) { q.Caller.Terminal = "/dev/pts/1" },
 		"verb":       func(q *Question) { q.Verb = policy.Register },
 		"RP":         func(q *Question) { q.RPID = "www.example.com" },
+		"token":      func(q *Question) { q.Token = "vpn" },
 	} {
 		other := q
 		change(&other)

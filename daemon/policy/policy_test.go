@@ -39,8 +39,8 @@ func TestBuiltIn(t *testing.T) {
 		key    fido.DeviceInfo
 		want   [7]Action // of Verbs
 	}{
-		{shell, key, [7]Action{Allow, Allow, Allow, Allow, Ask, Allow, Allow}},
-		{shell, card, [7]Action{Allow, Allow, Allow, Allow, Ask, Allow, Allow}},
+		{shell, key, [7]Action{Allow, Allow, Allow, Allow, Ask, Ask, Allow}},
+		{shell, card, [7]Action{Allow, Allow, Allow, Allow, Ask, Ask, Allow}},
 		{backup, key, [7]Action{Ask, AskOnce, AskOnce, Ask, Deny, Ask, Ask}},
 		{backup, card, [7]Action{Ask, Ask, Ask, Ask, Deny, Ask, Ask}},
 		{nobody, key, [7]Action{Ask, AskOnce, AskOnce, Ask, Deny, Ask, Ask}},
@@ -281,6 +281,41 @@ func TestStore(t *testing.T) {
 	}
 	for _, q := range []Request{{Verb: SignIn, Store: true}, {Verb: Manage, Store: true, Key: key},
 		{Verb: Reset, Store: true, RPID: "example.com"}} {
+		if q.Check() == nil {
+			t.Errorf("%+v", q)
+		}
+	}
+}
+
+// TestToken: a token of one-time passwords is told from others by its name; without a touch, a program in the background
+// gets no code by an older yes.
+func TestToken(t *testing.T) {
+	for who, want := range map[caller.Caller][3]Action{
+		shell: {Allow, Ask, Allow}, backup: {Ask, Ask, Ask}, nobody: {Ask, Ask, Ask}} {
+		for i, verb := range []Verb{Code, Provision, Account} {
+			q := &Request{Verb: verb, Caller: who, Store: true, Token: "ACME:alice"}
+			if d := BuiltIn().Decide(q); d.Action != want[i] || q.Check() != nil {
+				t.Errorf("%s by %s: %+v", verb, who, d)
+			}
+		}
+	}
+	for member, want := range map[string]string{
+		"token = ['ACME:alice']": "", "token = ['vpn', 'ACME:*']": "", "token = ['vpn']": "token", "store = true": "",
+		"store = false": "store", "key = ['ACME:alice']": "key",
+	} {
+		r := parse(t, "[[rule]]\nverbs = ['code']\naction = 'allow'\n"+member).Rules[0]
+		if got := r.differs(&Request{Verb: Code, Caller: shell, Store: true, Token: "ACME:alice"}); got != want {
+			t.Errorf("%s: %q", member, got)
+		}
+	}
+	r := parse(t, "[[rule]]\nverbs = ['code']\naction = 'allow'\ntoken = ['*']").Rules[0]
+	if got := r.differs(&Request{Verb: Code, Caller: shell, Key: key}); got != "token" {
+		t.Errorf("what is about no token: %q", got)
+	}
+	if _, err := Parse([]byte("[[rule]]\nverbs = ['code']\naction = 'allow'\ntoken = []")); err == nil {
+		t.Error("a rule for no token")
+	}
+	for _, q := range []Request{{Verb: SignIn, Token: "vpn"}, {Verb: Manage, Store: true, Token: "vpn"}} {
 		if q.Check() == nil {
 			t.Errorf("%+v", q)
 		}

@@ -3,6 +3,7 @@ package varlink
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"net"
 	"os"
@@ -201,6 +202,9 @@ func (c *Call) Continue(v any) error {
 }
 
 func (c *conn) reply(v any, continues bool) error {
+	if raw, own := v.(json.RawMessage); own { // by which a handler replies that must leave no copies behind
+		defer clear(raw)
+	}
 	parameters, err := marshal(v)
 	if err != nil {
 		return err

@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// Handler answers one call. The reply is marshalled and must become a JSON object; nil becomes {}. An error that is
+// Handler answers one call. The reply is marshalled and must become a JSON object; nil becomes {}, and a json.RawMessage is
+// zeroed when it was sent. An error that is
 // [Named], or wraps one, is sent under its name. The context ends when the caller hangs up or the server stops.
 type Handler func(ctx context.Context, c *Call) (reply any, err error)
 
