@@ -74,6 +74,6 @@
 // # Secrets
 //
 // A [Seed] neither prints nor marshals itself. Codes are compared in constant time, and all factors of a window are
-// tried wherever the match is, so that the time tells nothing about it. Codes are made by github.com/pquerna/otp,
-// which leaves copies of the seed in memory until they are collected.
+// tried wherever the match is, so that the time tells nothing about it. What is made of a seed on the way to a code is
+// wiped; tests hold the codes to those of github.com/pquerna/otp and oathtool.
 package hotp

@@ -1,17 +1,21 @@
 package hotp
 
 import (
-	"encoding/base32"
-	"unsafe"
-
-	"github.com/pquerna/otp"
-	"github.com/pquerna/otp/hotp"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/binary"
+	"fmt"
+	"hash"
 )
 
-// generator makes codes of one token. It has the seed in Base32, as the library wants it.
+// generator makes codes of one token, by an HMAC (RFC 2104) that leaves nothing of the seed in memory: those of
+// crypto/hmac, and of libraries on top of it, keep copies that nobody can wipe.
 type generator struct {
-	options hotp.ValidateOpts
-	text    []byte
+	digits       int
+	hash         hash.Hash
+	inner, outer []byte // the blocks with which both hashes begin: the key, mixed with ipad and opad
+	sum          []byte
 }
 
 func newGenerator(p Parameters, seed Seed) (*generator, error) {
@@ -21,26 +25,61 @@ func newGenerator(p Parameters, seed Seed) (*generator, error) {
 	if err := seed.Valid(); err != nil {
 		return nil, err
 	}
-	options := hotp.ValidateOpts{Digits: otp.Digits(p.Digits), Algorithm: p.Algorithm.library()}
-	text := make([]byte, base32.StdEncoding.EncodedLen(len(seed)))
-	base32.StdEncoding.Encode(text, seed)
-	return &generator{options, text}, nil
+	h := p.Algorithm.hash()
+	g := &generator{p.Digits, h, make([]byte, h.BlockSize()), make([]byte, h.BlockSize()), make([]byte, 0, h.Size())}
+	g.setKey(seed)
+	return g, nil
+}
+
+func (a Algorithm) hash() hash.Hash {
+	switch a {
+	case SHA256:
+		return sha256.New()
+	case SHA512:
+		return sha512.New()
+	}
+	return sha1.New()
+}
+
+// setKey takes the seed as the key. One that is longer than a block is hashed (RFC 2104 §3).
+func (g *generator) setKey(seed Seed) {
+	if len(seed) > len(g.inner) {
+		g.hash.Write(seed)
+		g.sum = g.hash.Sum(g.sum[:0])
+		seed = g.sum
+	}
+	copy(g.inner, seed)
+	for i, c := range g.inner {
+		g.inner[i], g.outer[i] = c^0x36, c^0x5c
+	}
 }
 
 // code gives the code for a moving factor (RFC 4226 §5.3).
 func (g *generator) code(movingFactor uint64) (string, error) {
-	secret := unsafe.String(&g.text[0], len(g.text)) // a string that is a copy could not be wiped
-	return hotp.GenerateCodeCustom(secret, movingFactor, g.options)
+	g.hash.Reset()
+	g.hash.Write(g.inner)
+	g.hash.Write(binary.BigEndian.AppendUint64(nil, movingFactor))
+	g.sum = g.hash.Sum(g.sum[:0])
+	g.hash.Reset()
+	g.hash.Write(g.outer)
+	g.hash.Write(g.sum)
+	g.sum = g.hash.Sum(g.sum[:0])
+	offset := g.sum[len(g.sum)-1] & 0xf
+	truncated := uint64(binary.BigEndian.Uint32(g.sum[offset:]) & 0x7fffffff)
+	modulus := uint64(1)
+	for range g.digits {
+		modulus *= 10
+	}
+	return fmt.Sprintf("%0*d", g.digits, truncated%modulus), nil
 }
 
-func (g *generator) wipe() { clear(g.text) }
-
-func (a Algorithm) library() otp.Algorithm {
-	switch a {
-	case SHA256:
-		return otp.AlgorithmSHA256
-	case SHA512:
-		return otp.AlgorithmSHA512
-	}
-	return otp.AlgorithmSHA1
+// wipe overwrites what is made of the seed. The hash has the end of a long seed in its buffer, which two writes fill.
+func (g *generator) wipe() {
+	clear(g.inner)
+	clear(g.outer)
+	clear(g.sum[:cap(g.sum)])
+	g.hash.Reset()
+	g.hash.Write(g.inner[:1])
+	g.hash.Write(g.inner[1:])
+	g.hash.Reset()
 }

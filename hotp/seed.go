@@ -70,7 +70,7 @@ func (s Seed) Valid() error {
 // skipped. Bits that are too few for a byte are not looked at, as other programs do it: services that draw letters at
 // random leave some. The error is a *SeedError.
 func ParseSeed(text []byte) (Seed, error) {
-	clean := make([]byte, 0, len(text)+8) // with room for padding
+	clean := make([]byte, 0, len(text))
 	defer func() { clear(clean[:cap(clean)]) }()
 	for _, c := range text {
 		switch {
@@ -88,24 +88,31 @@ func ParseSeed(text []byte) (Seed, error) {
 	return decodeSeed(letters)
 }
 
-// decodeSeed pads, because encoding/base32 without padding takes the byte 0xff for some, and leaves out letters at the
-// end of which it can't make a byte.
+// decodeSeed decodes letters, because encoding/base32 copies them, and nobody can wipe that. It looks at no bits that are
+// too few for a byte.
 func decodeSeed(letters []byte) (Seed, error) {
-	for len(letters)%8 != 0 {
-		letters = append(letters, '=')
+	seed := make(Seed, 0, len(letters)*5/8)
+	bits, n := uint(0), 0 // the last n bits have not become a byte yet
+	for _, c := range letters {
+		switch {
+		case 'A' <= c && c <= 'Z':
+			bits = bits<<5 | uint(c-'A')
+		case '2' <= c && c <= '7':
+			bits = bits<<5 | uint(c-'2'+26)
+		default:
+			seed.Wipe()
+			return nil, &SeedError{"is no Base32: it has other characters than A to Z and 2 to 7"}
+		}
+		if n += 5; n >= 8 {
+			n -= 8
+			seed = append(seed, byte(bits>>n))
+		}
 	}
-	seed := make(Seed, base32.StdEncoding.DecodedLen(len(letters)))
-	n, err := base32.StdEncoding.Decode(seed, letters)
-	if err != nil {
-		err = &SeedError{"is no Base32: it has other characters than A to Z and 2 to 7"}
-	} else {
-		err = seed[:n].Valid()
-	}
-	if err != nil {
+	if err := seed.Valid(); err != nil {
 		seed.Wipe()
 		return nil, err
 	}
-	return seed[:n], nil
+	return seed, nil
 }
 
 // AppendBase32 appends the seed in Base32 without padding. out must have room, or a copy stays behind where it was.
