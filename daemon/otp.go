@@ -208,7 +208,7 @@ func (d *Daemon) codeOTP(ctx context.Context, c *otpCall, in *ipc.OTPCodeRequest
 
 // notYet is the error of a token whose time has not begun.
 func notYet(t otp.Token, err error) error {
-	if errors.As(err, new(*hotp.ParameterError)) {
+	if errors.As(err, new(*hotp.ClockError)) {
 		return ipc.OTPNotYet{T0: int(t.T0)}
 	}
 	return err

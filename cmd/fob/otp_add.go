@@ -134,7 +134,7 @@ func parseToken(text ipc.Secret) (*seedfile.Token, error) {
 	if bytes.Contains(text, []byte("://")) {
 		token, err := otpauth.Parse(text)
 		if err != nil {
-			return nil, program.Usage(fmt.Errorf("the URI: %w", err))
+			return nil, program.Usage(err)
 		}
 		return token, nil
 	}

@@ -82,7 +82,11 @@ func uriOf(t *ipc.OTPToken, text ipc.Secret) ([]byte, error) {
 	if t.Counter != nil {
 		token.Counter = uint64(*t.Counter)
 	}
-	return otpauth.Append(make([]byte, 0, otpauth.Size(token)+1), token)
+	uri, err := otpauth.Append(make([]byte, 0, otpauth.Size(token)+1), token)
+	if err != nil {
+		return nil, err
+	}
+	return uri, nil
 }
 
 // printExport writes the token, its seed, and its URI where it can have one, as JSON, without a copy that is not wiped.

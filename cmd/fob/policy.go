@@ -232,8 +232,11 @@ func about(q *policy.Request) string {
 		return "about a token in the sealed store: a rule about keys does not match it"
 	case q.Store:
 		return "about the sealed store: a rule about keys does not match it"
-	case q.Key == (fido.DeviceInfo{}) && q.Verb != policy.Register && q.Verb != policy.SignIn:
-		return "about a key at USB of which nothing else is known; --store asks about the sealed store and its tokens"
+	case q.Key != (fido.DeviceInfo{}):
+	case q.Verb == policy.Manage || q.Verb == policy.Reset:
+		return "about a key at USB of which nothing else is known; --store asks about the sealed store"
+	case q.Verb == policy.Code || q.Verb == policy.Provision || q.Verb == policy.Account:
+		return "about a key at USB of which nothing else is known; --token asks about a token in the sealed store"
 	}
 	return ""
 }

@@ -36,6 +36,7 @@ func (f *fobd) openState() error {
 	f.after = append(f.after, func() { f.daemon.Store.Close() })
 	f.addPart(f.storePart)
 	f.addPart(f.tpmPart)
+	f.addPart(f.otpPart)
 	f.addPart(f.auditPart)
 	return f.openAudit()
 }
@@ -100,6 +101,21 @@ func (f *fobd) tpmPart(context.Context) ipc.Part {
 		p.Hint = "sudo usermod -aG tss $USER, log in again, and 'fob store seal --to tpm'"
 	default:
 		p.State, p.Text, p.Hint = ipc.PartDegraded, "the TPM can't be used: "+err.Error(), "'fob doctor' tells more"
+	}
+	return p
+}
+
+func (f *fobd) otpPart(context.Context) ipc.Part {
+	p := ipc.Part{Name: "otp", State: ipc.PartOK}
+	switch n, err := f.daemon.Tokens().Count(); {
+	case err != nil: // why is the store's to tell
+		p.State, p.Text = ipc.PartOff, "tokens of one-time passwords are in the sealed store, which is not open"
+	case n == 0:
+		p.State, p.Text = ipc.PartOff, "there are no tokens of one-time passwords"
+	case n == 1:
+		p.Text = "1 token of one-time passwords"
+	default:
+		p.Text = fmt.Sprintf("%d tokens of one-time passwords", n)
 	}
 	return p
 }

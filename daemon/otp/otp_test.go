@@ -213,7 +213,7 @@ func TestTOTP(t *testing.T) {
 	late := named("late", hotp.DefaultTOTP)
 	late.T0 = 1000
 	add(t, all, late)
-	if _, err := all.Code(t.Context(), "late", time.Unix(999, 0)); !errors.As(err, new(*hotp.ParameterError)) {
+	if _, err := all.Code(t.Context(), "late", time.Unix(999, 0)); !errors.As(err, new(*hotp.ClockError)) {
 		t.Error(err)
 	}
 	if c := code(t, all, "late", time.Unix(1029, 0)); c.Begin.Unix() != 1000 || c.End.Unix() != 1030 {
