@@ -79,7 +79,8 @@ func TestOTP(t *testing.T) {
 	code, err := c.OTPCode(ctx, "vpn", p)
 	parameters := hotp.Parameters{Type: hotp.TOTP, Algorithm: hotp.SHA256, Digits: 6, Period: 60, T0: 5}
 	want, _ := parameters.Code(hotp.Seed("12345678901234567890"), uint64((code.Begin-5)/60))
-	if err != nil || code.Code != want || code.Left < 1 || code.Left > 60 || code.End-code.Begin != 60 || (code.Begin-5)%60 != 0 {
+	if err != nil || code.Code != want || code.Left < 1 || code.Left > 60 || code.End-code.Begin != 60 ||
+		(code.Begin-5)%60 != 0 {
 		t.Errorf("%+v, %v", code, err)
 	}
 	if err := c.RenameOTP(ctx, "vpn", "work", p); err != nil {
@@ -109,24 +110,26 @@ func TestOTPErrors(t *testing.T) {
 	addOTP(t, c, ipc.OTPAddRequest{Name: "a"})
 	addOTP(t, c, ipc.OTPAddRequest{Name: "b", Type: ipc.OTPTypeHOTP})
 	addOTP(t, c, ipc.OTPAddRequest{Name: "late", T0: 1 << 37})
-	add := func(r ipc.OTPAddRequest) error { _, err := c.AddOTP(ctx, r, p); return err }
+	add := func(r ipc.OTPAddRequest) error { return second(c.AddOTP(ctx, r, p)) }
+	wrong := func(parameter, problem string) error {
+		return ipc.OTPParameterWrong{Parameter: parameter, Problem: problem}
+	}
 	for want, err := range map[error]error{
-		ipc.OTPExists{Name: "a"}:   add(ipc.OTPAddRequest{Name: "a"}),
-		ipc.OTPExists{Name: "b"}:   c.RenameOTP(ctx, "a", "b", p),
-		ipc.OTPNotFound{Name: "c"}: c.RenameOTP(ctx, "c", "b", p),
-		ipc.OTPNotFound{Name: "d"}: c.RemoveOTP(ctx, "d", p),
-		ipc.OTPNotFound{Name: ""}:  second(c.OTPCode(ctx, "", p)),
-		ipc.OTPNotYet{T0: 1 << 37}: second(c.OTPCode(ctx, "late", p)),
-		ipc.Declined{}:             second(c.AddOTP(ctx, ipc.OTPAddRequest{Name: "x"}, seeded{})),
-		ipc.OTPParameterWrong{Parameter: "name", Problem: "is missing"}:                  add(ipc.OTPAddRequest{}),
-		ipc.OTPParameterWrong{Parameter: "name", Problem: "begins or ends with a space"}: c.RenameOTP(ctx, "a", " a", p),
-		ipc.OTPParameterWrong{Parameter: "watch", Problem: "is for totp alone"}:          c.WatchOTP(ctx, "b", p, nil),
-		ipc.OTPParameterWrong{Parameter: "period", Problem: "is for totp alone"}: add(
-			ipc.OTPAddRequest{Name: "x", Type: ipc.OTPTypeHOTP, Period: 30}),
-		ipc.OTPParameterWrong{Parameter: "digits", Problem: "must be 6 to 10, and not 99"}: add(ipc.OTPAddRequest{Name: "x", Digits: 99}),
-		varlink.InvalidParameter{Parameter: "algorithm"}:                                   add(ipc.OTPAddRequest{Name: "x", Algorithm: "HMAC-SHA256"}),
-		varlink.InvalidParameter{Parameter: "type"}:                                        add(ipc.OTPAddRequest{Name: "x", Type: "steam"}),
-		varlink.InvalidParameter{Parameter: "counter"}:                                     add(ipc.OTPAddRequest{Name: "x", Counter: -1}),
+		ipc.OTPExists{Name: "a"}:                         add(ipc.OTPAddRequest{Name: "a"}),
+		ipc.OTPExists{Name: "b"}:                         c.RenameOTP(ctx, "a", "b", p),
+		ipc.OTPNotFound{Name: "c"}:                       c.RenameOTP(ctx, "c", "b", p),
+		ipc.OTPNotFound{Name: "d"}:                       c.RemoveOTP(ctx, "d", p),
+		ipc.OTPNotFound{Name: ""}:                        second(c.OTPCode(ctx, "", p)),
+		ipc.OTPNotYet{T0: 1 << 37}:                       second(c.OTPCode(ctx, "late", p)),
+		ipc.Declined{}:                                   second(c.AddOTP(ctx, ipc.OTPAddRequest{Name: "x"}, seeded{})),
+		wrong("name", "is missing"):                      add(ipc.OTPAddRequest{}),
+		wrong("name", "begins or ends with a space"):     c.RenameOTP(ctx, "a", " a", p),
+		wrong("watch", "is for totp alone"):              c.WatchOTP(ctx, "b", p, nil),
+		wrong("period", "is for totp alone"):             add(ipc.OTPAddRequest{Name: "x", Type: ipc.OTPTypeHOTP, Period: 30}),
+		wrong("digits", "must be 6 to 10, and not 99"):   add(ipc.OTPAddRequest{Name: "x", Digits: 99}),
+		varlink.InvalidParameter{Parameter: "algorithm"}: add(ipc.OTPAddRequest{Name: "x", Algorithm: "HMAC-SHA256"}),
+		varlink.InvalidParameter{Parameter: "type"}:      add(ipc.OTPAddRequest{Name: "x", Type: "steam"}),
+		varlink.InvalidParameter{Parameter: "counter"}:   add(ipc.OTPAddRequest{Name: "x", Counter: -1}),
 	} {
 		if !errors.Is(err, want) {
 			t.Errorf("%T %v, want %T %v", err, err, want, want)
@@ -246,6 +249,7 @@ func TestOTPPolicy(t *testing.T) {
 		t.Run(method, func(t *testing.T) {
 			about := func(members string) string { return "[[rule]]\nverbs = ['" + string(m.verb) + "']\n" + members }
 			others := slices.DeleteFunc(policy.Verbs(), func(v policy.Verb) bool { return v == m.verb })
+			otherVerbs := strings.ReplaceAll(fmt.Sprintf("[[rule]]\nverbs = %q\naction = 'allow'", others), `" "`, `", "`)
 			for text, want := range map[string]string{
 				about("action = 'allow'"):                           ipc.AuditDone,
 				about("store = true\naction = 'allow'"):             ipc.AuditDone,
@@ -254,7 +258,7 @@ func TestOTPPolicy(t *testing.T) {
 				about("transport = ['usb']\naction = 'allow'"):      "fob.Ceremony.Refused",
 				about("action = 'deny'"):                            "fob.Ceremony.Refused",
 				"ask-by = ['prompter']\n" + about("action = 'ask'"): "fob.Ceremony.Refused",
-				strings.ReplaceAll(fmt.Sprintf("[[rule]]\nverbs = %q\naction='allow'", others), "\" \"", "\", \""): "fob.Ceremony.Refused",
+				otherVerbs: "fob.Ceremony.Refused",
 			} {
 				_, c := guardedOTP(t, text)
 				err := m.call(t.Context(), c, seeded{seed: rfcSeed})

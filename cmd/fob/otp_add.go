@@ -19,7 +19,8 @@ import (
 )
 
 var (
-	errNoSeed      = errors.New("a seed is needed, and there is no terminal to ask for it; give it on standard input or with --seed-fd")
+	errNoSeed = errors.New("a seed is needed, and there is no terminal to ask for it; " +
+		"give it on standard input or with --seed-fd")
 	errMigration   = errors.New("this URI hands over several tokens at once; 'fob seeds convert' takes it apart")
 	errNoTokenName = program.Usage(errors.New("give the token a name, or an issuer or account that it can be named after"))
 	errNegative    = program.Usage(errors.New("a counter is not negative"))
@@ -178,8 +179,8 @@ func (in *otpAdd) request(t *seedfile.Token) (ipc.OTPAddRequest, error) {
 
 func (a *app) printAdded(t *ipc.OTPToken) error {
 	if t.SeedSize < hotp.StrictSeed {
-		fmt.Fprintf(a.stderr, "warning: the seed has %d bits, and should have %d at least (RFC 4226); ask the service for a longer one\n",
-			8*t.SeedSize, 8*hotp.StrictSeed)
+		fmt.Fprintf(a.stderr, "warning: the seed has %d bits, and should have %d at least (RFC 4226); "+
+			"ask the service for a longer one\n", 8*t.SeedSize, 8*hotp.StrictSeed)
 	}
 	if a.json {
 		return a.printJSON(ipc.OTPAddReply{Token: t})

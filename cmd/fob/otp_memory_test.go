@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestSeedLeavesNoTrace adds tokens, has fobd make codes and export a seed, and then looks for the seeds, as they are and
-// in Base32, in the memory of fobd.
+// TestSeedLeavesNoTrace adds tokens, has fobd make codes and export a seed, and then looks for the seeds, as they are,
+// in Base32 and as HMAC mixes them, in the memory of fobd.
 func TestSeedLeavesNoTrace(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("NOT RUN: only root may read the memory of fobd")
@@ -42,8 +42,8 @@ func TestSeedLeavesNoTrace(t *testing.T) {
 	w.run(t, w.command(dir, "fob", "otp", "export", "--plain", "other"), 0)
 	for _, part := range []string{
 		first, first[:9], first[10:], second, second[:9], second[10:], inBase32([]byte(first)), inBase32([]byte(second)),
-		inBase32([]byte(first))[:16], inBase32([]byte(second))[8:24], inPad(first, 0x36), inPad(first, 0x5c), inPad(second, 0x36),
-		inPad(second, 0x5c),
+		inBase32([]byte(first))[:16], inBase32([]byte(second))[8:24],
+		inPad(first, 0x36), inPad(first, 0x5c), inPad(second, 0x36), inPad(second, 0x5c),
 	} {
 		found, err := inMemory(fobd.cmd.Process.Pid, []byte(part))
 		if err != nil {

@@ -105,7 +105,8 @@ func TestShowCodes(t *testing.T) {
 		close(codes)
 		<-ended
 		const end = " s \x1b[K"
-		want := "\r111111   3" + end + "\r111111   2" + end + "\r111111   1" + end + "\r222222  31" + end + "\r222222  30" + end + "\n"
+		want := "\r111111   3" + end + "\r111111   2" + end + "\r111111   1" + end +
+			"\r222222  31" + end + "\r222222  30" + end + "\n"
 		if got := out.String(); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}

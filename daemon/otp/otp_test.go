@@ -70,7 +70,8 @@ func TestTokens(t *testing.T) {
 	if made.SeedSize != 20 || made.Created.Before(begin) || made.Counter != 7 || !made.Used.IsZero() {
 		t.Errorf("%+v", made)
 	}
-	alice := add(t, all, named("alice ☺", hotp.Parameters{Type: hotp.TOTP, Algorithm: hotp.SHA512, Digits: 8, Period: 60, T0: -5}))
+	odd := hotp.Parameters{Type: hotp.TOTP, Algorithm: hotp.SHA512, Digits: 8, Period: 60, T0: -5}
+	alice := add(t, all, named("alice ☺", odd))
 	all.Store.Close()
 
 	all = &Tokens{Store: openStore(t, dir)}
@@ -183,7 +184,8 @@ func TestHOTP(t *testing.T) {
 	dir := t.TempDir()
 	all := &Tokens{Store: openStore(t, dir)}
 	add(t, all, named("a", hotp.DefaultHOTP))
-	for i, want := range []string{"755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871", "520489"} {
+	for i, want := range []string{
+		"755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871", "520489"} {
 		if i == 5 {
 			all.Store.Close()
 			all = &Tokens{Store: openStore(t, dir)}

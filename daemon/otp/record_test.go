@@ -31,7 +31,8 @@ func TestUnknownMembersStay(t *testing.T) {
 }
 
 func TestRecordsThatAreNone(t *testing.T) {
-	good := `{"version":1,"type":"totp","algorithm":"SHA1","digits":6,"period":30,"seedSize":1,"keeper":"store","created":"2026-01-02T03:04:05Z"}`
+	good := `{"version":1,"type":"totp","algorithm":"SHA1","digits":6,"period":30,"seedSize":1,"keeper":"store",` +
+		`"created":"2026-01-02T03:04:05Z"}`
 	if _, err := decode("a", []byte(good+"\n")); err != nil {
 		t.Error(err)
 	}
@@ -45,7 +46,8 @@ func TestRecordsThatAreNone(t *testing.T) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
-	if _, err := decode("a", []byte(strings.Replace(good, `"version":1`, `"version":2`, 1)+"\n")); !errors.Is(err, ErrNewer) {
+	newer := strings.Replace(good, `"version":1`, `"version":2`, 1) + "\n"
+	if _, err := decode("a", []byte(newer)); !errors.Is(err, ErrNewer) {
 		t.Error(err)
 	}
 }
@@ -53,8 +55,8 @@ func TestRecordsThatAreNone(t *testing.T) {
 // FuzzRecord: a record that can be read is written so that it reads the same, and then no longer changes.
 func FuzzRecord(f *testing.F) {
 	for _, p := range []hotp.Parameters{hotp.DefaultTOTP, hotp.DefaultHOTP} {
-		r := &record{handle: Handle("seed\n"), Token: Token{Name: "a", Issuer: "ACME", Parameters: p, SeedSize: 5, Keeper: InStore,
-			Created: time.Unix(1e9, 0).UTC(), Used: time.Unix(2e9, 0).UTC()}}
+		r := &record{handle: Handle("seed\n"), Token: Token{Name: "a", Issuer: "ACME", Parameters: p, SeedSize: 5,
+			Keeper: InStore, Created: time.Unix(1e9, 0).UTC(), Used: time.Unix(2e9, 0).UTC()}}
 		value, err := r.encode()
 		if err != nil {
 			f.Fatal(err)

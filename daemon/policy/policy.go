@@ -86,7 +86,7 @@ type Rule struct {
 	Emulated  *bool            `toml:"emulated,omitempty"`  // whether the key is a software authenticator
 	Transport []fido.Transport `toml:"transport,omitempty"` // how the key is reached
 	Store     *bool            `toml:"store,omitempty"`     // whether it is about the sealed store, and not about a key
-	Token     []string         `toml:"token,omitempty"`     // names of tokens of one-time passwords; what is about none does not match
+	Token     []string         `toml:"token,omitempty"`     // names of tokens of one-time passwords
 	Action    Action           `toml:"action"`
 	// Headless overrides that of the policy; it goes with Ask and AskOnce.
 	Headless Action `toml:"headless,omitempty"`
