@@ -54,7 +54,7 @@ func (a *app) printTokens(tokens []ipc.OTPToken) error {
 	fmt.Fprintln(w, "NAME\tISSUER\tACCOUNT\tCODES\tSEED")
 	for i := range tokens {
 		t := &tokens[i]
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", shown(t.Name), orDash(t.Issuer), orDash(t.Account), codesOf(t),
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", shown(t.Name), textOrDash(t.Issuer), textOrDash(t.Account), codesOf(t),
 			inWords(keepers, t.Keeper))
 	}
 	return w.Flush()
@@ -63,7 +63,7 @@ func (a *app) printTokens(tokens []ipc.OTPToken) error {
 // keepers are the places of seeds in words.
 var keepers = map[string]string{"store": "in the store"}
 
-func orDash(s string) string {
+func textOrDash(s string) string {
 	if s == "" {
 		return "-"
 	}
