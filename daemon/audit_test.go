@@ -102,9 +102,6 @@ func TestAuditRefused(t *testing.T) {
 
 // TestAuditOfThePolicy: what the policy said is in the record, whether the call went on or not.
 func TestAuditOfThePolicy(t *testing.T) {
-	k := &fakeKey{assert: func(context.Context, *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
-		return []fido.GetAssertionResponse{assertion("alice")}, nil
-	}}
 	for action, want := range map[string]string{"allow": ipc.AuditDone, "deny": "fob.Ceremony.Refused"} {
 		path := filepath.Join(t.TempDir(), "policy.toml")
 		text := "[[rule]]\nname = \"test\"\nverbs = [\"sign-in\"]\naction = \"" + action + "\"\n"
@@ -115,6 +112,9 @@ func TestAuditOfThePolicy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		k := &fakeKey{assert: func(context.Context, *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
+			return []fido.GetAssertionResponse{assertion("alice")}, nil
+		}}
 		client := serveDaemon(t, &Daemon{Source: oneKey(k), Policy: rules, Audit: keepLog(t)})
 		_, _ = client.SignIn(t.Context(), signInRequest(), &person{})
 		list := calls(t, client, nil)
