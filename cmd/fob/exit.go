@@ -37,6 +37,8 @@ func exitCode(err error) int {
 	case errors.Is(err, relyingparty.ErrNotVerified), errors.Is(err, errClone), errors.As(err, new(*metadata.Refused)),
 		errors.As(err, new(logChanged)):
 		return exitNotVerified
+	case errors.As(err, new(notImported)):
+		return exitKey
 	case errors.As(err, new(foundWrong)), errors.As(err, new(broken)), errors.As(err, new(*policy.Error)),
 		errors.As(err, new(foundInSeeds)), errors.As(err, new(skippedTokens)):
 		return exitWrong

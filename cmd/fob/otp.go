@@ -23,7 +23,7 @@ codes. These commands add tokens, show codes, and look after the tokens.`,
 		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(a.otpAdd(), a.otpList(), a.otpCode(), a.otpRename(), a.otpRemove(), a.otpExport())
+	c.AddCommand(a.otpAdd(), a.otpImport(), a.otpList(), a.otpCode(), a.otpRename(), a.otpRemove(), a.otpExport())
 	return c
 }
 
@@ -146,15 +146,10 @@ func (a *app) confirmRemove(ctx context.Context, name string) error {
 // parametersOf are those of a token as package hotp has them.
 func parametersOf(t *ipc.OTPToken) (hotp.Parameters, error) {
 	p := hotp.Parameters{Digits: t.Digits, Period: t.Period, T0: int64(t.T0)}
-	for _, typ := range []hotp.Type{hotp.HOTP, hotp.TOTP} {
-		if typ.String() == string(t.Type) {
-			p.Type = typ
-		}
+	var err error
+	if p.Type, err = parseType(string(t.Type)); err != nil {
+		return p, err
 	}
-	for _, algorithm := range []hotp.Algorithm{hotp.SHA1, hotp.SHA256, hotp.SHA512} {
-		if algorithm.String() == string(t.Algorithm) {
-			p.Algorithm = algorithm
-		}
-	}
-	return p, p.Valid()
+	p.Algorithm, err = parseAlgorithm(string(t.Algorithm))
+	return p, err
 }

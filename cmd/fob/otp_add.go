@@ -21,7 +21,7 @@ import (
 var (
 	errNoSeed = errors.New("a seed is needed, and there is no terminal to ask for it; " +
 		"give it on standard input or with --seed-fd")
-	errMigration   = errors.New("this URI hands over several tokens at once; 'fob seeds convert' takes it apart")
+	errMigration   = errors.New("this URI hands over several tokens at once; 'fob otp import' takes all of them")
 	errNoTokenName = program.Usage(errors.New("give the token a name, or an issuer or account that it can be named after"))
 	errNegative    = program.Usage(errors.New("a counter is not negative"))
 	errNotInTheCL  = program.Usage(errors.New("a seed or URI among the arguments can be seen by all programs; " +
@@ -55,6 +55,9 @@ A URI tells all parameters; flags come before it. With a seed alone, services me
 		Args: func(_ *cobra.Command, args []string) error { return checkAddArguments(args) },
 		RunE: func(c *cobra.Command, args []string) error {
 			defer p.wipe()
+			if err := checkGiven(c.Flags()); err != nil {
+				return err
+			}
 			in.flags = c.Flags()
 			if len(args) == 1 {
 				in.Name = args[0]

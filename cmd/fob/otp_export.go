@@ -32,6 +32,9 @@ have changed it; so is the passphrase of a store that has one.`,
 		Args: exactly("name the token; 'fob otp list' lists them"),
 		RunE: func(c *cobra.Command, args []string) error {
 			defer p.wipe()
+			if err := checkGiven(c.Flags()); err != nil {
+				return err
+			}
 			if !plain && !isTerminal(a.stdout) {
 				return errNotPlain
 			}
