@@ -169,7 +169,7 @@ func TestOTPWithPassphrase(t *testing.T) {
 	d, c := storeDaemon(t, dir)
 	ctx := t.Context()
 	addOTP(t, c, ipc.OTPAddRequest{Name: "a"})
-	if _, err := c.SealStore(ctx, "passphrase", knows("sesame")); err != nil {
+	if _, err := c.SealStore(ctx, ipc.SealRequest{To: "passphrase"}, knows("sesame")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.OTPCode(ctx, "a", seeded{}); err != nil {

@@ -83,14 +83,18 @@ const (
 
 // OTPEvent is fob.OTP.OTPEvent.
 type OTPEvent struct {
-	Kind       OTPEventKind `json:"kind"`
-	Token      string       `json:"token"`
-	Wrong      bool         `json:"wrong,omitempty"`
-	Name       string       `json:"name,omitempty"`
-	Caller     *Caller      `json:"caller,omitempty"`
-	Verb       string       `json:"verb,omitempty"`
-	Method     string       `json:"method,omitempty"`
-	Remembered bool         `json:"remembered,omitempty"`
+	Kind  OTPEventKind `json:"kind"`
+	Token string       `json:"token"`
+	Wrong bool         `json:"wrong,omitempty"`
+	// TPMPIN says that it is about the PIN that the TPM wants, and Retries how many more wrong ones it takes; nil where that
+	// is not known.
+	TPMPIN     bool    `json:"pin,omitempty"`
+	Retries    *int    `json:"retries,omitempty"`
+	Name       string  `json:"name,omitempty"`
+	Caller     *Caller `json:"caller,omitempty"`
+	Verb       string  `json:"verb,omitempty"`
+	Method     string  `json:"method,omitempty"`
+	Remembered bool    `json:"remembered,omitempty"`
 }
 
 // OTPListReply is what fob.OTP.List returns.
@@ -170,7 +174,7 @@ type OTPPrompter interface {
 	Consent(ctx context.Context, e OTPEvent) error
 	// Seed gives the seed of the token that is added, in Base32.
 	Seed(ctx context.Context, e OTPEvent) (Secret, error)
-	// Passphrase asks for that of the store.
+	// Passphrase asks for that of the store, or for its PIN.
 	Passphrase(ctx context.Context, e OTPEvent) (Secret, error)
 }
 

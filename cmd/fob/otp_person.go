@@ -43,5 +43,6 @@ func (p *otpPerson) Seed(context.Context, ipc.OTPEvent) (ipc.Secret, error) {
 
 // Passphrase implements ipc.OTPPrompter.
 func (p *otpPerson) Passphrase(ctx context.Context, e ipc.OTPEvent) (ipc.Secret, error) {
-	return p.storePerson.Passphrase(ctx, ipc.StoreEvent{Kind: ipc.StorePassphrase, Wrong: e.Wrong})
+	return p.storePerson.Passphrase(ctx, ipc.StoreEvent{
+		Kind: ipc.StorePassphrase, Wrong: e.Wrong, TPMPIN: e.TPMPIN, Retries: e.Retries})
 }

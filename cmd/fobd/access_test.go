@@ -37,6 +37,7 @@ var owners = strings.Fields(`
 	fob.Prompt.Register
 	fob.Store.Unlock fob.Store.Seal fob.Store.Export fob.Store.Import fob.Store.Upload fob.Store.Reset
 	fob.TPM.Status fob.TPM.SRK
+	fob.OTP.List fob.OTP.Add fob.OTP.Code fob.OTP.Rename fob.OTP.Remove fob.OTP.Export
 	fob.Audit.Query fob.Audit.Follow fob.Audit.Verify
 	fob.Service.Metrics fob.Service.Reload
 	fob.Emulator.List fob.Emulator.Touch fob.Emulator.Deny fob.Emulator.Present fob.Emulator.SetPolicy
