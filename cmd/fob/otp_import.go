@@ -21,7 +21,7 @@ func (e notImported) Error() string {
 }
 
 var (
-	errYubico  = errors.New("Yubico's own one-time passwords are for YubiKeys alone")
+	errYubico  = errors.New("one-time passwords of Yubico's own kind are for YubiKeys alone")
 	errTooMany = fmt.Errorf("the file has more tokens than fobd keeps, %d", maxTokens)
 )
 
