@@ -39,6 +39,7 @@ type keyFlags struct {
 	place place
 	id    string
 	count int
+	oath  bool
 }
 
 func (k *keyFlags) flags(f *pflag.FlagSet) {
@@ -46,6 +47,7 @@ func (k *keyFlags) flags(f *pflag.FlagSet) {
 	k.place.flags(f)
 	f.StringVar(&k.id, "id", "", "call the key `NAME` instead of what fobd will call it")
 	f.IntVar(&k.count, "count", 1, "run `N` such keys")
+	f.BoolVar(&k.oath, "oath", false, "with --vpcd: have an OATH application beside FIDO, as YubiKeys do")
 }
 
 // usualControl stands for the path of the socket that 'fob emulate control' uses by itself.
@@ -214,6 +216,9 @@ func (k *keyFlags) options(ctx context.Context, b *program.Bench, count int) (wo
 	if err != nil {
 		return workbench.Options{}, err
 	}
+	if k.oath && endpoint != "vpcd" {
+		return workbench.Options{}, program.Usage(errors.New("--oath goes with --vpcd: OATH is for smart card readers"))
+	}
 	id, name := k.id, ""
 	if count > 1 && k.Touch == "ask" { // the person must know which one
 		if id == "" {
@@ -222,7 +227,7 @@ func (k *keyFlags) options(ctx context.Context, b *program.Bench, count int) (wo
 		name = id
 	}
 	o, err := k.Emulator.Options(ctx, b, name)
-	o.ID, o.Endpoint, o.Place = id, endpoint, place
+	o.ID, o.Endpoint, o.Place, o.OATH = id, endpoint, place, k.oath
 	return o, err
 }
 

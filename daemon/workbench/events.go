@@ -169,8 +169,12 @@ func shown(q emulator.Question) *ipc.Question {
 	if q.Fingerprint {
 		kind = ipc.QuestionFinger
 	}
+	command, user := q.Command.String(), q.User
+	if q.Account != "" {
+		command, user = "calculate", q.Account
+	}
 	return &ipc.Question{
-		Kind: kind, Command: q.Command.String(), RPID: cut(q.RPID, maxRPID), User: cut(q.User, maxName),
+		Kind: kind, Command: command, RPID: cut(q.RPID, maxRPID), User: cut(user, maxName),
 		Since: timestamp(q.Since),
 	}
 }

@@ -19,6 +19,7 @@ type PresenceRequest struct {
 	Command ctap.Command
 	RPID    string // empty where the command has none
 	User    string // user.name where the command has one
+	Account string // of OATH, which has no Command; empty for FIDO
 	// Fingerprint is true when the key wants a finger on its sensor: nil is one that it knows, or a good sample when a
 	// finger is enrolled; ErrNoMatch is another finger, a BadSample a bad sample.
 	Fingerprint bool
@@ -146,6 +147,9 @@ func (a *Asker) touch(ctx context.Context, name string, r PresenceRequest) error
 }
 
 func (r PresenceRequest) purpose() string {
+	if r.Account != "" {
+		return fmt.Sprintf(" for a code of %q", r.Account)
+	}
 	switch r.Command {
 	case ctap.CommandMakeCredential:
 		return fmt.Sprintf(" to register %q at %q", r.User, r.RPID)

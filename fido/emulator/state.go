@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"fob/fido/ctap"
+	"fob/fido/oathapplet"
 )
 
 // state is what survives a loss of power. Changes go through Authenticator.update, and must not write to slices that
@@ -40,6 +41,8 @@ type state struct {
 	Batch      *batch `json:"attestation,omitempty"`           // survives a reset, as does
 	Enterprise *batch `json:"enterpriseAttestation,omitempty"` // which names this very key
 
+	OATH *oathapplet.State `json:"oath,omitempty"` // survives a reset of FIDO; nil where nobody has used it
+
 	unwrapped map[unwrappedName]*Credential // non-discoverable ones that were used
 }
 
@@ -60,9 +63,9 @@ func newState(p *Profile) state {
 
 // reset forgets everything but what the key was made with.
 func (s *state) reset(p *Profile) {
-	batch, enterprise := s.Batch, s.Enterprise
+	batch, enterprise, oath := s.Batch, s.Enterprise, s.OATH
 	*s = newState(p)
-	s.Batch, s.Enterprise = batch, enterprise
+	s.Batch, s.Enterprise, s.OATH = batch, enterprise, oath
 }
 
 // credentialsChanged makes a new state of the credential store, by which platforms see that there is news.

@@ -154,6 +154,9 @@ func (s *state) check() error {
 		uint(len(s.Fingerprints)) > profile.MaxFingerprints:
 		return fmt.Errorf("%w: a value is out of range", ErrStateInvalid)
 	}
+	if s.OATH != nil && s.OATH.Check() != nil {
+		return fmt.Errorf("%w: accounts of OATH", ErrStateInvalid)
+	}
 	for _, b := range []*batch{s.Batch, s.Enterprise} {
 		if b != nil && b.check() != nil {
 			return fmt.Errorf("%w: attestation key", ErrStateInvalid)

@@ -5,7 +5,9 @@ import (
 
 	"fob/fido/ctap"
 	"fob/fido/ctaphid"
+	"fob/fido/ctapnfc"
 	"fob/fido/endpoint"
+	"fob/fido/oathapplet"
 )
 
 // Endpoint is a place to plug a key in, one of those of fido/endpoint.
@@ -49,6 +51,9 @@ func VPCD(ctx context.Context, k *Key) (Endpoint, error) {
 	}
 	v.Card.NoU2F, v.Card.NoCBOR = !k.U2F, !k.CTAP2()
 	v.Link = k.linkCard
+	if k.oath {
+		v.Card.Applets = map[string]ctapnfc.Applet{oathapplet.AID: k.OATH().Serve}
+	}
 	return v, nil
 }
 

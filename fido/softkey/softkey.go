@@ -35,6 +35,7 @@ type Options struct {
 	Log        *slog.Logger        // nil for none
 	Now        func() time.Time    // the key's clock; nil for time.Now
 	Place      Place               // where to plug it in; nil for PTY
+	OATH       bool                // with VPCD: have an OATH application beside FIDO
 	Wink       func()              // what the key does when a host asks it to show itself; nil for nothing
 
 	// Moved, where it is not nil, is told of each Insert and Remove, and where the key is now or was until then. It must
@@ -63,6 +64,7 @@ type Key struct {
 	place    Place
 	link     func(ctaphid.Conn) ctaphid.Conn
 	linkCard func(ctapnfc.Exchange) ctapnfc.Exchange
+	oath     bool
 	winks    func()                           // nil for nothing
 	moved    func(path string, inserted bool) // nil for nothing
 	log      *slog.Logger
@@ -88,7 +90,7 @@ type socket struct {
 // takes none ctap.ErrInvalidCommand; other errors are those of the Place.
 func Plug(ctx context.Context, o Options) (key *Key, err error) {
 	k := &Key{place: o.Place, link: o.Link, linkCard: o.LinkCard, winks: o.Wink, moved: o.Moved,
-		log: o.Log, lost: make(chan struct{})}
+		oath: o.OATH, log: o.Log, lost: make(chan struct{})}
 	if k.log == nil {
 		k.log = slog.New(slog.DiscardHandler)
 	}
