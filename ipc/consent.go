@@ -74,11 +74,24 @@ func (Refused) VarlinkError() string { return "fob.Ceremony.Refused" }
 func (e Refused) Error() string {
 	switch e.By {
 	case ByPerson:
-		return "the person who was asked refused " + e.Verb
+		return "the person who was asked refused to " + doing(e.Verb)
 	case ByNobody:
-		return fmt.Sprintf("the person is to be asked about %s by %s, and nobody can be", e.Verb, e.Caller)
+		return fmt.Sprintf("%s needs a person's consent to %s, and there is nobody to ask", e.Caller, doing(e.Verb))
 	}
-	return fmt.Sprintf("the policy refuses %s by %s", e.Verb, e.Caller)
+	return fmt.Sprintf("the policy does not let %s %s", e.Caller, doing(e.Verb))
+}
+
+// doing is a verb of policy in words, with the verb itself, which a rule has to name.
+func doing(verb string) string {
+	words := map[string]string{
+		"register": "register a key", "sign-in": "sign in", "code": "have a code",
+		"manage": "change what is stored on a key, or the store", "reset": "reset a key, or the store",
+		"provision": "have a seed handed out", "account": "change accounts or tokens",
+	}[verb]
+	if words == "" {
+		return "do this (" + verb + ")"
+	}
+	return words + " (" + verb + ")"
 }
 
 // Hint implements Error.

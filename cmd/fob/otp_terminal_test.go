@@ -74,7 +74,7 @@ func TestExportAsks(t *testing.T) {
 	s.run("fob otp export ACME")
 	s.sees(`fob \([^)]+\) wants to be given the seed of one-time passwords: ACME\r\nallow it\? \[y/N\]: $`)
 	s.types("n\n")
-	s.sees(`fob: the person who was asked refused provision\r\n`)
+	s.sees(`fob: the person who was asked refused to have a seed handed out \(provision\)\r\n`)
 	s.exits(8)
 	s.hides("GEZDGNBVGY3TQOJQ")
 	s.run("fob otp export ACME")

@@ -24,7 +24,7 @@ func TestConsent(t *testing.T) {
 		s.run(register)
 		s.sees(question)
 		s.types(answer)
-		s.sees(`fob: the person who was asked refused register\r\n`)
+		s.sees(`fob: the person who was asked refused to register a key \(register\)\r\n`)
 		s.exits(8)
 	}
 	for _, answer := range []string{"y\n", "Yes\n"} {
@@ -35,7 +35,7 @@ func TestConsent(t *testing.T) {
 		s.exits(0)
 	}
 	s.run("fob sign-in alice.json")
-	s.sees(`fob: the policy refuses sign-in by fob \(pts/\d+, PID \d+\)\r\nhint: it was no rule of `)
+	s.sees(`fob: the policy does not let fob \(pts/\d+, PID \d+\) sign in \(sign-in\)\r\nhint: it was no rule of `)
 	s.exits(8)
 }
 
@@ -87,7 +87,7 @@ func TestStoreConsent(t *testing.T) {
 	s.sees(`^fob \(pts/\d+, PID \d+\) wants to make a backup of all secrets in the sealed store\r\n` +
 		`a yes holds until the session is locked\r\nallow it\? \[y/N\]: $`)
 	s.types("\n")
-	s.sees(`fob: the person who was asked refused manage\r\n`)
+	s.sees(`fob: the person who was asked refused to change what is stored on a key, or the store \(manage\)\r\n`)
 	s.exits(8)
 	s.run("fob store import --replace /dev/null")
 	s.sees(`wants to replace all secrets in the sealed store by a backup\r\n.*\r\nallow it\? \[y/N\]: $`)
