@@ -30,7 +30,7 @@ is replaced with --force alone. A file appears when it is complete: what fails l
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(a.seedsGenerate(), a.seedsConvert(), a.seedsFormats(), a.seedsVerify(), a.seedsShow(), a.seedsEncrypt(),
-		a.seedsDecrypt())
+		a.seedsDecrypt(), a.seedsWrap())
 	return c
 }
 

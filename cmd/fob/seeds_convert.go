@@ -28,6 +28,7 @@ type conversion struct {
 	same     bool // the new file has the format of the old one
 	decrypts bool
 	toFormat string
+	into     *seedfile.Format // in place of toFormat; nil for none
 	fill     []string
 	fills    []seedfile.Fill
 }
@@ -120,7 +121,10 @@ func (c *conversion) convertFile(ctx context.Context, out string, err error) err
 	}
 	defer from.Close()
 	format := c.from.format
-	if !c.same {
+	switch {
+	case c.into != nil:
+		format = c.into
+	case !c.same:
 		if format, err = formatByName(c.toFormat); err != nil {
 			return err
 		}

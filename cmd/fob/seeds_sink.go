@@ -66,7 +66,11 @@ func (s *seedSink) formatFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.BoolVar(&s.plain, "plain", false,
 		"do not encrypt: who reads the file, a backup or an undeleted copy of it can make all codes")
-	f.StringSliceVar(&s.drop, "drop", nil, "`FIELD`s that may get lost where the format has no room for them: "+
+	s.dropFlag(c)
+}
+
+func (s *seedSink) dropFlag(c *cobra.Command) {
+	c.Flags().StringSliceVar(&s.drop, "drop", nil, "`FIELD`s that may get lost where the format has no room for them: "+
 		seedfile.Droppable.String())
 	c.RegisterFlagCompletionFunc("drop", fieldNames)
 }
@@ -118,6 +122,8 @@ func (s *seedSink) prepare(ctx context.Context, path string, f *seedfile.Format)
 	switch {
 	case byAge:
 		return s.wrap(ctx)
+	case s.encrypted == withTPM: // the format does so
+		return nil
 	case lock == seedfile.Plain:
 		s.encrypted = openly
 		return nil
@@ -227,7 +233,7 @@ func (s *seedSink) abort() {
 type writtenSeeds struct {
 	File      string `json:"file"`
 	Format    string `json:"format,omitempty"`
-	Encrypted string `json:"encrypted"` // "no", "key", "passphrase" or "age"
+	Encrypted string `json:"encrypted"` // "no", "key", "passphrase", "age" or "tpm"
 	Tokens    *int   `json:"tokens,omitempty"`
 	Skipped   int    `json:"skipped,omitempty"`
 	Shredded  string `json:"shredded,omitempty"` // the file that was read
@@ -239,6 +245,7 @@ var locks = map[string]string{
 	withKey:        "encrypted with your key",
 	withPassphrase: "encrypted with your passphrase",
 	withAge:        "encrypted by age",
+	withTPM:        "encrypted to one TPM",
 	openly:         "NOT encrypted",
 }
 

@@ -32,6 +32,7 @@ const (
 	withKey        = "key"
 	withPassphrase = "passphrase"
 	withAge        = "age"
+	withTPM        = "tpm"
 )
 
 // seedSource is a seed file that is read. Flags fill it in, and open the rest.
