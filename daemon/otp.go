@@ -1,15 +1,19 @@
 package daemon
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/base64"
 	"errors"
+	"maps"
 	"sync/atomic"
 	"time"
 
 	"fob/daemon/consent"
 	"fob/daemon/otp"
 	"fob/daemon/policy"
+	"fob/daemon/tpm"
 	"fob/fido"
 	"fob/hotp"
 	"fob/ipc"
@@ -32,13 +36,19 @@ func (d *Daemon) otpMethods() map[string]varlink.Handler {
 }
 
 // Tokens are those of one-time passwords that fobd keeps.
-func (d *Daemon) Tokens() *otp.Tokens { return &otp.Tokens{Store: d.Store, Keepers: d.Keepers} }
+func (d *Daemon) Tokens() *otp.Tokens {
+	all := &otp.Tokens{Store: d.Store, Keepers: map[string]otp.Keeper{tpm.InTPM: tpm.Keeper{TPM: d.theTPM()}}}
+	maps.Copy(all.Keepers, d.Keepers)
+	return all
+}
 
 // otpCall is a call about a token and the person behind it.
 type otpCall struct {
 	*storeCall
 	whenLocked atomic.Bool // it may go on while nobody is there
-	endless    func()      // has it go on beyond otpTime
+	pin        fido.Secret // that of a seed in the TPM, which is watched; nil for none
+	watches    bool
+	endless    func() // has it go on beyond otpTime
 }
 
 // onToken is a method that does something, for the policy a verb, with one token.
@@ -60,6 +70,7 @@ func onToken[In any](d *Daemon, verb policy.Verb, do func(context.Context, *otpC
 		timer := time.AfterFunc(otpTime, func() { stop(ipc.TimedOut{}) })
 		defer timer.Stop()
 		t.endless = func() { timer.Stop() }
+		defer func() { t.pin.Wipe() }()
 		reply, err = do(ctx, t, &in)
 		err = d.otpError(err, t.token)
 		d.Log.Info("token", "method", c.Method, "token", t.token, "program", t.caller.String(), "result", result(err))
@@ -75,20 +86,53 @@ func (c *otpCall) askTerminal(q *consent.Question, token string) error {
 
 // askSeed asks for the seed of a token. The caller wipes it.
 func (c *otpCall) askSeed(ctx context.Context) (hotp.Seed, error) {
-	a, err := c.daemon.prompts.ask(ctx, &prompt{uid: c.caller.UID, secret: true}, func(token string) error {
-		return c.call.Continue(ipc.OTPEventReply{Event: &ipc.OTPEvent{Kind: ipc.OTPSeed, Token: token}})
-	})
-	defer a.Wipe()
+	text, err := c.askSecret(ctx, ipc.OTPEvent{Kind: ipc.OTPSeed})
+	defer text.Wipe()
 	if err != nil {
 		return nil, err
 	}
-	return hotp.ParseSeed(a.Secret)
+	return hotp.ParseSeed(text)
+}
+
+// tokens are those of fobd, with keepers that can ask the person.
+func (c *otpCall) tokens() *otp.Tokens {
+	all := c.daemon.Tokens()
+	all.Keepers[tpm.InTPM] = tpm.Keeper{TPM: c.daemon.theTPM(), PIN: c.askPIN}
+	return all
+}
+
+// askPIN asks for the PIN of a seed in the TPM. Who watches codes is asked once.
+func (c *otpCall) askPIN(ctx context.Context, wrong error) (fido.Secret, error) {
+	if wrong == nil && c.pin != nil {
+		return bytes.Clone(c.pin), nil
+	}
+	pin, err := c.askSecret(ctx, ipc.OTPEvent{Kind: ipc.OTPPIN, Wrong: wrong != nil, Retries: retries(wrong), Name: c.token})
+	if err == nil && c.watches {
+		c.pin.Wipe()
+		c.pin = bytes.Clone(pin)
+	}
+	return pin, err
+}
+
+// askNewPIN asks for the PIN of a new seed in the TPM.
+func (c *otpCall) askNewPIN(ctx context.Context) (fido.Secret, error) {
+	return c.askSecret(ctx, ipc.OTPEvent{Kind: ipc.OTPNewPIN, Name: c.token})
+}
+
+// askSecret sends an event and gives the secret that answers it. The caller wipes it.
+func (c *otpCall) askSecret(ctx context.Context, e ipc.OTPEvent) (fido.Secret, error) {
+	q := &prompt{uid: c.caller.UID, secret: true, pin: e.Kind == ipc.OTPNewPIN}
+	a, err := c.daemon.prompts.ask(ctx, q, func(token string) error {
+		e.Token = token
+		return c.call.Continue(ipc.OTPEventReply{Event: &e})
+	})
+	return fido.Secret(a.Secret), err
 }
 
 // admit has the policy, and the person where it wants them to be asked, let the call go on. Rules may tell tokens from
 // each other by their names.
 func (c *otpCall) admit(ctx context.Context, token otp.Token) error {
-	c.token, c.store = token.Name, token.Keeper == otp.InStore
+	c.token, c.store = token.Name, token.Keeper == otp.InStore || token.Keeper == tpm.InTPM
 	entryOf(ctx).token(token.Name)
 	c.decision = c.policy.Decide(c.request(fido.DeviceInfo{}))
 	c.whenLocked.Store(c.decision.WhenLocked)
@@ -143,23 +187,64 @@ func (d *Daemon) addOTP(ctx context.Context, c *otpCall, in *ipc.OTPAddRequest) 
 	if err := c.admit(ctx, token); err != nil {
 		return nil, err
 	}
-	seed, err := c.askSeed(ctx)
-	defer seed.Wipe()
-	if err != nil {
-		return nil, err
+	if in.Wrapped != "" {
+		token, err = c.addWrapped(ctx, token, in)
+	} else {
+		token, err = c.addSeed(ctx, token, in.PIN)
 	}
-	if token, err = d.Tokens().Add(ctx, token, seed); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	out := wireToken(&token)
 	return ipc.OTPAddReply{Token: &out}, nil
 }
 
+// addSeed adds a token by its seed, with a new PIN for it where that is wanted.
+func (c *otpCall) addSeed(ctx context.Context, token otp.Token, pin bool) (otp.Token, error) {
+	all := c.tokens()
+	if pin {
+		all.Keepers[tpm.InTPM] = tpm.Keeper{TPM: c.daemon.theTPM(), NewPIN: c.askNewPIN}
+	}
+	seed, err := c.askSeed(ctx)
+	defer seed.Wipe()
+	if err != nil {
+		return token, err
+	}
+	return all.Add(ctx, token, seed)
+}
+
+// addWrapped adds a token whose seed was wrapped to the TPM.
+func (c *otpCall) addWrapped(ctx context.Context, token otp.Token, in *ipc.OTPAddRequest) (otp.Token, error) {
+	b, err := base64.RawURLEncoding.DecodeString(in.Wrapped)
+	if err != nil || in.SeedSize < 1 || in.SeedSize > hotp.MaxSeed {
+		return token, varlink.InvalidParameter{Parameter: "wrapped"}
+	}
+	w, err := tpm.ParseWrapped(b)
+	if err != nil {
+		return token, err
+	}
+	if a, ok := w.Algorithm(); !ok || a != token.Algorithm {
+		return token, varlink.InvalidParameter{Parameter: "algorithm"}
+	}
+	o, err := c.daemon.theTPM().Import(ctx, w)
+	if err != nil {
+		return token, err
+	}
+	token.SeedSize = in.SeedSize
+	return c.tokens().AddKept(token, o.Encode())
+}
+
 // newToken is what a request asks for.
 func newToken(in *ipc.OTPAddRequest) (otp.Token, error) {
 	t := otp.Token{
 		Name: cmp.Or(in.Name, otp.NameFor(in.Issuer, in.Account)), Issuer: in.Issuer, Account: in.Account,
-		Keeper: otp.InStore, Parameters: hotp.DefaultTOTP}
+		Keeper: cmp.Or(in.Keeper, otp.InStore), Parameters: hotp.DefaultTOTP}
+	switch {
+	case in.PIN && (t.Keeper != tpm.InTPM || in.Wrapped != ""):
+		return t, varlink.InvalidParameter{Parameter: "pin"}
+	case in.Wrapped != "" && t.Keeper != tpm.InTPM:
+		return t, varlink.InvalidParameter{Parameter: "wrapped"}
+	}
 	switch in.Type {
 	case ipc.OTPTypeHOTP:
 		t.Parameters = hotp.DefaultHOTP
@@ -195,11 +280,12 @@ func (d *Daemon) codeOTP(ctx context.Context, c *otpCall, in *ipc.OTPCodeRequest
 	}
 	if in.Watch {
 		c.endless()
-		return nil, notYet(token, d.Tokens().Watch(ctx, in.Name, func(code otp.Code) error {
+		c.watches = true
+		return nil, notYet(token, c.tokens().Watch(ctx, in.Name, func(code otp.Code) error {
 			return c.call.Continue(wireCode(&code))
 		}))
 	}
-	code, err := d.Tokens().Code(ctx, in.Name, time.Now())
+	code, err := c.tokens().Code(ctx, in.Name, time.Now())
 	if err != nil {
 		return nil, notYet(token, err)
 	}
@@ -287,6 +373,8 @@ func (d *Daemon) otpError(err error, name string) error {
 		return ipc.OTPParameterWrong{Parameter: parameter.Parameter, Problem: parameter.Problem}
 	case errors.As(err, &seed):
 		return ipc.OTPSeedInvalid{Problem: seed.Error()}
+	case errors.Is(err, tpm.ErrPIN), errors.Is(err, tpm.ErrPINUnfit):
+		return ipc.PassphraseWrong{}
 	case errors.Is(err, otp.ErrNotFound):
 		return ipc.OTPNotFound{Name: name}
 	case errors.Is(err, otp.ErrExists):

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/binary"
-	"fmt"
 	"hash"
 )
 
@@ -54,7 +53,7 @@ func (g *generator) setKey(seed Seed) {
 	}
 }
 
-// code gives the code for a moving factor (RFC 4226 §5.3).
+// code gives the code for a moving factor.
 func (g *generator) code(movingFactor uint64) (string, error) {
 	g.hash.Reset()
 	g.hash.Write(g.inner)
@@ -64,13 +63,7 @@ func (g *generator) code(movingFactor uint64) (string, error) {
 	g.hash.Write(g.outer)
 	g.hash.Write(g.sum)
 	g.sum = g.hash.Sum(g.sum[:0])
-	offset := g.sum[len(g.sum)-1] & 0xf
-	truncated := uint64(binary.BigEndian.Uint32(g.sum[offset:]) & 0x7fffffff)
-	modulus := uint64(1)
-	for range g.digits {
-		modulus *= 10
-	}
-	return fmt.Sprintf("%0*d", g.digits, truncated%modulus), nil
+	return truncate(g.sum, g.digits), nil
 }
 
 // wipe overwrites what is made of the seed. The hash has the end of a long seed in its buffer, which two writes fill.

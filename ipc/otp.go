@@ -79,6 +79,8 @@ const (
 	OTPConsent    OTPEventKind = "consent"
 	OTPSeed       OTPEventKind = "seed"
 	OTPPassphrase OTPEventKind = "passphrase"
+	OTPPIN        OTPEventKind = "pin"
+	OTPNewPIN     OTPEventKind = "newPin"
 )
 
 // OTPEvent is fob.OTP.OTPEvent.
@@ -113,6 +115,10 @@ type OTPAddRequest struct {
 	Period    int          `json:"period,omitempty"`
 	T0        int          `json:"t0,omitempty"`
 	Counter   int          `json:"counter,omitempty"`
+	Keeper    string       `json:"keeper,omitempty"`
+	PIN       bool         `json:"pin,omitempty"`
+	Wrapped   string       `json:"wrapped,omitempty"`
+	SeedSize  int          `json:"seedSize,omitempty"`
 }
 
 // OTPAddReply is a reply of fob.OTP.Add.
@@ -176,6 +182,8 @@ type OTPPrompter interface {
 	Seed(ctx context.Context, e OTPEvent) (Secret, error)
 	// Passphrase asks for that of the store, or for its PIN.
 	Passphrase(ctx context.Context, e OTPEvent) (Secret, error)
+	// PIN asks for the PIN that the TPM wants before it uses a seed, or for a new one.
+	PIN(ctx context.Context, e OTPEvent) (Secret, error)
 }
 
 // OTPTokens performs fob.OTP.List.
@@ -303,6 +311,8 @@ func (c *Client) answerOTP(ctx context.Context, e OTPEvent, p OTPPrompter) error
 		secret, err = p.Seed(ctx, e)
 	case OTPPassphrase:
 		secret, err = p.Passphrase(ctx, e)
+	case OTPPIN, OTPNewPIN:
+		secret, err = p.PIN(ctx, e)
 	default: // of a newer fobd
 		return nil
 	}

@@ -43,7 +43,7 @@ func exitCode(err error) int {
 		errors.As(err, new(foundInSeeds)), errors.As(err, new(skippedTokens)):
 		return exitWrong
 	case errors.Is(err, errNoTerminal), errors.Is(err, errReserved), errors.Is(err, errNoNewPIN), errors.Is(err, errRefused),
-		errors.Is(err, errOtherKey), errors.Is(err, program.ErrPINLength), errors.Is(err, errNoPassphrase),
+		errors.Is(err, errOtherKey), errors.Is(err, program.ErrPINLength), errors.Is(err, errNoPassphrase), errors.Is(err, errNoTokenPIN),
 		errors.Is(err, errNoKey), errors.Is(err, errKeySize), errors.Is(err, seedfile.ErrWrongKey),
 		errors.As(err, new(*seedfile.LockedError)), errors.Is(err, program.ErrPassphraseLength):
 		return exitPIN

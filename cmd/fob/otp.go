@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"fob/cmd/internal/program"
+	"fob/daemon/tpm"
 	"fob/hotp"
 	"fob/ipc"
 )
@@ -61,7 +62,7 @@ func (a *app) printTokens(tokens []ipc.OTPToken) error {
 }
 
 // keepers are the places of seeds in words.
-var keepers = map[string]string{"store": "in the store"}
+var keepers = map[string]string{"store": "in the store", tpm.InTPM: "in the TPM"}
 
 func textOrDash(s string) string {
 	if s == "" {

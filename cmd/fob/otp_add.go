@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"fob/cmd/internal/program"
+	"fob/daemon/tpm"
 	"fob/hotp"
 	"fob/hotp/otpauth"
 	"fob/hotp/seedfile"
@@ -47,6 +48,9 @@ is in its QR code, or the seed in Base32 ("secret", "setup key"). It reads a lin
 instead where that is no terminal. It never takes the seed among its arguments, which all programs
 can see.
 
+With --in tpm the seed goes into the TPM of this computer, which makes the codes, and gives the seed to
+nobody: no backup has it, and what clears the TPM loses it. Keep another way into the account.
+
 A URI tells all parameters; flags come before it. With a seed alone, services mean TOTP with SHA1,
 6 digits and 30 seconds where they say nothing else. A token without a NAME is called ISSUER:ACCOUNT.`,
 		Example: "  fob otp add                      # asks for the seed or the URI\n" +
@@ -56,6 +60,9 @@ A URI tells all parameters; flags come before it. With a seed alone, services me
 		RunE: func(c *cobra.Command, args []string) error {
 			defer p.wipe()
 			if err := checkGiven(c.Flags()); err != nil {
+				return err
+			}
+			if err := checkPlace(&in.OTPAddRequest); err != nil {
 				return err
 			}
 			in.flags = c.Flags()
@@ -74,8 +81,21 @@ A URI tells all parameters; flags come before it. With a seed alone, services me
 	f.IntVar(&in.Digits, "digits", 6, "`NUMBER` of digits of a code, 6 to 10")
 	f.IntVar(&in.Period, "period", 30, "`SECONDS` for which a code holds")
 	f.IntVar(&in.T0, "t0", 0, "Unix `TIME` at which the first period begins")
+	f.StringVar(&in.Keeper, "in", "store", "keep the seed in this `PLACE`: store, or tpm, which it never leaves again")
+	f.BoolVar(&in.PIN, "pin", false, "with --in tpm: choose a PIN that the TPM wants for each code")
+	p.newPINFlag(f)
 	f.IntVar(&in.Counter, "counter", 0, "`COUNTER` of the next code")
 	return c
+}
+
+func checkPlace(in *ipc.OTPAddRequest) error {
+	switch {
+	case in.Keeper != "store" && in.Keeper != tpm.InTPM:
+		return program.Usage(fmt.Errorf("--in %s is neither store nor tpm", in.Keeper))
+	case in.PIN && in.Keeper != tpm.InTPM:
+		return program.Usage(errors.New("--pin goes with --in tpm"))
+	}
+	return nil
 }
 
 func checkAddArguments(args []string) error {

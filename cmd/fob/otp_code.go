@@ -34,6 +34,7 @@ line, with the seconds that are left, and otherwise a line for each code.`,
 			return a.printCode(code)
 		},
 	}
+	p.pinFlag(c.Flags())
 	c.Flags().BoolVar(&watch, "watch", false, "go on with the next codes of a TOTP token, until interrupted")
 	return c
 }

@@ -34,6 +34,7 @@ type importing struct {
 	from   *seedSource
 	tokens []*seedfile.Token
 	bad    int
+	keeper string
 }
 
 func (a *app) otpImport() *cobra.Command {
@@ -43,16 +44,22 @@ func (a *app) otpImport() *cobra.Command {
 		Short: "Add the tokens of a seed file, such as the export of a phone app",
 		Long: `import adds the tokens of FILE, - for standard input, in any format of 'fob seeds formats'. Tokens are
 called ISSUER:ACCOUNT, or by their serial number. The file is read as a whole before the first one is
-added. One that can't be added, such as because there is one of its name, is named and left out.`,
+added. One that can't be added, such as because there is one of its name, is named and left out.
+
+Files of 'fob seeds wrap', for the TPM of this computer, are known as such: their seeds go into it.`,
 		Example: "  fob otp import aegis-export.json\n  zbarimg -q --raw transfer.png | fob otp import -",
 		Args:    exactly("name the FILE of seeds, or - for standard input"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := checkGiven(c.Flags()); err != nil {
 				return err
 			}
+			if err := checkPlace(&ipc.OTPAddRequest{Keeper: i.keeper}); err != nil {
+				return err
+			}
 			return seedsError(c.Context(), i.run(c.Context(), args[0]))
 		},
 	}
+	c.Flags().StringVar(&i.keeper, "in", "store", "keep the seeds in this `PLACE`: store, or tpm, which they never leave again")
 	i.from.flags(c)
 	return c
 }
@@ -60,6 +67,12 @@ added. One that can't be added, such as because there is one of its name, is nam
 func (i *importing) run(ctx context.Context, path string) error {
 	defer i.from.close()
 	defer i.wipe()
+	if err := i.from.openFile(ctx, path); err != nil {
+		return i.from.at(err)
+	}
+	if i.isWrapped() {
+		return i.runWrapped(ctx)
+	}
 	err := i.from.each(ctx, i.app, path, i.keep, func(err error) {
 		i.bad++
 		i.app.printBad(i.from.name(), err)
@@ -101,6 +114,10 @@ func (i *importing) wipe() {
 // add adds a token. What is wrong with that one is told, and no error.
 func (i *importing) add(ctx context.Context, t *seedfile.Token) error {
 	added, err := i.ask(ctx, t)
+	return i.added(added, err, t)
+}
+
+func (i *importing) added(added *ipc.OTPToken, err error, t *seedfile.Token) error {
 	switch {
 	case err == nil:
 		return i.app.printAdded(added)
@@ -122,7 +139,7 @@ func (i *importing) ask(ctx context.Context, t *seedfile.Token) (*ipc.OTPToken, 
 	r := ipc.OTPAddRequest{
 		Issuer: t.Issuer, Account: t.Account, Type: ipc.OTPType(t.Type.String()),
 		Algorithm: ipc.OTPAlgorithm(t.Algorithm.String()), Digits: t.Digits, Period: t.Period, T0: int(t.T0),
-		Counter: int(min(t.Counter, math.MaxInt64))}
+		Counter: int(min(t.Counter, math.MaxInt64)), Keeper: i.keeper}
 	if t.Issuer == "" && t.Account == "" {
 		r.Name = t.Name()
 	}
@@ -132,5 +149,5 @@ func (i *importing) ask(ctx context.Context, t *seedfile.Token) (*ipc.OTPToken, 
 // ofToken reports whether an error is about one token, so that others may go on.
 func ofToken(err error) bool {
 	return errors.Is(err, errYubico) || errors.As(err, new(ipc.OTPExists)) || errors.As(err, new(ipc.OTPParameterWrong)) ||
-		errors.As(err, new(ipc.OTPSeedInvalid))
+		errors.As(err, new(ipc.OTPSeedInvalid)) || ofOne(err)
 }

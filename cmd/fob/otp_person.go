@@ -3,23 +3,54 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
+
+	"github.com/spf13/pflag"
 
 	"fob/ipc"
 )
 
+var errNoTokenPIN = errors.New("a PIN is needed, and there is no terminal to ask for it; " +
+	"give it with --pin-fd, or a new one with --new-pin-fd")
+
 // otpPerson implements ipc.OTPPrompter: the one at the terminal.
 type otpPerson struct {
 	*storePerson
-	seed ipc.Secret // of the token that is added, in Base32
+	seed ipc.Secret   // of the token that is added, in Base32
+	pins *storePerson // knows PINs of seeds in the TPM
 }
 
 func (a *app) otpPerson() *otpPerson {
-	return &otpPerson{storePerson: a.storePerson()}
+	return &otpPerson{storePerson: a.storePerson(), pins: a.storePerson()}
 }
 
 func (p *otpPerson) wipe() {
 	p.storePerson.wipe()
 	p.seed.Wipe()
+	p.pins.wipe()
+}
+
+func (p *otpPerson) pinFlag(f *pflag.FlagSet) {
+	f.IntVar(&p.pins.passphraseFD, "pin-fd", -1,
+		"read the PIN of a seed in the TPM from file descriptor `N`, up to a line feed, instead of asking for it")
+}
+
+func (p *otpPerson) newPINFlag(f *pflag.FlagSet) {
+	f.IntVar(&p.pins.newPassphraseFD, "new-pin-fd", -1, "with --pin, read it from file descriptor `N`, up to a line feed")
+}
+
+// PIN implements ipc.OTPPrompter.
+func (p *otpPerson) PIN(ctx context.Context, e ipc.OTPEvent) (ipc.Secret, error) {
+	asked := ipc.StoreEvent{Kind: ipc.StorePassphrase, Wrong: e.Wrong, TPMPIN: true, Retries: e.Retries}
+	if e.Kind == ipc.OTPNewPIN {
+		asked.Kind = ipc.StoreNewPassphrase
+	}
+	p.pins.of = shown(e.Name)
+	pin, err := p.pins.Passphrase(ctx, asked)
+	if errors.Is(err, errNoPassphrase) {
+		err = errNoTokenPIN
+	}
+	return pin, err
 }
 
 // Consent implements ipc.OTPPrompter.

@@ -166,8 +166,10 @@ func (s *seedSource) unwrap(ctx context.Context) error {
 
 // open opens the file, finds out its format, and begins to read.
 func (s *seedSource) open(ctx context.Context, path string) (seedfile.Reader, error) {
-	if err := s.openFile(ctx, path); err != nil {
-		return nil, err
+	if s.content == nil {
+		if err := s.openFile(ctx, path); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.findFormat(); err != nil {
 		return nil, err

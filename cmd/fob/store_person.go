@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ type storePerson struct {
 	passphraseFD, newPassphraseFD int // -1 for none
 	identities                    []string
 	given                         ipc.Secret // that of passphraseFD
+	of                            string     // whose PIN it is, where not the store's
 }
 
 func (a *app) storePerson() *storePerson { return &storePerson{passphraseFD: -1, newPassphraseFD: -1} }
@@ -80,7 +82,7 @@ func (p *storePerson) Passphrase(ctx context.Context, e ipc.StoreEvent) (ipc.Sec
 		fmt.Fprintln(t, wrong(e))
 	}
 	for {
-		text, err := ask(ctx, t, e)
+		text, err := p.ask(ctx, t, e)
 		if text != nil && e.TPMPIN && !tpm.Possible(fido.Secret(text)) {
 			text.Wipe()
 			fmt.Fprintln(t, tpm.ErrPINUnfit)
@@ -122,13 +124,13 @@ func wrong(e ipc.StoreEvent) string {
 }
 
 // ask asks for a passphrase, for a new one two times; it gives nil where these differ, which the person is told.
-func ask(ctx context.Context, t *terminal, e ipc.StoreEvent) (ipc.Secret, error) {
+func (p *storePerson) ask(ctx context.Context, t *terminal, e ipc.StoreEvent) (ipc.Secret, error) {
 	what := "passphrase of the store: "
 	switch {
 	case e.Backup:
 		what = "passphrase of the backup: "
 	case e.TPMPIN:
-		what = "PIN of the store: "
+		what = "PIN of " + cmp.Or(p.of, "the store") + ": "
 	}
 	if e.Kind == ipc.StorePassphrase {
 		return t.passphrase(ctx, what)

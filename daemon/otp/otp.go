@@ -79,16 +79,29 @@ func (t *Tokens) Add(ctx context.Context, token Token, seed hotp.Seed) (Token, e
 		return Token{}, err
 	}
 	defer handle.Wipe()
-	err = t.Store.Update(func(tx *store.Tx) error {
+	if err = t.insert(token, handle); err != nil {
+		return Token{}, errors.Join(err, k.Delete(context.WithoutCancel(ctx), handle))
+	}
+	return token, nil
+}
+
+// AddKept makes a token whose seed, of token.SeedSize bytes, its keeper has already, at the handle, and gives it as it is
+// kept.
+func (t *Tokens) AddKept(token Token, handle Handle) (Token, error) {
+	token.Created, token.Used = now(), time.Time{}
+	if err := t.Check(token); err != nil {
+		return Token{}, err
+	}
+	return token, t.insert(token, handle)
+}
+
+func (t *Tokens) insert(token Token, handle Handle) error {
+	return t.Store.Update(func(tx *store.Tx) error {
 		if err := vacant(tx, token.Name); err != nil { // another call may have been faster
 			return err
 		}
 		return put(tx, &record{Token: token, handle: handle})
 	})
-	if err != nil {
-		return Token{}, errors.Join(err, k.Delete(context.WithoutCancel(ctx), handle))
-	}
-	return token, nil
 }
 
 // now is the time as records have it.

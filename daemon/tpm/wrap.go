@@ -107,11 +107,7 @@ func sensitiveKey(obfuscation []byte, key fido.Secret) fido.Secret {
 
 // Import takes in what was wrapped to this TPM. Another one gives ErrForeign.
 func (t *TPM) Import(ctx context.Context, w *Wrapped) (o *Object, err error) {
-	public, err := parsePublic(w.Public)
-	if err != nil {
-		return nil, err
-	}
-	if !wrappable(public) {
+	if _, ok := w.Algorithm(); !ok {
 		return nil, ErrInvalid
 	}
 	err = t.withSRK(ctx, w.Parent, func(c *conn, k *srk) error {
@@ -124,17 +120,21 @@ func (t *TPM) Import(ctx context.Context, w *Wrapped) (o *Object, err error) {
 	return o, err
 }
 
-// wrappable tells whether a key is one that Wrap makes.
-func wrappable(p *tpm2.TPMTPublic) bool {
+// Algorithm gives the hash of a key that Wrap has made.
+func (w *Wrapped) Algorithm() (hotp.Algorithm, bool) {
+	p, err := parsePublic(w.Public)
+	if err != nil || p.Type != tpm2.TPMAlgKeyedHash {
+		return 0, false
+	}
 	for a := range algorithms {
 		like := hmacTemplate(a)
 		like.ObjectAttributes.UserWithAuth, like.ObjectAttributes.NoDA = true, true
 		like.Unique = p.Unique
-		if p.Type == like.Type && bytes.Equal(marshalPublic(&like), marshalPublic(p)) {
-			return true
+		if bytes.Equal(marshalPublic(&like), w.Public) {
+			return a, true
 		}
 	}
-	return false
+	return 0, false
 }
 
 func (k *srk) importKey(c *conn, w *Wrapped) (*Object, error) {
