@@ -3,6 +3,7 @@ package daemon
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"fob/daemon/store"
 	"fob/daemon/tpm"
 	"fob/daemon/tpm/tpmtest"
+	"fob/hotp"
 	"fob/ipc"
 	"fob/ipc/varlink"
 )
@@ -194,6 +196,94 @@ func TestTPMStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := tpm.ParseSRK([]byte(key)); err != nil {
+		t.Error(err)
+	}
+}
+
+// tokenPerson knows the PIN of a token, and counts how often it is asked.
+type tokenPerson struct {
+	seeded
+	pins  []string
+	asked []ipc.OTPEvent
+}
+
+func (p *tokenPerson) PIN(_ context.Context, e ipc.OTPEvent) (ipc.Secret, error) {
+	e.Token = ""
+	p.asked = append(p.asked, e)
+	if len(p.pins) == 0 {
+		return nil, ipc.ErrDeclined
+	}
+	pin := p.pins[0]
+	p.pins = p.pins[1:]
+	return ipc.Secret(pin), nil
+}
+
+// A seed in the TPM comes with a PIN or without; who watches its codes is asked once; what makes no sense is refused.
+func TestOTPInTPM(t *testing.T) {
+	machine := tpmtest.Start(t)
+	d, c := tpmDaemon(t, t.TempDir(), machine.TPM())
+	p := &tokenPerson{seeded: seeded{seed: rfcSeed}, pins: []string{"sesame", "1", "sesame"}}
+	token, err := c.AddOTP(t.Context(), ipc.OTPAddRequest{Name: "a", Period: 1, Keeper: "tpm", PIN: true}, p)
+	if err != nil || token.Keeper != "tpm" || token.SeedSize != 20 {
+		t.Fatalf("%+v, %v", token, err)
+	}
+	seen, enough := 0, errors.New("enough")
+	err = c.WatchOTP(t.Context(), "a", p, func(code ipc.OTPCode) error {
+		want, err := hotp.Parameters{Type: hotp.TOTP, Algorithm: hotp.SHA1, Digits: 6, Period: 1}.
+			Code(hotp.Seed("12345678901234567890"), uint64(code.Begin))
+		if err != nil || code.Code != want {
+			t.Errorf("%s, %v, expected %s", code.Code, err, want)
+		}
+		if seen++; seen == 2 {
+			return enough
+		}
+		return nil
+	})
+	if err != enough || len(p.asked) != 3 {
+		t.Errorf("%v, %+v", err, p.asked)
+	}
+	for i, want := range []ipc.OTPEvent{
+		{Kind: ipc.OTPNewPIN, Name: "a"}, {Kind: ipc.OTPPIN, Name: "a"}, {Kind: ipc.OTPPIN, Name: "a", Wrong: true}} {
+		if got := p.asked[i]; got.Kind != want.Kind || got.Name != want.Name || got.Wrong != want.Wrong {
+			t.Errorf("%+v, expected %+v", got, want)
+		}
+	}
+	if _, err := c.OTPCode(t.Context(), "a", p); err != (ipc.Declined{}) {
+		t.Error(err)
+	}
+	k, err := machine.TPM().SRK(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := k.Wrap(hotp.SHA256, hotp.Seed("12345678901234567890"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrapped := base64.RawURLEncoding.EncodeToString(w.Encode())
+	for _, in := range []ipc.OTPAddRequest{
+		{Name: "b", PIN: true}, {Name: "b", Wrapped: wrapped, SeedSize: 20},
+		{Name: "b", Keeper: "tpm", Wrapped: wrapped}, {Name: "b", Keeper: "tpm", Wrapped: "AAA=", SeedSize: 20},
+		{Name: "b", Keeper: "tpm", Wrapped: wrapped, SeedSize: 20}, // of another algorithm
+		{Name: "b", Keeper: "tpm", Wrapped: wrapped, SeedSize: 20, Algorithm: "SHA256", PIN: true},
+	} {
+		if _, err := c.AddOTP(t.Context(), in, p); !errors.As(err, new(varlink.InvalidParameter)) {
+			t.Errorf("%+v: %v", in, err)
+		}
+	}
+	in := ipc.OTPAddRequest{Name: "b", Keeper: "tpm", Wrapped: wrapped[:40], SeedSize: 20}
+	_, err = c.AddOTP(t.Context(), in, p)
+	unusable(t, err, ipc.TPMInvalid)
+	in.Wrapped, in.Algorithm = wrapped, "SHA256"
+	if _, err := c.AddOTP(t.Context(), in, p); err != nil {
+		t.Error(err)
+	}
+	machine.Tool("tpm2_clear")
+	_, err = c.OTPCode(t.Context(), "b", p)
+	unusable(t, err, ipc.TPMCleared)
+	if tokens, err := d.Tokens().List(); err != nil || len(tokens) != 2 {
+		t.Errorf("%+v, %v", tokens, err)
+	}
+	if err := c.RemoveOTP(t.Context(), "b", p); err != nil {
 		t.Error(err)
 	}
 }
