@@ -102,6 +102,12 @@ func verb(method string) string {
 		return "code"
 	case ipc.MethodOTPAdd, ipc.MethodOTPRename, ipc.MethodOTPRemove:
 		return "account"
+	case ipc.MethodFinishSignIn:
+		return "sign-in"
+	case ipc.MethodCreateRealm, ipc.MethodRemoveRealm, ipc.MethodAddPrincipal, ipc.MethodRemovePrincipal,
+		ipc.MethodImportToken, ipc.MethodRemoveToken, ipc.MethodBeginEnrol, ipc.MethodFinishEnrol, ipc.MethodDetach,
+		ipc.MethodResync, ipc.MethodUnlockToken, ipc.MethodIssueTicket:
+		return "account"
 	case ipc.MethodOTPExport:
 		return "provision"
 	case ipc.MethodGetInfo, ipc.MethodWink:

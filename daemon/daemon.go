@@ -137,6 +137,7 @@ func (d *Daemon) interfaces() []Interface {
 		{ipc.StoreInterface, d.storeMethods()},
 		{ipc.TPMInterface, d.tpmMethods()},
 		{ipc.OTPInterface, d.otpMethods()},
+		{ipc.AccountInterface, d.accountMethods()},
 		{ipc.AuditInterface, d.auditMethods()},
 	}
 	for _, i := range list {

@@ -26,7 +26,7 @@ const loginOrigin = "https://login.example.com"
 type site struct {
 	t      *testing.T
 	rp     *webauthn.WebAuthn
-	user   *account
+	user   *rpUser
 	client *ipc.Client
 	person *person
 }
@@ -38,7 +38,7 @@ func newSite(t *testing.T, o softkey.Options) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &site{t, rp, new(account), &ipc.Client{Socket: filepath.Join(dir, "fob", "fob.sock")}, &person{pin: string(o.PIN)}}
+	return &site{t, rp, new(rpUser), &ipc.Client{Socket: filepath.Join(dir, "fob", "fob.sock")}, &person{pin: string(o.PIN)}}
 }
 
 func (s *site) request(options any) ipc.CeremonyRequest {

@@ -92,13 +92,13 @@ func TestForeignClientsList(t *testing.T) {
 	wants("list.sh", reply.Parameters.Devices)
 }
 
-// account is a user of a relying party that others wrote.
-type account struct{ credentials []webauthn.Credential }
+// rpUser is a user of a relying party that others wrote.
+type rpUser struct{ credentials []webauthn.Credential }
 
-func (a *account) WebAuthnID() []byte                         { return []byte("handle of alice") }
-func (a *account) WebAuthnName() string                       { return "alice@example.com" }
-func (a *account) WebAuthnDisplayName() string                { return "Alice" }
-func (a *account) WebAuthnCredentials() []webauthn.Credential { return a.credentials }
+func (a *rpUser) WebAuthnID() []byte                         { return []byte("handle of alice") }
+func (a *rpUser) WebAuthnName() string                       { return "alice@example.com" }
+func (a *rpUser) WebAuthnDisplayName() string                { return "Alice" }
+func (a *rpUser) WebAuthnCredentials() []webauthn.Credential { return a.credentials }
 
 // TestForeignClientCeremonies registers and signs in with a client and at a relying party of which neither is ours.
 func TestForeignClientCeremonies(t *testing.T) {
@@ -108,7 +108,7 @@ func TestForeignClientCeremonies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	alice := new(account)
+	alice := new(rpUser)
 	creation, session, err := rp.BeginRegistration(alice, webauthn.WithAuthenticatorSelection(protocol.AuthenticatorSelection{
 		UserVerification: protocol.VerificationRequired, ResidentKey: protocol.ResidentKeyRequirementRequired}))
 	if err != nil {

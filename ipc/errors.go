@@ -377,4 +377,4 @@ var known = slices.Concat([]Error{
 	AlreadyRegistered{}, NotRegistered{}, KeyFull{}, Unsupported{},
 	Declined{}, TimedOut{}, Cancelled{}, Interrupted{}, SessionLocked{}, Failed{}, UnknownToken{}, WrongAnswer{},
 	Refused{}, NotAPrompter{}, TooManyPrompters{}, TooSlow{},
-}, storeErrors, tpmErrors, otpErrors, auditErrors, emulatorErrors)
+}, storeErrors, tpmErrors, otpErrors, accountErrors, auditErrors, emulatorErrors)

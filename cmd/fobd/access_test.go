@@ -38,6 +38,11 @@ var owners = strings.Fields(`
 	fob.Store.Unlock fob.Store.Seal fob.Store.Export fob.Store.Import fob.Store.Upload fob.Store.Reset
 	fob.TPM.Status fob.TPM.SRK
 	fob.OTP.List fob.OTP.Add fob.OTP.Code fob.OTP.Rename fob.OTP.Remove fob.OTP.Export
+	fob.Account.Realms fob.Account.CreateRealm fob.Account.RemoveRealm fob.Account.Principals fob.Account.AddPrincipal
+	fob.Account.RemovePrincipal fob.Account.Tokens fob.Account.ImportToken fob.Account.RemoveToken
+	fob.Account.BeginEnrol fob.Account.FinishEnrol fob.Account.Detach fob.Account.Resync fob.Account.Unlock
+	fob.Account.IssueTicket fob.Account.BeginSignIn fob.Account.FinishSignIn fob.Account.CheckSession
+	fob.Account.EndSession fob.Account.Keys
 	fob.Audit.Query fob.Audit.Follow fob.Audit.Verify
 	fob.Service.Metrics fob.Service.Reload
 	fob.Emulator.List fob.Emulator.Touch fob.Emulator.Deny fob.Emulator.Present fob.Emulator.SetPolicy

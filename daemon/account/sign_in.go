@@ -286,3 +286,13 @@ func (a *Accounts) spendNonce(tx *store.Tx, r *Realm, nonce string) (write func(
 		return put(tx, nonceBucket, place(r.Name), all)
 	}, nil
 }
+
+// SignsIn names who signs in by what has begun, as in alice@home; empty where nothing has.
+func (a *Accounts) SignsIn(id string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if s := a.signIns[id]; s != nil {
+		return s.Principal + "@" + s.Realm
+	}
+	return ""
+}
