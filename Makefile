@@ -6,13 +6,17 @@
 # make fuzz    each fuzz target for FUZZTIME
 # make build   the three programs, in bin/
 # make units   systemd's units for programs in BINDIR, in bin/systemd/
+# make manual  man pages and shell completions, in bin/man/ and bin/completions/
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 FUZZTIME ?= 30s
 BINDIR   ?= /usr/local/bin
 LDFLAGS   = -X fob/cmd/internal/program.Version=$(VERSION) -X main.version=$(VERSION)
 
-.PHONY: build units demo test check race lab bench soak fuzz clean packages test-packages lab-packages
+# What is made has the date of the sources, so that the same sources make the same bytes.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+
+.PHONY: build units manual demo test check race lab bench soak fuzz clean packages test-packages lab-packages
 
 build: packages
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/fob ./cmd/fobd
@@ -26,6 +30,12 @@ units:
 		done; \
 	done
 
+manual:
+	rm -rf bin/man bin/completions
+	CGO_ENABLED=0 go run -tags manual ./cmd/fob bin
+	CGO_ENABLED=0 go run -tags manual ./cmd/fobd bin
+	CGO_ENABLED=0 go run ./packaging/manual/generate bin
+
 demo: build
 	@testdata/demo bin
 
@@ -37,6 +47,7 @@ check: test-packages
 		packaging/lab/lab packaging/lab/image packaging/lab/setup packaging/lab/guest packaging/lab/steps \
 		packaging/lab/scenarios/*
 	go vet ./... ./testdata/ratios
+	go vet -tags manual ./cmd/fob ./cmd/fobd
 	go tool staticcheck ./... ./testdata/ratios
 
 race: test-packages

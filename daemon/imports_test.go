@@ -19,6 +19,8 @@ func TestImportDirection(t *testing.T) {
 		"fido":   {"fido"},
 		"hotp":   {"hotp"},
 		"ipc":    {"ipc"},
+
+		"packaging": {"packaging"}, // makes files; programs import it with the tag "manual" alone
 	}
 	mayUseCgo := []string{"fob/fido/libfido2", "fob/cmd/fob-fido-helper"}
 	mayUseLibfido2 := []string{"fob/cmd/fob-fido-helper"}
