@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"fob/daemon/consent"
+	"fob/daemon/oathkey"
 	"fob/daemon/otp"
 	"fob/daemon/policy"
 	"fob/daemon/tpm"
@@ -37,7 +38,8 @@ func (d *Daemon) otpMethods() map[string]varlink.Handler {
 
 // Tokens are those of one-time passwords that fobd keeps.
 func (d *Daemon) Tokens() *otp.Tokens {
-	all := &otp.Tokens{Store: d.Store, Keepers: map[string]otp.Keeper{tpm.InTPM: tpm.Keeper{TPM: d.theTPM()}}}
+	all := &otp.Tokens{Store: d.Store, Keepers: map[string]otp.Keeper{tpm.InTPM: tpm.Keeper{TPM: d.theTPM()},
+		oathkey.InKey: oathkey.Keeper{Store: d.Store}}}
 	maps.Copy(all.Keepers, d.Keepers)
 	return all
 }
@@ -46,8 +48,9 @@ func (d *Daemon) Tokens() *otp.Tokens {
 type otpCall struct {
 	*storeCall
 	whenLocked atomic.Bool // it may go on while nobody is there
-	pin        fido.Secret // that of a seed in the TPM, which is watched; nil for none
+	pin        fido.Secret // that of a seed in the TPM, or the password of a key, which is watched; nil for none
 	watches    bool
+	remember   bool   // keep the password of a security key
 	endless    func() // has it go on beyond otpTime
 }
 
@@ -98,6 +101,7 @@ func (c *otpCall) askSeed(ctx context.Context) (hotp.Seed, error) {
 func (c *otpCall) tokens() *otp.Tokens {
 	all := c.daemon.Tokens()
 	all.Keepers[tpm.InTPM] = tpm.Keeper{TPM: c.daemon.theTPM(), PIN: c.askPIN}
+	all.Keepers[oathkey.InKey] = c.securityKeys()
 	return all
 }
 
@@ -187,10 +191,11 @@ func (d *Daemon) addOTP(ctx context.Context, c *otpCall, in *ipc.OTPAddRequest) 
 	if err := c.admit(ctx, token); err != nil {
 		return nil, err
 	}
+	c.remember = in.Remember
 	if in.Wrapped != "" {
 		token, err = c.addWrapped(ctx, token, in)
 	} else {
-		token, err = c.addSeed(ctx, token, in.PIN)
+		token, err = c.addSeed(ctx, token, in)
 	}
 	if err != nil {
 		return nil, err
@@ -200,10 +205,17 @@ func (d *Daemon) addOTP(ctx context.Context, c *otpCall, in *ipc.OTPAddRequest) 
 }
 
 // addSeed adds a token by its seed, with a new PIN for it where that is wanted.
-func (c *otpCall) addSeed(ctx context.Context, token otp.Token, pin bool) (otp.Token, error) {
+func (c *otpCall) addSeed(ctx context.Context, token otp.Token, in *ipc.OTPAddRequest) (otp.Token, error) {
 	all := c.tokens()
-	if pin {
+	if in.PIN {
 		all.Keepers[tpm.InTPM] = tpm.Keeper{TPM: c.daemon.theTPM(), NewPIN: c.askNewPIN}
+	}
+	if key, found := keyOf(token.Keeper); found {
+		k, err := c.chooseKey(ctx, key, &token, in.Touch)
+		if err != nil {
+			return token, err
+		}
+		all.Keepers[oathkey.InKey] = k
 	}
 	seed, err := c.askSeed(ctx)
 	defer seed.Wipe()
@@ -239,7 +251,10 @@ func newToken(in *ipc.OTPAddRequest) (otp.Token, error) {
 	t := otp.Token{
 		Name: cmp.Or(in.Name, otp.NameFor(in.Issuer, in.Account)), Issuer: in.Issuer, Account: in.Account,
 		Keeper: cmp.Or(in.Keeper, otp.InStore), Parameters: hotp.DefaultTOTP}
+	_, inKey := keyOf(t.Keeper)
 	switch {
+	case in.Touch && !inKey:
+		return t, varlink.InvalidParameter{Parameter: "touch"}
 	case in.PIN && (t.Keeper != tpm.InTPM || in.Wrapped != ""):
 		return t, varlink.InvalidParameter{Parameter: "pin"}
 	case in.Wrapped != "" && t.Keeper != tpm.InTPM:
@@ -333,7 +348,7 @@ func (d *Daemon) removeOTP(ctx context.Context, c *otpCall, in *ipc.OTPRequest) 
 	if err != nil {
 		return nil, err
 	}
-	return nil, d.Tokens().Remove(ctx, in.Name)
+	return nil, c.tokens().Remove(ctx, in.Name)
 }
 
 // exportOTP implements fob.OTP.Export. No copy of the reply stays.
@@ -390,6 +405,9 @@ func (d *Daemon) otpError(err error, name string) error {
 	case errors.Is(err, otp.ErrDamaged):
 		return ipc.StoreCorrupt{Path: d.Store.Status().Path, Problem: err.Error()}
 	default:
+		if named := keyError(err); named != nil {
+			return named
+		}
 		return d.storeError(err)
 	}
 }

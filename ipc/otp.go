@@ -81,6 +81,9 @@ const (
 	OTPPassphrase OTPEventKind = "passphrase"
 	OTPPIN        OTPEventKind = "pin"
 	OTPNewPIN     OTPEventKind = "newPin"
+
+	OTPKeyPassword OTPEventKind = "keyPassword"
+	OTPTouch       OTPEventKind = "touch"
 )
 
 // OTPEvent is fob.OTP.OTPEvent.
@@ -93,6 +96,7 @@ type OTPEvent struct {
 	TPMPIN     bool    `json:"pin,omitempty"`
 	Retries    *int    `json:"retries,omitempty"`
 	Name       string  `json:"name,omitempty"`
+	Key        string  `json:"key,omitempty"`
 	Caller     *Caller `json:"caller,omitempty"`
 	Verb       string  `json:"verb,omitempty"`
 	Method     string  `json:"method,omitempty"`
@@ -119,6 +123,8 @@ type OTPAddRequest struct {
 	PIN       bool         `json:"pin,omitempty"`
 	Wrapped   string       `json:"wrapped,omitempty"`
 	SeedSize  int          `json:"seedSize,omitempty"`
+	Touch     bool         `json:"touch,omitempty"`
+	Remember  bool         `json:"remember,omitempty"`
 }
 
 // OTPAddReply is a reply of fob.OTP.Add.
@@ -184,6 +190,10 @@ type OTPPrompter interface {
 	Passphrase(ctx context.Context, e OTPEvent) (Secret, error)
 	// PIN asks for the PIN that the TPM wants before it uses a seed, or for a new one.
 	PIN(ctx context.Context, e OTPEvent) (Secret, error)
+	// KeyPassword asks for the password of the security key e.Key.
+	KeyPassword(ctx context.Context, e OTPEvent) (Secret, error)
+	// Touch tells the person that the security key e.Key waits for a touch.
+	Touch(ctx context.Context, e OTPEvent) error
 }
 
 // OTPTokens performs fob.OTP.List.
@@ -313,6 +323,10 @@ func (c *Client) answerOTP(ctx context.Context, e OTPEvent, p OTPPrompter) error
 		secret, err = p.Passphrase(ctx, e)
 	case OTPPIN, OTPNewPIN:
 		secret, err = p.PIN(ctx, e)
+	case OTPKeyPassword:
+		secret, err = p.KeyPassword(ctx, e)
+	case OTPTouch:
+		return p.Touch(ctx, e)
 	default: // of a newer fobd
 		return nil
 	}

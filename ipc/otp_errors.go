@@ -31,6 +31,10 @@ type (
 	OTPKeeperMissing struct {
 		Problem string `json:"problem"`
 	}
+	OTPKeyFailed struct {
+		Kind    OTPKeyProblem `json:"kind"`
+		Problem string        `json:"problem"`
+	}
 )
 
 func (OTPNotFound) VarlinkError() string       { return "fob.OTP.NotFound" }
@@ -42,6 +46,7 @@ func (OTPNotYet) VarlinkError() string         { return "fob.OTP.NotYet" }
 func (OTPExhausted) VarlinkError() string      { return "fob.OTP.Exhausted" }
 func (OTPSeedStays) VarlinkError() string      { return "fob.OTP.SeedStays" }
 func (OTPKeeperMissing) VarlinkError() string  { return "fob.OTP.KeeperMissing" }
+func (OTPKeyFailed) VarlinkError() string      { return "fob.OTP.KeyFailed" }
 
 func (e OTPNotFound) Error() string       { return fmt.Sprintf("there is no token %q", e.Name) }
 func (e OTPExists) Error() string         { return fmt.Sprintf("there is a token %q already", e.Name) }
@@ -56,6 +61,7 @@ func (e OTPSeedStays) Error() string {
 	return fmt.Sprintf("the seed can't leave the place where it is kept (%s)", e.Keeper)
 }
 func (e OTPKeeperMissing) Error() string { return e.Problem }
+func (e OTPKeyFailed) Error() string     { return e.Problem }
 
 func (OTPNotFound) Hint() string       { return "'fob otp list' names them" }
 func (OTPExists) Hint() string         { return "give another name, or remove or rename that one" }
@@ -70,9 +76,10 @@ func (OTPSeedStays) Hint() string {
 	return "have a new seed made where the token is used, and add it elsewhere"
 }
 func (OTPKeeperMissing) Hint() string { return "" }
+func (e OTPKeyFailed) Hint() string   { return keyHints[e.Kind] }
 
 // otpErrors holds a value of each type.
 var otpErrors = []Error{
 	OTPNotFound{}, OTPExists{}, OTPTooMany{}, OTPParameterWrong{}, OTPSeedInvalid{}, OTPNotYet{}, OTPExhausted{},
-	OTPSeedStays{}, OTPKeeperMissing{},
+	OTPSeedStays{}, OTPKeeperMissing{}, OTPKeyFailed{},
 }

@@ -44,6 +44,7 @@ func exitCode(err error) int {
 		return exitWrong
 	case errors.Is(err, errNoTerminal), errors.Is(err, errReserved), errors.Is(err, errNoNewPIN), errors.Is(err, errRefused),
 		errors.Is(err, errOtherKey), errors.Is(err, program.ErrPINLength), errors.Is(err, errNoPassphrase), errors.Is(err, errNoTokenPIN),
+		errors.Is(err, errNoKeyPassword), errors.Is(err, errKeyPassword),
 		errors.Is(err, errNoKey), errors.Is(err, errKeySize), errors.Is(err, seedfile.ErrWrongKey),
 		errors.As(err, new(*seedfile.LockedError)), errors.Is(err, program.ErrPassphraseLength):
 		return exitPIN
@@ -68,7 +69,8 @@ func exitCode(err error) int {
 		ipc.KeyRemoved, ipc.KeyInserted, ipc.NotSupported, ipc.UnknownCredential, ipc.SeveralCredentials, ipc.NoLargeBlob,
 		ipc.LargeBlobsFull, ipc.LargeBlobsCorrupt, ipc.LargeBlobLeft, ipc.UnknownFingerprint, ipc.SeveralFingerprints,
 		ipc.FingerprintNameTooLong, ipc.FingerprintsFull, ipc.FingerprintNotTaken, ipc.OTPNotFound, ipc.OTPExists,
-		ipc.OTPTooMany, ipc.OTPNotYet, ipc.OTPExhausted, ipc.OTPSeedStays, ipc.OTPKeeperMissing:
+		ipc.OTPTooMany, ipc.OTPNotYet, ipc.OTPExhausted, ipc.OTPSeedStays, ipc.OTPKeeperMissing,
+		ipc.OTPKeyFailed:
 		return exitKey
 	case ipc.TimedOut, ipc.ResetLate:
 		return exitTimedOut

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"fob/cmd/internal/program"
+	"fob/daemon/oathkey"
 	"fob/daemon/tpm"
 	"fob/hotp"
 	"fob/ipc"
@@ -56,13 +57,21 @@ func (a *app) printTokens(tokens []ipc.OTPToken) error {
 	for i := range tokens {
 		t := &tokens[i]
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", shown(t.Name), textOrDash(t.Issuer), textOrDash(t.Account), codesOf(t),
-			inWords(keepers, t.Keeper))
+			keeperOf(t))
 	}
 	return w.Flush()
 }
 
 // keepers are the places of seeds in words.
 var keepers = map[string]string{"store": "in the store", tpm.InTPM: "in the TPM"}
+
+// keeperOf tells where the seed of a token is.
+func keeperOf(t *ipc.OTPToken) string {
+	if kind, key, _ := strings.Cut(t.Keeper, ":"); kind == oathkey.InKey {
+		return "in the key " + shown(key)
+	}
+	return inWords(keepers, t.Keeper)
+}
 
 func textOrDash(s string) string {
 	if s == "" {

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"fob/cmd/internal/program"
+	"fob/daemon/oathkey"
 	"fob/daemon/tpm"
 	"fob/hotp"
 	"fob/hotp/otpauth"
@@ -51,6 +53,11 @@ can see.
 With --in tpm the seed goes into the TPM of this computer, which makes the codes, and gives the seed to
 nobody: no backup has it, and what clears the TPM loses it. Keep another way into the account.
 
+With --in key it goes into the OATH application of a security key such as a YubiKey 5, beside those of
+other programs, which can use it, too. The key proves that it has the seed. Where several keys are
+plugged in, --in key:NAME tells which one, by the beginning of its ID, which 'fob otp list' shows, or
+the name of its reader.
+
 A URI tells all parameters; flags come before it. With a seed alone, services mean TOTP with SHA1,
 6 digits and 30 seconds where they say nothing else. A token without a NAME is called ISSUER:ACCOUNT.`,
 		Example: "  fob otp add                      # asks for the seed or the URI\n" +
@@ -81,7 +88,11 @@ A URI tells all parameters; flags come before it. With a seed alone, services me
 	f.IntVar(&in.Digits, "digits", 6, "`NUMBER` of digits of a code, 6 to 10")
 	f.IntVar(&in.Period, "period", 30, "`SECONDS` for which a code holds")
 	f.IntVar(&in.T0, "t0", 0, "Unix `TIME` at which the first period begins")
-	f.StringVar(&in.Keeper, "in", "store", "keep the seed in this `PLACE`: store, or tpm, which it never leaves again")
+	f.StringVar(&in.Keeper, "in", "store",
+		"keep the seed in this `PLACE`: store, or tpm, key or key:NAME, which it never leaves again")
+	f.BoolVar(&in.Touch, "touch", false, "with --in key: each code needs a touch of the key")
+	f.BoolVar(&in.Remember, "remember", false, "with --in key: keep the password of the key in the store")
+	p.keyFlag(f)
 	f.BoolVar(&in.PIN, "pin", false, "with --in tpm: choose a PIN that the TPM wants for each code")
 	p.newPINFlag(f)
 	f.IntVar(&in.Counter, "counter", 0, "`COUNTER` of the next code")
@@ -89,9 +100,12 @@ A URI tells all parameters; flags come before it. With a seed alone, services me
 }
 
 func checkPlace(in *ipc.OTPAddRequest) error {
+	kind, _, _ := strings.Cut(in.Keeper, ":")
 	switch {
-	case in.Keeper != "store" && in.Keeper != tpm.InTPM:
-		return program.Usage(fmt.Errorf("--in %s is neither store nor tpm", in.Keeper))
+	case in.Keeper != "store" && in.Keeper != tpm.InTPM && kind != oathkey.InKey:
+		return program.Usage(fmt.Errorf("--in %s is neither store nor tpm nor key", in.Keeper))
+	case (in.Touch || in.Remember) && kind != oathkey.InKey:
+		return program.Usage(errors.New("--touch and --remember go with --in key"))
 	case in.PIN && in.Keeper != tpm.InTPM:
 		return program.Usage(errors.New("--pin goes with --in tpm"))
 	}

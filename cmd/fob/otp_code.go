@@ -35,6 +35,7 @@ line, with the seconds that are left, and otherwise a line for each code.`,
 		},
 	}
 	p.pinFlag(c.Flags())
+	p.keyFlag(c.Flags())
 	c.Flags().BoolVar(&watch, "watch", false, "go on with the next codes of a TOTP token, until interrupted")
 	return c
 }

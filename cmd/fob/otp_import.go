@@ -59,7 +59,7 @@ Files of 'fob seeds wrap', for the TPM of this computer, are known as such: thei
 			return seedsError(c.Context(), i.run(c.Context(), args[0]))
 		},
 	}
-	c.Flags().StringVar(&i.keeper, "in", "store", "keep the seeds in this `PLACE`: store, or tpm, which they never leave again")
+	c.Flags().StringVar(&i.keeper, "in", "store", "keep the seeds in this `PLACE`: store, or tpm or key, which they never leave again")
 	i.from.flags(c)
 	return c
 }

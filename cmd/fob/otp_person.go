@@ -4,10 +4,18 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"os"
 
 	"github.com/spf13/pflag"
 
 	"fob/ipc"
+)
+
+var (
+	errNoKeyPassword = errors.New("the security key wants a password, and there is no terminal to ask for it; " +
+		"give it with --key-password-fd")
+	errKeyPassword = errors.New("the password of the security key is wrong")
 )
 
 var errNoTokenPIN = errors.New("a PIN is needed, and there is no terminal to ask for it; " +
@@ -18,16 +26,18 @@ type otpPerson struct {
 	*storePerson
 	seed ipc.Secret   // of the token that is added, in Base32
 	pins *storePerson // knows PINs of seeds in the TPM
+	key  *storePerson // knows the password of a security key
 }
 
 func (a *app) otpPerson() *otpPerson {
-	return &otpPerson{storePerson: a.storePerson(), pins: a.storePerson()}
+	return &otpPerson{storePerson: a.storePerson(), pins: a.storePerson(), key: a.storePerson()}
 }
 
 func (p *otpPerson) wipe() {
 	p.storePerson.wipe()
 	p.seed.Wipe()
 	p.pins.wipe()
+	p.key.wipe()
 }
 
 func (p *otpPerson) pinFlag(f *pflag.FlagSet) {
@@ -51,6 +61,36 @@ func (p *otpPerson) PIN(ctx context.Context, e ipc.OTPEvent) (ipc.Secret, error)
 		err = errNoTokenPIN
 	}
 	return pin, err
+}
+
+func (p *otpPerson) keyFlag(f *pflag.FlagSet) {
+	f.IntVar(&p.key.passphraseFD, "key-password-fd", -1,
+		"read the password of the security key from file descriptor `N`, up to a line feed, instead of asking for it")
+}
+
+// KeyPassword implements ipc.OTPPrompter.
+func (p *otpPerson) KeyPassword(ctx context.Context, e ipc.OTPEvent) (ipc.Secret, error) {
+	switch {
+	case p.key.passphraseFD >= 0 && e.Wrong: // there is no other one to try
+		return nil, errKeyPassword
+	case p.key.passphraseFD >= 0:
+		return p.key.once(ctx)
+	}
+	t, err := openTerminal()
+	if err != nil {
+		return nil, errNoKeyPassword
+	}
+	defer t.Close()
+	if e.Wrong {
+		fmt.Fprintln(t, "wrong password")
+	}
+	return t.passphrase(ctx, fmt.Sprintf("password of the security key %s: ", shown(e.Key)))
+}
+
+// Touch implements ipc.OTPPrompter.
+func (p *otpPerson) Touch(_ context.Context, e ipc.OTPEvent) error {
+	fmt.Fprintf(os.Stderr, "touch the security key %s\n", shown(e.Key))
+	return nil
 }
 
 // Consent implements ipc.OTPPrompter.

@@ -133,7 +133,7 @@ func TestOTPInTPM(t *testing.T) {
 	w.start()
 	const seed = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ" // of RFC 4226
 	w.says(2, "", `--pin goes with --in tpm`, "otp", "add", "a", "--pin")
-	w.says(2, "", `--in cloud is neither store nor tpm`, "otp", "add", "a", "--in", "cloud")
+	w.says(2, "", `--in cloud is neither store nor tpm nor key`, "otp", "add", "a", "--in", "cloud")
 	w.says(0, seed, `^added hotp: HOTP, SHA1, 6 digits, next 0, a seed of 20 bytes$`,
 		"otp", "add", "hotp", "--type", "hotp", "--in", "tpm", "--seed-fd", "3")
 	c := w.withPIN(w.dir, seed, "otp", "add", "pin", "--type", "hotp", "--in", "tpm", "--seed-fd", "3", "--pin",

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"fob/daemon/store"
@@ -15,7 +16,9 @@ import (
 // Tokens are those of a store. The methods may be called concurrently.
 type Tokens struct {
 	Store   *store.Store
-	Keepers map[string]Keeper // places for seeds beside the store itself, by their names; may be nil
+	// Keepers are places for seeds beside the store itself, by their names; may be nil. What a token's Keeper has behind
+	// a colon is for the keeper alone, which is named after what stands before.
+	Keepers map[string]Keeper
 }
 
 // bucket has the records.
@@ -26,7 +29,8 @@ func (t *Tokens) keeper(name string) (Keeper, error) {
 	if name == InStore {
 		return inStore{}, nil
 	}
-	if k := t.Keepers[name]; k != nil {
+	kind, _, _ := strings.Cut(name, ":")
+	if k := t.Keepers[kind]; k != nil {
 		return k, nil
 	}
 	return nil, fmt.Errorf("%w: %s", ErrNoKeeper, name)
