@@ -15,7 +15,7 @@ import (
 
 // Tokens are those of a store. The methods may be called concurrently.
 type Tokens struct {
-	Store   *store.Store
+	Store *store.Store
 	// Keepers are places for seeds beside the store itself, by their names; may be nil. What a token's Keeper has behind
 	// a colon is for the keeper alone, which is named after what stands before.
 	Keepers map[string]Keeper
