@@ -188,24 +188,32 @@ func TestTPMLeavesNoTrace(t *testing.T) {
 	w.env = append(w.env, "GODEBUG=asyncpreemptoff=1")
 	w.start()
 	inBase32 := base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString([]byte(seed))
+	look := func(after string) { // before what comes next makes use of the same memory
+		t.Helper()
+		for _, part := range []string{seed, seed[:9], seed[10:], inBase32, inBase32[:16], pin, pin[:9], pin[9:], tokenPIN,
+			tokenPIN[:9], tokenPIN[10:], inPad(seed, 0x36), inPad(seed, 0x5c)} {
+			found, err := inMemory(w.fobd.cmd.Process.Pid, []byte(part))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(found) > 0 {
+				t.Errorf("fobd still has %q after %s: %s", part, after, strings.Join(found, "; "))
+			}
+		}
+	}
 	w.says(0, inBase32, `^added`, "otp", "add", "open", "--in", "tpm", "--seed-fd", "3")
+	look("a token")
 	c := w.withPIN(w.dir, inBase32, "otp", "add", "closed", "--in", "tpm", "--seed-fd", "3", "--pin", "--new-pin-fd", "4")
 	c.ExtraFiles = append(c.ExtraFiles, w.withPIN(w.dir, tokenPIN).ExtraFiles...)
 	w.run(t, c, 0)
+	look("a token with a PIN")
 	w.says(0, "", `^[0-9]{6}$`, "otp", "code", "open")
 	w.says(0, tokenPIN, `^[0-9]{6}$`, "otp", "code", "closed", "--pin-fd", "3")
+	look("a code")
 	w.says(5, tokenPIN+"?", ``, "otp", "code", "closed", "--pin-fd", "3")
 	w.says(0, pin, ``, "store", "seal", "--to", "tpm", "--pin", "--new-passphrase-fd", "3")
+	look("a seal")
 	w.says(0, pin, ``, "store", "export", "--passphrase-fd", "3", "--recipient",
 		"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p", "backup.age")
-	for _, part := range []string{seed, seed[:9], seed[10:], inBase32, inBase32[:16], pin, pin[:9], pin[9:], tokenPIN,
-		tokenPIN[:9], tokenPIN[10:], inPad(seed, 0x36), inPad(seed, 0x5c)} {
-		found, err := inMemory(w.fobd.cmd.Process.Pid, []byte(part))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(found) > 0 {
-			t.Errorf("fobd still has %q: %s", part, strings.Join(found, "; "))
-		}
-	}
+	look("the PIN was given")
 }
