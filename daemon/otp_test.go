@@ -44,8 +44,10 @@ func (p seeded) Seed(context.Context, ipc.OTPEvent) (ipc.Secret, error) {
 	return ipc.Secret(p.seed), nil
 }
 
-func (p seeded) KeyPassword(context.Context, ipc.OTPEvent) (ipc.Secret, error) { return nil, ipc.ErrDeclined }
-func (p seeded) Touch(context.Context, ipc.OTPEvent) error                     { return nil }
+func (p seeded) KeyPassword(context.Context, ipc.OTPEvent) (ipc.Secret, error) {
+	return nil, ipc.ErrDeclined
+}
+func (p seeded) Touch(context.Context, ipc.OTPEvent) error             { return nil }
 func (p seeded) PIN(context.Context, ipc.OTPEvent) (ipc.Secret, error) { return nil, ipc.ErrDeclined }
 
 func (p seeded) Passphrase(context.Context, ipc.OTPEvent) (ipc.Secret, error) {
