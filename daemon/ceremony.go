@@ -67,7 +67,7 @@ func (d *Daemon) register(ctx context.Context, c *varlink.Call) (any, error) {
 		errand: errand{verb: policy.Register, rpID: begun.RPID},
 		daemon: d, call: c, mirror: in.Prompter, noWait: in.DoesNotWait()}
 	err = d.onKeys(ctx, about, in.Device, timeout(options.Timeout),
-		func(ctx context.Context, keys []fido.Candidate, p fido.Prompter) error {
+		func(ctx context.Context, keys fido.Keys, p fido.Prompter) error {
 			made, err := fido.Register(ctx, keys, p, asked)
 			if err != nil {
 				return err
@@ -110,7 +110,7 @@ func (d *Daemon) signIn(ctx context.Context, c *varlink.Call) (any, error) {
 		errand: errand{verb: policy.SignIn, rpID: begun.RPID},
 		daemon: d, call: c, mirror: in.Prompter, noWait: in.DoesNotWait()}
 	err = d.onKeys(ctx, about, in.Device, timeout(options.Timeout),
-		func(ctx context.Context, keys []fido.Candidate, p fido.Prompter) error {
+		func(ctx context.Context, keys fido.Keys, p fido.Prompter) error {
 			got, err := fido.SignIn(ctx, keys, p, asked)
 			if err != nil {
 				return err
@@ -180,6 +180,7 @@ type ceremony struct {
 
 	verdicts map[fido.DeviceID]error // of keys that the policy, and the person, were asked about; nil for those that may serve
 	agreed   bool                    // the person was asked, and said yes
+	unasked  bool                    // nobody could be asked
 	// whenLocked lets it begin, and go on, while the screen is locked or another user has it.
 	whenLocked atomic.Bool
 	mirror     *bool       // whether prompters are told; nil where the caller has no terminal
@@ -206,10 +207,11 @@ func (c *ceremony) holder() ipc.Holder {
 
 // onKeys performs operation on the keys that id means, when it is this ceremony's turn, and closes them.
 func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, limit time.Duration, operation func(
-	context.Context, []fido.Candidate, fido.Prompter) error) (err error) {
+	context.Context, fido.Keys, fido.Prompter) error) (err error) {
 
 	var devices []fido.DeviceInfo
 	var turn *ticket
+	var joining *joining
 	begin := time.Now()
 	c.caller, c.id, c.method = callerOf(ctx), rand.Text(), c.call.Method
 	if c.call.More {
@@ -218,7 +220,7 @@ func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, limit time.
 	defer c.over()
 	ctx, end := d.begin(ctx, c.goesOn)
 	after := []func(){end} // done when the caller has the reply, the last one first
-	defer func() { d.afterwards(turn, after) }()
+	defer func() { d.afterwards(turn, joining, after) }()
 	ctx, stop := context.WithTimeoutCause(ctx, limit, ipc.TimedOut{})
 	defer stop()
 	defer func() {
@@ -227,6 +229,9 @@ func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, limit time.
 		}
 		if err == (ipc.TimedOut{}) && !c.awaited.Load() {
 			err = ipc.DeviceGone{}
+		}
+		if joining != nil {
+			devices = append(devices, joining.devices()...)
 		}
 		entryOf(ctx).about(c.rpID, devices)
 		problem := ""
@@ -241,22 +246,41 @@ func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, limit time.
 		return err
 	}
 	after = append(after, turn.leave)
-	keys, closeAll, err := d.open(ctx, c, devices)
+	opened, err := d.open(ctx, c, devices)
 	if err != nil {
 		return err
 	}
-	after = append(after, closeAll)
-	if err = operation(ctx, keys, c); len(keys) == 1 {
-		err = busyCard(keys[0].Info, err)
+	after = append(after, func() { closeAll(opened) })
+	var keys fido.Keys
+	if !c.one && id == "" {
+		joining = newJoining(c, devices)
+		after = append(after, joining.close)
+		keys.Next = joining.next
+	}
+	for _, k := range opened {
+		k.joining = joining
+		keys.Now = append(keys.Now, k.candidate())
+	}
+	if err = operation(ctx, keys, c); len(opened) == 1 {
+		err = busyCard(keys.Now[0].Info, err)
 	}
 	return err
 }
 
+func closeAll(keys []*openKey) {
+	for _, k := range keys {
+		k.close()
+	}
+}
+
 // afterwards ends a ceremony whose keys are dark. Helpers take a moment to end: who called need not wait for them, but
 // who comes next on these keys does.
-func (d *Daemon) afterwards(turn *ticket, after []func()) {
+func (d *Daemon) afterwards(turn *ticket, joining *joining, after []func()) {
 	if turn != nil {
 		turn.end()
+	}
+	if joining != nil {
+		joining.end()
 	}
 	d.ending.Go(func() {
 		for _, f := range slices.Backward(after) {
@@ -271,29 +295,16 @@ func named(err error) bool {
 }
 
 // open opens keys, all at once, and says which it can't; its error is that of the last one when there is none.
-func (d *Daemon) open(ctx context.Context, c *ceremony, devices []fido.DeviceInfo) (
-	keys []fido.Candidate, closeAll func(), err error) {
-
+func (d *Daemon) open(ctx context.Context, c *ceremony, devices []fido.DeviceInfo) (keys []*openKey, err error) {
 	opened, errs := make([]*openKey, len(devices)), make([]error, len(devices))
 	var all sync.WaitGroup
 	for i, dev := range devices {
 		all.Go(func() { opened[i], errs[i] = d.openKey(ctx, c, dev) })
 	}
 	all.Wait()
-	closeAll = func() {
-		for _, k := range opened {
-			if k != nil {
-				k.close()
-			}
-		}
-	}
-	for _, k := range opened {
-		if k != nil {
-			keys = append(keys, k.candidate())
-		}
-	}
+	keys = slices.DeleteFunc(opened, func(k *openKey) bool { return k == nil })
 	if len(keys) == 0 {
-		return nil, nil, errs[len(errs)-1]
+		return nil, errs[len(errs)-1]
 	}
 	for i, dev := range devices {
 		if errs[i] != nil && err == nil {
@@ -301,10 +312,10 @@ func (d *Daemon) open(ctx context.Context, c *ceremony, devices []fido.DeviceInf
 		}
 	}
 	if err != nil {
-		closeAll()
-		return nil, nil, err
+		closeAll(keys)
+		return nil, err
 	}
-	return keys, closeAll, nil
+	return keys, nil
 }
 
 // send tells the caller, and the prompters where they may answer for it.

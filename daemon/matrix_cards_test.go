@@ -51,6 +51,11 @@ func cardWork(t *testing.T, states map[string]matrixState) (all []work) {
 // plugCard holds a key to the reader, until the test ends.
 func (r *ring) plugCard(w *nfcbridge.Watcher, change func(softkey.Options) softkey.Options) *ringKey {
 	r.t.Helper()
+	return r.layCard(w, r.addReader(w), change)
+}
+
+// addReader has fobd see cards in the reader. It gives what gets a value when they change.
+func (r *ring) addReader(w *nfcbridge.Watcher) <-chan struct{} {
 	changed := make(chan struct{}, 1)
 	r.shelf.Extra = func() []fido.DeviceInfo { return append(r.shelf.extra(), w.Devices()...) }
 	r.shelf.ExtraChanged = func(changed func()) (stop func()) {
@@ -67,6 +72,13 @@ func (r *ring) plugCard(w *nfcbridge.Watcher, change func(softkey.Options) softk
 		default:
 		}
 	}))
+	return changed
+}
+
+func (r *ring) layCard(
+	w *nfcbridge.Watcher, changed <-chan struct{}, change func(softkey.Options) softkey.Options,
+) *ringKey {
+	r.t.Helper()
 	k, o := hold()
 	o.Place = softkey.VPCD
 	r.t.Cleanup(func() { awaitReader(r.t, w, changed, false) })
