@@ -37,6 +37,7 @@ const (
 	fobdAnswers   access.Code = "fobd"
 	fobdMissing   access.Code = "no-fobd"
 	fobdFails     access.Code = "fobd-fails"
+	fobdParts     access.Code = "fobd-parts" // of which some don't work as they could
 )
 
 // foundWrong says how much the doctor found.
@@ -56,8 +57,9 @@ func (a *app) doctor() *cobra.Command {
 		Short: "Find out why keys can't be used, and what to do about it",
 		Long: `Finds out why keys can't be used, and what to do about it: it looks at the kernel, the keys'
 device nodes and who may open them, who has them open, sandboxes, NFC readers and the cards in
-them, the program that drives the keys, the TPM, and fobd's socket. It changes nothing; it opens the nodes
-for a moment, and asks cards whether they are keys.
+them, the program that drives the keys, the TPM, fobd's socket, and fobd's parts, of which 'fob
+status' says more. It changes nothing; it opens the nodes for a moment, and asks cards whether they
+are keys.
 
 It ends with 10 when something is wrong, and with 0 when there are no more than notes.`,
 		Args: noArguments,
@@ -87,6 +89,7 @@ func (a *app) examine(ctx context.Context, root string) ([]access.Finding, error
 	list = append(list, examineHelper(ctx)...)
 	list = append(list, examineTPM(filepath.Join(system.Root, tpm.DefaultPath)))
 	list = append(list, a.examineFolder(), a.examineFobd(ctx))
+	list = append(list, a.examineParts(ctx)...)
 	return list, ctx.Err()
 }
 
@@ -210,6 +213,32 @@ func (a *app) examineFobd(ctx context.Context) access.Finding {
 		f.Do = h.Hint()
 	}
 	return f
+}
+
+// examineParts names the parts of fobd that don't work as they could. What fobd does not say is no finding: it may not
+// run, which was found already, or be of an older release.
+func (a *app) examineParts(ctx context.Context) []access.Finding {
+	status, err := a.client.Status(ctx)
+	if err != nil {
+		return nil
+	}
+	f := access.Finding{Code: fobdParts, Level: access.Note, Do: "'fob status' says what is wrong with them, and what to do"}
+	var parts []string
+	for _, p := range status.Parts {
+		switch p.State {
+		case ipc.PartBroken:
+			f.Level = access.Wrong
+		case ipc.PartDegraded:
+		default:
+			continue
+		}
+		parts = append(parts, fmt.Sprintf("%s (%s)", p.Name, p.State))
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	f.What = "not all parts of fobd work as they could: " + strings.Join(parts, ", ")
+	return []access.Finding{f}
 }
 
 // printFindings shows what was found; its error says how much is wrong.
