@@ -360,32 +360,63 @@ func (c *ceremony) over() {
 	}
 }
 
-// ask asks the person. Once they have answered, it is the key's turn.
-func (c *ceremony) ask(ctx context.Context, q *prompt, send func(token string) error) (ipc.Answer, error) {
+// ask asks the person by an event. Once they have answered, it is the key's turn.
+func (c *ceremony) ask(ctx context.Context, q *prompt, dev fido.DeviceInfo, e ipc.Event) (ipc.Answer, error) {
 	q.uid = c.caller.UID
-	a, err := c.daemon.prompts.ask(ctx, q, send)
+	over := func() {}
+	a, err := c.daemon.prompts.ask(ctx, q, func(token string) error {
+		e.Token = token
+		there, done, unable := c.prompted(ctx)
+		e.Prompter = unable == nil
+		err := c.send(dev, e)
+		if e.Prompter {
+			over = c.alone(there, done, dev, e)
+		}
+		return err
+	})
+	over()
 	if err == nil {
 		c.awaited.Store(false)
 	}
 	return a, err
 }
 
+// prompted begins a question of which prompters are told, if any may answer; see prompters.ask.
+func (c *ceremony) prompted(ctx context.Context) (there context.Context, done func(), err error) {
+	if !c.mirrored() {
+		return nil, nil, consent.ErrUnable
+	}
+	return c.daemon.prompters.ask(context.WithoutCancel(ctx), c.caller.UID)
+}
+
+// alone tells the caller of a prompt again when the last prompter has left that was told of it, until over.
+func (c *ceremony) alone(there context.Context, done func(), dev fido.DeviceInfo, e ipc.Event) (over func()) {
+	told := make(chan struct{})
+	stop := context.AfterFunc(there, func() {
+		defer close(told)
+		e.Prompter = false
+		_ = c.tell(e, dev) // else the caller has hung up, which ends the ceremony
+	})
+	return func() {
+		if !stop() {
+			<-told
+		}
+		done()
+	}
+}
+
 // PIN implements fido.Prompter.
 func (c *ceremony) PIN(ctx context.Context, p fido.PINPrompt) (fido.PIN, error) {
-	a, err := c.ask(ctx, &prompt{kind: ipc.EventPIN, reserve: p.Reserved}, func(token string) error {
-		return c.send(p.Device, ipc.Event{
-			Kind: ipc.EventPIN, Token: token, Retries: int(p.Retries), Wrong: p.Wrong, Reserved: p.Reserved, Other: p.Other})
-	})
+	a, err := c.ask(ctx, &prompt{kind: ipc.EventPIN, reserve: p.Reserved}, p.Device, ipc.Event{
+		Kind: ipc.EventPIN, Retries: int(p.Retries), Wrong: p.Wrong, Reserved: p.Reserved, Other: p.Other})
 	return fido.PIN(a.PIN), err
 }
 
 // NewPIN implements fido.Prompter.
 func (c *ceremony) NewPIN(ctx context.Context, p fido.NewPINPrompt) (fido.PIN, error) {
 	q := &prompt{kind: ipc.EventNewPIN, minLength: int(p.MinLength)}
-	a, err := c.ask(ctx, q, func(token string) error {
-		return c.send(p.Device, ipc.Event{
-			Kind: ipc.EventNewPIN, Token: token, MinLength: int(p.MinLength), Replaces: p.Replaces, Refused: p.Refused})
-	})
+	a, err := c.ask(ctx, q, p.Device, ipc.Event{
+		Kind: ipc.EventNewPIN, MinLength: int(p.MinLength), Replaces: p.Replaces, Refused: p.Refused})
 	return fido.PIN(a.PIN), err
 }
 
@@ -430,9 +461,8 @@ func (c *ceremony) Choose(ctx context.Context, dev fido.DeviceInfo, users []ctap
 		accounts[i] = ipc.Account{
 			ID: base64.RawURLEncoding.EncodeToString(u.ID), Name: u.Name, DisplayName: u.DisplayName}
 	}
-	a, err := c.ask(ctx, &prompt{kind: ipc.EventChoose, choices: len(users)}, func(token string) error {
-		return c.send(dev, ipc.Event{Kind: ipc.EventChoose, Token: token, Accounts: accounts})
-	})
+	a, err := c.ask(ctx, &prompt{kind: ipc.EventChoose, choices: len(users)}, dev,
+		ipc.Event{Kind: ipc.EventChoose, Accounts: accounts})
 	if err != nil {
 		return 0, err
 	}
