@@ -178,7 +178,7 @@ type ceremony struct {
 	one    bool // it is for one key, which must be clear beforehand
 	noWait bool // it does not wait for its turn, nor for a key to be plugged in
 
-	verdicts map[fido.DeviceID]error // of keys that the policy, and the person, were asked about; nil for those that may serve
+	verdicts map[fido.DeviceID]error // of keys that the policy, and the person, were asked about; nil: they may serve
 	agreed   bool                    // the person was asked, and said yes
 	unasked  bool                    // nobody could be asked
 	// whenLocked lets it begin, and go on, while the screen is locked or another user has it.

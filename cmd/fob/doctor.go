@@ -113,8 +113,9 @@ func examineHelper(ctx context.Context) []access.Finding {
 	}
 	path := filepath.Join(filepath.Dir(self), "fob-fido-helper")
 	if _, err := os.Stat(path); err != nil {
-		return []access.Finding{{Code: helperMissing, Level: access.Wrong, What: "the program that drives keys is missing: " + path,
-			Do: "install fob-fido-helper there, or start fobd with --helper PATH"}}
+		return []access.Finding{{Code: helperMissing, Level: access.Wrong,
+			What: "the program that drives keys is missing: " + path,
+			Do:   "install fob-fido-helper there, or start fobd with --helper PATH"}}
 	}
 	out, said, err := askHelper(ctx, path, "--version")
 	if err != nil {
@@ -156,8 +157,10 @@ func examineSandbox(ctx context.Context, path string) []access.Finding {
 	if len(report.Missing) == 0 {
 		return nil
 	}
-	return []access.Finding{{Code: helperLoose, Level: access.Note, Do: "use a newer kernel, or allow it what is missing",
-		What: "the program that drives keys is confined less than it should be; missing: " + strings.Join(report.Missing, ", ")}}
+	missing := strings.Join(report.Missing, ", ")
+	return []access.Finding{{Code: helperLoose, Level: access.Note,
+		What: "the program that drives keys is confined less than it should be; missing: " + missing,
+		Do:   "use a newer kernel, or allow it what is missing"}}
 }
 
 func brokenHelper(path string, err error, said string) access.Finding {
@@ -176,15 +179,17 @@ func (a *app) examineFolder() access.Finding {
 	info, err := os.Lstat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(filepath.Dir(dir)); err != nil {
-			return access.Finding{Code: folderMissing, Level: access.Wrong, What: "there is no " + filepath.Dir(dir) + " for fobd's socket",
-				Do: "log in by a login manager or ssh, not by su; or set XDG_RUNTIME_DIR to a folder that is yours alone"}
+			return access.Finding{Code: folderMissing, Level: access.Wrong,
+				What: "there is no " + filepath.Dir(dir) + " for fobd's socket",
+				Do:   "log in by a login manager or ssh, not by su; or set XDG_RUNTIME_DIR to a folder that is yours alone"}
 		}
 		return access.Finding{Code: folderThere, Level: access.OK, What: "fobd will make " + dir + " for its socket"}
 	}
 	unsafe := access.Finding{Code: folderUnsafe, Level: access.Wrong, Do: "chmod 700 " + dir,
 		What: dir + " is open to others, so that fobd does not use it"}
 	if err != nil {
-		unsafe.What, unsafe.Do = "the folder of fobd's socket is closed to us: "+err.Error(), "name another socket with --socket"
+		unsafe.What = "the folder of fobd's socket is closed to us: " + err.Error()
+		unsafe.Do = "name another socket with --socket"
 		return unsafe
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
@@ -222,7 +227,8 @@ func (a *app) examineParts(ctx context.Context) []access.Finding {
 	if err != nil {
 		return nil
 	}
-	f := access.Finding{Code: fobdParts, Level: access.Note, Do: "'fob status' says what is wrong with them, and what to do"}
+	f := access.Finding{
+		Code: fobdParts, Level: access.Note, Do: "'fob status' says what is wrong with them, and what to do"}
 	var parts []string
 	for _, p := range status.Parts {
 		switch p.State {

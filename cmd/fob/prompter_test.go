@@ -118,7 +118,8 @@ func TestPrompter(t *testing.T) {
 		p := signIn()
 		ends(p, 0, "a prompter asks about fob emulated key")
 		pin, choose := <-who.asked, <-who.asked
-		if pin.Kind != ipc.EventPIN || pin.Caller.Executable != filepath.Join(w.bin, "fob") || choose.Kind != ipc.EventChoose {
+		if pin.Kind != ipc.EventPIN || choose.Kind != ipc.EventChoose ||
+			pin.Caller.Executable != filepath.Join(w.bin, "fob") {
 			t.Errorf("%+v, %+v", pin, choose)
 		}
 		if name := choose.Accounts[choice].Name; !strings.Contains(p.said.all(), "signed in  "+name+" at example.com") {

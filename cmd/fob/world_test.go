@@ -59,7 +59,8 @@ func newWorld(dir string) (*world, error) {
 // emulated key that fobd knows as such.
 func (w *world) allowAll(home string) error {
 	folder := filepath.Join(home, ".config", "fob")
-	const all = "[[rule]]\nverbs = ['register', 'sign-in', 'code', 'manage', 'reset', 'provision', 'account']\naction = 'allow'\n"
+	const all = "[[rule]]\naction = 'allow'\n" +
+		"verbs = ['register', 'sign-in', 'code', 'manage', 'reset', 'provision', 'account']\n"
 	return errors.Join(os.MkdirAll(folder, 0o700), os.WriteFile(filepath.Join(folder, "policy.toml"), []byte(all), 0o600))
 }
 
