@@ -88,7 +88,6 @@ func TestPolicyOfKeysThatJoin(t *testing.T) {
 // later has a ceremony go on with one key lit.
 type later struct {
 	*ring
-	who    *person
 	saw    chan ipc.Event
 	result chan error
 	cancel context.CancelFunc

@@ -143,10 +143,13 @@ func (r *race[T]) run(ctx context.Context) (a *attempt[T], v T, err error) {
 		return r.attempts[0], v, err
 	}
 	racing, cancel := context.WithCancel(ctx)
-	h := &heat[T]{race: r, results: make(chan outcome[T])}
+	h := &heat[T]{race: r, results: make(chan outcome[T]), late: make(chan outcome[T], 1)}
 	winner := h.decide(ctx, racing)
 	cancel()
 	h.running.Wait() // and the others are dark
+	if ctx.Err() != nil && winner.attempt == nil && h.left == 1 && len(h.late) == 1 {
+		winner = <-h.late // which may say more than that the time is over: a card was awaited
+	}
 	if winner.err != nil {
 		return winner.attempt, v, winner.err
 	}
@@ -167,9 +170,10 @@ type heat[T any] struct {
 	*race[T]
 	running sync.WaitGroup
 	results chan outcome[T]
-	left    int  // keys that wait for a touch
-	lit     int  // those that did so at any time
-	awaits  bool // another key is awaited
+	late    chan outcome[T] // has room for one that came when nobody waited for it
+	left    int             // keys that wait for a touch
+	lit     int             // those that did so at any time
+	awaits  bool            // another key is awaited
 }
 
 // decide takes what happens until something ends the race: a touch, a result, a person who gave up, or the last key.
@@ -210,9 +214,15 @@ func (h *heat[T]) start(racing context.Context, a *attempt[T]) {
 	h.left++
 	h.lit++
 	h.running.Go(func() {
+		o := perform(racing)
 		select {
-		case h.results <- perform(racing):
+		case h.results <- o:
+			return
 		case <-racing.Done():
+		}
+		select {
+		case h.late <- o:
+		default: // there is one already
 		}
 	})
 }

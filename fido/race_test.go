@@ -282,6 +282,20 @@ func TestCancelDarkensAll(t *testing.T) {
 	}
 }
 
+// TestCardIsAwaitedInVain: the person hears of the card, also where other keys might have joined.
+func TestCardIsAwaitedInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		cards := &pile{cards: []Authenticator{goneAfter()}}
+		keys := Keys{Now: []Candidate{cards.candidate()}, Next: newPort().next}
+		var lost *CardLostError
+		if _, err := Register(ctx, keys, &person{}, resident()); !errors.As(err, &lost) {
+			t.Error(err)
+		}
+	})
+}
+
 // TestSlowKey: the others don't wait for one that takes its time, and which joins them, or can't serve.
 func TestSlowKey(t *testing.T) {
 	for _, hangs := range []bool{false, true} {
