@@ -103,9 +103,6 @@ func TestAuditRefused(t *testing.T) {
 // TestAuditOfThePolicy: what the policy said is in the record, whether the call went on or not.
 func TestAuditOfThePolicy(t *testing.T) {
 	for action, want := range map[string]string{"allow": ipc.AuditDone, "deny": "fob.Ceremony.Refused"} {
-		k := &fakeKey{assert: func(context.Context, *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
-			return []fido.GetAssertionResponse{assertion("alice")}, nil
-		}}
 		path := filepath.Join(t.TempDir(), "policy.toml")
 		text := "[[rule]]\nname = \"test\"\nverbs = [\"sign-in\"]\naction = \"" + action + "\"\n"
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
