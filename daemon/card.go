@@ -19,6 +19,7 @@ type openKey struct {
 	ceremony *ceremony
 	info     fido.DeviceInfo
 	key      fido.Authenticator // nil when the card is gone
+	joining  *joining           // nil for a ceremony that no other key joins
 }
 
 // openKey opens a key. A card that has just left is none that is open, and no error where the ceremony may wait for it.
@@ -38,6 +39,9 @@ func gone(err error) bool {
 
 func (k *openKey) candidate() fido.Candidate {
 	c := fido.Candidate{Info: k.info, Key: k.key}
+	if k.joining != nil {
+		c.Leave = k.joining.uses(k.info)
+	}
 	if k.info.Reader != "" {
 		c.Again = k.again
 	}
@@ -67,6 +71,9 @@ func (k *openKey) again(ctx context.Context) (fido.Candidate, error) {
 		now, changed, over := f.state()
 		i := slices.IndexFunc(now, func(p plugged) bool { return p.Reader == k.info.Reader })
 		if i >= 0 {
+			if k.joining != nil {
+				k.joining.saw(now[i].stay)
+			}
 			err := k.reopen(ctx, now[i].DeviceInfo)
 			if !gone(err) {
 				return k.candidate(), err

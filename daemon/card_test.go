@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"fob/fido"
@@ -32,11 +33,10 @@ func TestTapAgain(t *testing.T) {
 	second.assert = func(context.Context, *fido.GetAssertionRequest) ([]fido.GetAssertionResponse, error) {
 		return []fido.GetAssertionResponse{assertion("alice")}, nil
 	}
-	opened := 0
+	var once atomic.Bool
 	s.open = func(id fido.DeviceID) (fido.Authenticator, error) {
-		opened++
 		switch {
-		case id == "c1" && opened == 1:
+		case id == "c1" && once.CompareAndSwap(false, true):
 			return first, nil
 		case id == "c2":
 			return second, nil

@@ -67,7 +67,7 @@ func (d *Daemon) register(ctx context.Context, c *varlink.Call) (any, error) {
 		errand: errand{verb: policy.Register, rpID: begun.RPID},
 		daemon: d, call: c, mirror: in.Prompter, noWait: in.DoesNotWait()}
 	err = d.onKeys(ctx, about, in.Device, timeout(options.Timeout),
-		func(ctx context.Context, keys []fido.Candidate, p fido.Prompter) error {
+		func(ctx context.Context, keys fido.Keys, p fido.Prompter) error {
 			made, err := fido.Register(ctx, keys, p, asked)
 			if err != nil {
 				return err
@@ -110,7 +110,7 @@ func (d *Daemon) signIn(ctx context.Context, c *varlink.Call) (any, error) {
 		errand: errand{verb: policy.SignIn, rpID: begun.RPID},
 		daemon: d, call: c, mirror: in.Prompter, noWait: in.DoesNotWait()}
 	err = d.onKeys(ctx, about, in.Device, timeout(options.Timeout),
-		func(ctx context.Context, keys []fido.Candidate, p fido.Prompter) error {
+		func(ctx context.Context, keys fido.Keys, p fido.Prompter) error {
 			got, err := fido.SignIn(ctx, keys, p, asked)
 			if err != nil {
 				return err
@@ -178,8 +178,9 @@ type ceremony struct {
 	one    bool // it is for one key, which must be clear beforehand
 	noWait bool // it does not wait for its turn, nor for a key to be plugged in
 
-	verdicts map[fido.DeviceID]error // of keys that the policy, and the person, were asked about; nil for those that may serve
+	verdicts map[fido.DeviceID]error // of keys that the policy, and the person, were asked about; nil: they may serve
 	agreed   bool                    // the person was asked, and said yes
+	unasked  bool                    // nobody could be asked
 	// whenLocked lets it begin, and go on, while the screen is locked or another user has it.
 	whenLocked atomic.Bool
 	mirror     *bool       // whether prompters are told; nil where the caller has no terminal
@@ -206,10 +207,11 @@ func (c *ceremony) holder() ipc.Holder {
 
 // onKeys performs operation on the keys that id means, when it is this ceremony's turn, and closes them.
 func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, limit time.Duration, operation func(
-	context.Context, []fido.Candidate, fido.Prompter) error) (err error) {
+	context.Context, fido.Keys, fido.Prompter) error) (err error) {
 
 	var devices []fido.DeviceInfo
 	var turn *ticket
+	var joining *joining
 	begin := time.Now()
 	c.caller, c.id, c.method = callerOf(ctx), rand.Text(), c.call.Method
 	if c.call.More {
@@ -218,7 +220,7 @@ func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, limit time.
 	defer c.over()
 	ctx, end := d.begin(ctx, c.goesOn)
 	after := []func(){end} // done when the caller has the reply, the last one first
-	defer func() { d.afterwards(turn, after) }()
+	defer func() { d.afterwards(turn, joining, after) }()
 	ctx, stop := context.WithTimeoutCause(ctx, limit, ipc.TimedOut{})
 	defer stop()
 	defer func() {
@@ -227,6 +229,9 @@ func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, limit time.
 		}
 		if err == (ipc.TimedOut{}) && !c.awaited.Load() {
 			err = ipc.DeviceGone{}
+		}
+		if joining != nil {
+			devices = append(devices, joining.devices()...)
 		}
 		entryOf(ctx).about(c.rpID, devices)
 		problem := ""
@@ -241,22 +246,41 @@ func (d *Daemon) onKeys(ctx context.Context, c *ceremony, id string, limit time.
 		return err
 	}
 	after = append(after, turn.leave)
-	keys, closeAll, err := d.open(ctx, c, devices)
+	opened, err := d.open(ctx, c, devices)
 	if err != nil {
 		return err
 	}
-	after = append(after, closeAll)
-	if err = operation(ctx, keys, c); len(keys) == 1 {
-		err = busyCard(keys[0].Info, err)
+	after = append(after, func() { closeAll(opened) })
+	var keys fido.Keys
+	if !c.one && id == "" {
+		joining = newJoining(c, devices)
+		after = append(after, joining.close)
+		keys.Next = joining.next
+	}
+	for _, k := range opened {
+		k.joining = joining
+		keys.Now = append(keys.Now, k.candidate())
+	}
+	if err = operation(ctx, keys, c); len(opened) == 1 {
+		err = busyCard(keys.Now[0].Info, err)
 	}
 	return err
 }
 
+func closeAll(keys []*openKey) {
+	for _, k := range keys {
+		k.close()
+	}
+}
+
 // afterwards ends a ceremony whose keys are dark. Helpers take a moment to end: who called need not wait for them, but
 // who comes next on these keys does.
-func (d *Daemon) afterwards(turn *ticket, after []func()) {
+func (d *Daemon) afterwards(turn *ticket, joining *joining, after []func()) {
 	if turn != nil {
 		turn.end()
+	}
+	if joining != nil {
+		joining.end()
 	}
 	d.ending.Go(func() {
 		for _, f := range slices.Backward(after) {
@@ -271,29 +295,16 @@ func named(err error) bool {
 }
 
 // open opens keys, all at once, and says which it can't; its error is that of the last one when there is none.
-func (d *Daemon) open(ctx context.Context, c *ceremony, devices []fido.DeviceInfo) (
-	keys []fido.Candidate, closeAll func(), err error) {
-
+func (d *Daemon) open(ctx context.Context, c *ceremony, devices []fido.DeviceInfo) (keys []*openKey, err error) {
 	opened, errs := make([]*openKey, len(devices)), make([]error, len(devices))
 	var all sync.WaitGroup
 	for i, dev := range devices {
 		all.Go(func() { opened[i], errs[i] = d.openKey(ctx, c, dev) })
 	}
 	all.Wait()
-	closeAll = func() {
-		for _, k := range opened {
-			if k != nil {
-				k.close()
-			}
-		}
-	}
-	for _, k := range opened {
-		if k != nil {
-			keys = append(keys, k.candidate())
-		}
-	}
+	keys = slices.DeleteFunc(opened, func(k *openKey) bool { return k == nil })
 	if len(keys) == 0 {
-		return nil, nil, errs[len(errs)-1]
+		return nil, errs[len(errs)-1]
 	}
 	for i, dev := range devices {
 		if errs[i] != nil && err == nil {
@@ -301,10 +312,10 @@ func (d *Daemon) open(ctx context.Context, c *ceremony, devices []fido.DeviceInf
 		}
 	}
 	if err != nil {
-		closeAll()
-		return nil, nil, err
+		closeAll(keys)
+		return nil, err
 	}
-	return keys, closeAll, nil
+	return keys, nil
 }
 
 // send tells the caller, and the prompters where they may answer for it.
@@ -349,32 +360,63 @@ func (c *ceremony) over() {
 	}
 }
 
-// ask asks the person. Once they have answered, it is the key's turn.
-func (c *ceremony) ask(ctx context.Context, q *prompt, send func(token string) error) (ipc.Answer, error) {
+// ask asks the person by an event. Once they have answered, it is the key's turn.
+func (c *ceremony) ask(ctx context.Context, q *prompt, dev fido.DeviceInfo, e ipc.Event) (ipc.Answer, error) {
 	q.uid = c.caller.UID
-	a, err := c.daemon.prompts.ask(ctx, q, send)
+	over := func() {}
+	a, err := c.daemon.prompts.ask(ctx, q, func(token string) error {
+		e.Token = token
+		there, done, unable := c.prompted(ctx)
+		e.Prompter = unable == nil
+		err := c.send(dev, e)
+		if e.Prompter {
+			over = c.alone(there, done, dev, e)
+		}
+		return err
+	})
+	over()
 	if err == nil {
 		c.awaited.Store(false)
 	}
 	return a, err
 }
 
+// prompted begins a question of which prompters are told, if any may answer; see prompters.ask.
+func (c *ceremony) prompted(ctx context.Context) (there context.Context, done func(), err error) {
+	if !c.mirrored() {
+		return nil, nil, consent.ErrUnable
+	}
+	return c.daemon.prompters.ask(context.WithoutCancel(ctx), c.caller.UID)
+}
+
+// alone tells the caller of a prompt again when the last prompter has left that was told of it, until over.
+func (c *ceremony) alone(there context.Context, done func(), dev fido.DeviceInfo, e ipc.Event) (over func()) {
+	told := make(chan struct{})
+	stop := context.AfterFunc(there, func() {
+		defer close(told)
+		e.Prompter = false
+		_ = c.tell(e, dev) // else the caller has hung up, which ends the ceremony
+	})
+	return func() {
+		if !stop() {
+			<-told
+		}
+		done()
+	}
+}
+
 // PIN implements fido.Prompter.
 func (c *ceremony) PIN(ctx context.Context, p fido.PINPrompt) (fido.PIN, error) {
-	a, err := c.ask(ctx, &prompt{kind: ipc.EventPIN, reserve: p.Reserved}, func(token string) error {
-		return c.send(p.Device, ipc.Event{
-			Kind: ipc.EventPIN, Token: token, Retries: int(p.Retries), Wrong: p.Wrong, Reserved: p.Reserved, Other: p.Other})
-	})
+	a, err := c.ask(ctx, &prompt{kind: ipc.EventPIN, reserve: p.Reserved}, p.Device, ipc.Event{
+		Kind: ipc.EventPIN, Retries: int(p.Retries), Wrong: p.Wrong, Reserved: p.Reserved, Other: p.Other})
 	return fido.PIN(a.PIN), err
 }
 
 // NewPIN implements fido.Prompter.
 func (c *ceremony) NewPIN(ctx context.Context, p fido.NewPINPrompt) (fido.PIN, error) {
 	q := &prompt{kind: ipc.EventNewPIN, minLength: int(p.MinLength)}
-	a, err := c.ask(ctx, q, func(token string) error {
-		return c.send(p.Device, ipc.Event{
-			Kind: ipc.EventNewPIN, Token: token, MinLength: int(p.MinLength), Replaces: p.Replaces, Refused: p.Refused})
-	})
+	a, err := c.ask(ctx, q, p.Device, ipc.Event{
+		Kind: ipc.EventNewPIN, MinLength: int(p.MinLength), Replaces: p.Replaces, Refused: p.Refused})
 	return fido.PIN(a.PIN), err
 }
 
@@ -419,9 +461,8 @@ func (c *ceremony) Choose(ctx context.Context, dev fido.DeviceInfo, users []ctap
 		accounts[i] = ipc.Account{
 			ID: base64.RawURLEncoding.EncodeToString(u.ID), Name: u.Name, DisplayName: u.DisplayName}
 	}
-	a, err := c.ask(ctx, &prompt{kind: ipc.EventChoose, choices: len(users)}, func(token string) error {
-		return c.send(dev, ipc.Event{Kind: ipc.EventChoose, Token: token, Accounts: accounts})
-	})
+	a, err := c.ask(ctx, &prompt{kind: ipc.EventChoose, choices: len(users)}, dev,
+		ipc.Event{Kind: ipc.EventChoose, Accounts: accounts})
 	if err != nil {
 		return 0, err
 	}

@@ -130,6 +130,7 @@ func (d *Daemon) consent(
 	yes, err := consent.Ask(ctx, q, d.ways(&c.errand)...)
 	switch {
 	case errors.Is(err, consent.ErrUnable):
+		c.unasked = true
 		for _, k := range keys {
 			c.verdicts[k.ID] = nil
 			if decisions[k.ID].Headless != policy.Allow {

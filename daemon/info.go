@@ -54,7 +54,7 @@ func (d *Daemon) look(ctx context.Context, c *varlink.Call, do func(context.Cont
 		return err
 	}
 	return d.onKeys(ctx, &ceremony{daemon: d, call: c, one: true, noWait: in.DoesNotWait()}, in.Device, lookTime,
-		func(ctx context.Context, keys []fido.Candidate, _ fido.Prompter) error { return do(ctx, keys[0]) })
+		func(ctx context.Context, keys fido.Keys, _ fido.Prompter) error { return do(ctx, keys.Now[0]) })
 }
 
 func describeInfo(i *fido.Info) ipc.Info {

@@ -62,8 +62,8 @@ func does[In any](d *Daemon, verb policy.Verb, do management[In]) varlink.Handle
 		var out any
 		about := &ceremony{errand: errand{verb: verb}, daemon: d, call: c, one: true, noWait: which.DoesNotWait()}
 		err := d.onKeys(ctx, about, which.Device, managementTime,
-			func(ctx context.Context, keys []fido.Candidate, p fido.Prompter) (err error) {
-				out, err = do(ctx, keys[0], p, &in)
+			func(ctx context.Context, keys fido.Keys, p fido.Prompter) (err error) {
+				out, err = do(ctx, keys.Now[0], p, &in)
 				return err
 			})
 		return out, err

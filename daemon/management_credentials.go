@@ -71,10 +71,10 @@ func deleteCredential(
 // Confirm implements fido.Confirmer.
 func (c *ceremony) Confirm(ctx context.Context, dev fido.DeviceInfo, found *fido.StoredCredential) error {
 	entryOf(ctx).about(found.RP.ID, []fido.DeviceInfo{dev})
-	_, err := c.ask(ctx, &prompt{kind: ipc.EventConfirm, choices: 1}, func(token string) error {
-		return c.send(dev, ipc.Event{Kind: ipc.EventConfirm, Token: token, RPID: found.RP.ID, Accounts: []ipc.Account{{
-			ID: base64.RawURLEncoding.EncodeToString(found.User.ID), Name: found.User.Name, DisplayName: found.User.DisplayName}}})
-	})
+	account := ipc.Account{
+		ID: base64.RawURLEncoding.EncodeToString(found.User.ID), Name: found.User.Name, DisplayName: found.User.DisplayName}
+	_, err := c.ask(ctx, &prompt{kind: ipc.EventConfirm, choices: 1}, dev,
+		ipc.Event{Kind: ipc.EventConfirm, RPID: found.RP.ID, Accounts: []ipc.Account{account}})
 	return err
 }
 

@@ -20,11 +20,11 @@ type shelf struct {
 
 	mu      sync.Mutex
 	keys    map[string]*softkey.Key // by mark
-	changed func()
+	changed map[*func()]bool
 }
 
 func newShelf(t *testing.T) *shelf {
-	s := &shelf{t: t, keys: make(map[string]*softkey.Key)}
+	s := &shelf{t: t, keys: make(map[string]*softkey.Key), changed: make(map[*func()]bool)}
 	s.Source = &helper.Source{Path: helperPath, NoDiscovery: true, Extra: s.extra, ExtraChanged: s.watch}
 	return s
 }
@@ -45,20 +45,19 @@ func (s *shelf) extra() (list []fido.DeviceInfo) {
 func (s *shelf) watch(changed func()) (stop func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.changed = changed
+	s.changed[&changed] = true
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.changed = nil
+		delete(s.changed, &changed)
 	}
 }
 
 func (s *shelf) tell() {
 	s.mu.Lock()
-	changed := s.changed
-	s.mu.Unlock()
-	if changed != nil {
-		changed()
+	defer s.mu.Unlock()
+	for changed := range s.changed {
+		(*changed)()
 	}
 }
 

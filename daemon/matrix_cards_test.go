@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"testing"
+	"time"
 
 	"fob/fido"
 	"fob/fido/nfcbridge"
@@ -23,9 +24,9 @@ var cardFaults = []string{
 }
 
 // readCards follows the virtual reader until the test ends.
-func readCards(t *testing.T) *nfcbridge.Watcher {
+func readCards(t *testing.T, o nfcbridge.Options) *nfcbridge.Watcher {
 	pcscdtest.Start(t)
-	w := new(nfcbridge.Watcher)
+	w := &nfcbridge.Watcher{Options: o}
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- w.Follow(ctx, func(nfcbridge.Event) {}) }()
@@ -35,7 +36,7 @@ func readCards(t *testing.T) *nfcbridge.Watcher {
 
 // cardWork has the key that fails be a card, in the one virtual reader, and the other one at a pseudo-terminal.
 func cardWork(t *testing.T, states map[string]matrixState) (all []work) {
-	w := readCards(t)
+	w := readCards(t, nfcbridge.Options{})
 	for _, words := range cardFaults {
 		all = append(all, work{"card/" + words, func(t *testing.T) {
 			r := &matrixRun{ring: newRing(t), words: words}
@@ -50,6 +51,11 @@ func cardWork(t *testing.T, states map[string]matrixState) (all []work) {
 // plugCard holds a key to the reader, until the test ends.
 func (r *ring) plugCard(w *nfcbridge.Watcher, change func(softkey.Options) softkey.Options) *ringKey {
 	r.t.Helper()
+	return r.layCard(w, r.addReader(w), change)
+}
+
+// addReader has fobd see cards in the reader. It gives what gets a value when they change.
+func (r *ring) addReader(w *nfcbridge.Watcher) <-chan struct{} {
 	changed := make(chan struct{}, 1)
 	r.shelf.Extra = func() []fido.DeviceInfo { return append(r.shelf.extra(), w.Devices()...) }
 	r.shelf.ExtraChanged = func(changed func()) (stop func()) {
@@ -66,6 +72,13 @@ func (r *ring) plugCard(w *nfcbridge.Watcher, change func(softkey.Options) softk
 		default:
 		}
 	}))
+	return changed
+}
+
+func (r *ring) layCard(
+	w *nfcbridge.Watcher, changed <-chan struct{}, change func(softkey.Options) softkey.Options,
+) *ringKey {
+	r.t.Helper()
 	k, o := hold()
 	o.Place = softkey.VPCD
 	r.t.Cleanup(func() { awaitReader(r.t, w, changed, false) })
@@ -101,7 +114,8 @@ func awaitReader(t *testing.T, w *nfcbridge.Watcher, changed <-chan struct{}, th
 // TestCardAmongKeys has a card and keys at once: holding the card to the reader is the first touch, and it is a key
 // like the others then.
 func TestCardAmongKeys(t *testing.T) {
-	w := readCards(t)
+	// Nobody lets go of the card between two ceremonies: to be powered up anew would be another tap.
+	w := readCards(t, nfcbridge.Options{Idle: time.Hour})
 	r := newRing(t)
 	card := r.plugCard(w, func(o softkey.Options) softkey.Options { return o })
 	for _, profile := range []string{"fido2.0", "u2f", "like-nitrokey-3"} {

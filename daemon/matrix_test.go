@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"slices"
 	"strings"
@@ -20,10 +21,10 @@ import (
 )
 
 const (
-	matrixWorkers = 16              // most of them wait for keys that hang
-	matrixTimeout = 8 * time.Second // what the relying party asks for: longer than a key may take to be opened
-	matrixTouch   = 2 * time.Second // until the person touches another key
-	matrixHang    = 4 * time.Second // in place of matrixTimeout, where it surely passes
+	matrixWorkers = 16               // most of them wait for keys that hang
+	matrixTimeout = 25 * time.Second // what the relying party asks for: passes only where something hangs
+	matrixTouch   = 2 * time.Second  // from the fault until the person touches another key
+	matrixHang    = 4 * time.Second  // in place of matrixTimeout, where it surely passes
 )
 
 // The effects of faults, by the places that they suit.
@@ -179,7 +180,8 @@ func (s matrixState) put(r *matrixRun, words string) func(softkey.Options) softk
 		if words == "" {
 			return o
 		}
-		r.in = fault.New(1, fault.MustParse(words))
+		r.in, r.failed = fault.New(1, fault.MustParse(words)), make(chan struct{})
+		o.Log = slog.New(onFault(sync.OnceFunc(func() { close(r.failed) })))
 		r.t.Cleanup(r.in.Wait)
 		return r.in.Options(o)
 	}
@@ -192,18 +194,34 @@ type matrixRun struct {
 	beside           bool // the person does not touch the key that fails
 	in               *fault.Injector
 	failing, healthy *ringKey
-	typed            atomic.Int32 // PINs
+	typed            atomic.Int32  // PINs
+	failed           chan struct{} // closed at the first fault
+}
+
+// onFault calls itself when a fault is injected.
+type onFault func()
+
+func (f onFault) Enabled(context.Context, slog.Level) bool { return true }
+func (f onFault) WithAttrs([]slog.Attr) slog.Handler       { return f }
+func (f onFault) WithGroup(string) slog.Handler            { return f }
+func (f onFault) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == "fault" {
+		f()
+	}
+	return nil
 }
 
 // ceremony performs the ceremony. The person touches the key that fails, unless it lies beside, and the other one when
-// fobd says that the first can't serve, or nothing happens.
+// fobd says that the first can't serve, or nothing happens after it has failed.
 func (r *matrixRun) ceremony(register bool) {
 	ctx, cancel := context.WithTimeout(r.t.Context(), faultBound)
 	defer cancel()
 	r.failing.touched(!r.beside)
 	r.healthy.touched(r.beside)
-	later := time.AfterFunc(matrixTouch, func() { r.healthy.touched(true) })
-	defer later.Stop()
+	var touching sync.WaitGroup
+	defer touching.Wait()
+	defer cancel()
+	touching.Go(func() { r.touchLater(ctx) })
 	who := &person{pin: "1234", saw: func(e ipc.Event) {
 		switch {
 		case e.Kind == ipc.EventPIN && !e.Wrong:
@@ -230,22 +248,40 @@ func (r *matrixRun) ceremony(register bool) {
 	r.checkPINRetries()
 }
 
+// touchLater touches the other key a while after the first has failed.
+func (r *matrixRun) touchLater(ctx context.Context) {
+	select {
+	case <-r.failed:
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-time.After(matrixTouch):
+		r.healthy.touched(true)
+	case <-ctx.Done():
+	}
+}
+
 // allows reports whether the ceremony may end with an error. The other key can't serve any more where the one that
 // fails was chosen; or says so, though nobody has touched it.
 func (r *matrixRun) allows(err error) bool {
-	pretends := strings.HasSuffix(r.words, "makeCredential 1") && r.has("status PIN", "garbage")
 	switch named := ipc.Error(nil); {
 	case r.has("corrupt bit"): // against which CTAPHID has no checksum
 		return errors.As(err, &named) || errors.Is(err, relyingparty.ErrNotVerified)
 	case r.has("unplug") && errors.Is(err, ipc.CardLost{Reader: "Virtual PCD 00 00"}): // it was chosen, and then awaited
 		return true
 	case r.beside:
-		return pretends && errors.Is(err, ipc.TimedOut{})
+		return r.pretends() && errors.Is(err, ipc.TimedOut{})
 	case r.has("status PIN_INVALID"):
 		return errors.Is(err, ipc.PINInvalid{Retries: 8})
 	default:
 		return r.hangs() && (errors.Is(err, ipc.TimedOut{}) || errors.Is(err, ipc.DeviceGone{}))
 	}
+}
+
+// pretends reports whether the key may say that it was touched.
+func (r *matrixRun) pretends() bool {
+	return strings.HasSuffix(r.words, "makeCredential 1") && r.has("status PIN", "garbage")
 }
 
 // has reports whether the fault has one of these effects.
@@ -260,6 +296,9 @@ func (r *matrixRun) limit() time.Duration {
 		if !r.beside && r.hangs() && strings.HasSuffix(r.words, command) {
 			return matrixHang
 		}
+	}
+	if r.pretends() {
+		return 2 * matrixHang
 	}
 	return matrixTimeout
 }

@@ -24,6 +24,7 @@ type tray struct {
 	*fakeWatcher
 	t      *testing.T
 	client *ipc.Client
+	daemon *Daemon
 	touch  map[fido.DeviceID]chan struct{}
 
 	lock sync.Mutex
@@ -51,7 +52,8 @@ func newTray(t *testing.T, ids ...fido.DeviceID) *tray {
 		}
 		return k, nil
 	}
-	r.client = serve(t, r)
+	r.daemon = &Daemon{Source: r}
+	r.client = serveDaemon(t, r.daemon)
 	return r
 }
 
@@ -92,16 +94,18 @@ func (r *tray) unplug(id fido.DeviceID) {
 // call is a ceremony that goes on.
 type call struct {
 	*tray
-	saw chan ipc.Event
-	end chan error
+	saw    chan ipc.Event
+	end    chan error
+	hangUp context.CancelFunc
 }
 
 func (r *tray) signIn(device string) *call {
-	c := &call{r, make(chan ipc.Event, 64), make(chan error, 1)}
+	ctx, hangUp := context.WithCancel(r.t.Context())
+	c := &call{r, make(chan ipc.Event, 64), make(chan error, 1), hangUp}
 	in := signInRequest()
 	in.Device = device
 	go func() {
-		_, err := r.client.SignIn(r.t.Context(), in, &person{saw: func(e ipc.Event) { c.saw <- e }})
+		_, err := r.client.SignIn(ctx, in, &person{saw: func(e ipc.Event) { c.saw <- e }})
 		c.end <- err
 	}()
 	return c
@@ -269,7 +273,7 @@ func TestTakeAtRandom(t *testing.T) {
 		d := &Daemon{Source: &fakeSource{devices: []fido.DeviceInfo{{ID: "k1"}, {ID: "k2"}, {ID: "k3"}}}}
 		var held sync.Map
 		var all sync.WaitGroup
-		var taken atomic.Int32
+		var taken, spare atomic.Int32
 		for n := range 600 {
 			random := rand.New(rand.NewPCG(uint64(n), 7))
 			some := func(milliseconds int) time.Duration {
@@ -296,18 +300,37 @@ func TestTakeAtRandom(t *testing.T) {
 						t.Errorf("%s is used by two at once", dev.ID)
 					}
 				}
+				more := d.turns.enterSpare(clientOf(c.caller), c.holder())
+				time.Sleep(busy)
+				joined := more.seek(without(turnsOf(devices), "k1", "k2", "k3"))
+				for _, name := range joined {
+					if _, other := held.LoadOrStore(fido.DeviceID(name), true); other {
+						t.Errorf("%s is used by two at once", name)
+					}
+				}
+				spare.Add(int32(len(joined)))
 				time.Sleep(busy)
 				turn.end()
+				more.end()
 				for _, dev := range devices {
 					held.Delete(dev.ID)
 				}
+				for _, name := range joined {
+					held.Delete(fido.DeviceID(name))
+				}
 				time.Sleep(time.Millisecond)
+				more.leave()
 				turn.leave()
 			})
 		}
 		all.Wait()
-		if len(d.turns.queues)+len(d.turns.waiting) != 0 || taken.Load() < 300 {
-			t.Errorf("%d had their turn; left: %v, %v", taken.Load(), d.turns.queues, d.turns.waiting)
+		if len(d.turns.queues)+len(d.turns.waiting)+len(d.turns.spares) != 0 || taken.Load() < 300 || spare.Load() < 10 {
+			t.Errorf("%d had their turn, and %d more; left: %v, %v", taken.Load(), spare.Load(), d.turns.queues, d.turns.waiting)
 		}
 	})
+}
+
+// without gives those of all that are not among some.
+func without(some []turn, all ...turn) []turn {
+	return slices.DeleteFunc(all, func(n turn) bool { return slices.Contains(some, n) })
 }

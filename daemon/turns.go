@@ -37,6 +37,7 @@ type turns struct {
 	mu      sync.Mutex
 	queues  map[turn]*queue // those that are held or waited for
 	waiting map[client]int  // tickets of each that have no turn yet; none is 0
+	spares  []*ticket       // of ceremonies that have turns already
 }
 
 // client is a process that calls, and not another one that got its PID later.
@@ -69,6 +70,7 @@ type ticket struct {
 	wanted []turn
 	has    []turn        // those that it has got; then it waits for no other
 	moved  chan struct{} // gets a value when something has changed
+	spare  bool          // it is for more turns than its ceremony has, and gets one after the other
 }
 
 // enter takes all turns of wanted that are free, or else waits for those that are free first. Where too many wait, the
@@ -88,6 +90,25 @@ func (t *turns) enter(by client, holder ipc.Holder, wanted []turn) *ticket {
 		return nil
 	}
 	return mine
+}
+
+// enterSpare is for a ceremony that has turns, and may use more keys. It gets those turns that are free while nobody
+// waits for any: a key that is plugged in now is for who has none. The caller leaves.
+func (t *turns) enterSpare(by client, holder ipc.Holder) *ticket {
+	mine := &ticket{turns: t, client: by, holder: holder, moved: make(chan struct{}, 1), spare: true}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.spares = append(t.spares, mine)
+	return mine
+}
+
+// seek changes which turns a spare ticket is for, and tells which it has.
+func (t *ticket) seek(wanted []turn) (has []turn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.wanted = wanted
+	t.hand()
+	return slices.Clone(t.has)
 }
 
 // count notes that more, or fewer, tickets of a client wait.
@@ -133,7 +154,10 @@ func (t *ticket) end() {
 func (t *ticket) leave() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.has == nil {
+	switch {
+	case t.spare:
+		t.spares = slices.DeleteFunc(t.spares, func(other *ticket) bool { return other == t })
+	case t.has == nil:
 		t.drop()
 	}
 	for _, name := range t.has {
@@ -203,7 +227,28 @@ func (t *turns) hand() {
 			next.take()
 		}
 	}
+	if len(t.waiting) == 0 {
+		for _, spare := range t.spares {
+			spare.takeSpare()
+		}
+	}
 	t.tidy()
+}
+
+// takeSpare takes the free turns that a spare ticket is for.
+func (t *ticket) takeSpare() {
+	t.wanted = slices.DeleteFunc(t.wanted, func(name turn) bool {
+		if t.queues[name] == nil {
+			t.queues[name] = &queue{}
+		}
+		free := t.queues[name].holder == nil
+		if free {
+			t.queues[name].hold(t)
+			t.has = append(t.has, name)
+			t.wake()
+		}
+		return free
+	})
 }
 
 // take takes the free turns for which a ticket comes next, unless another one for which it does is about to be over.

@@ -3,11 +3,19 @@ package fido
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 
 	"fob/fido/ctap"
 )
+
+// Keys are the open keys that may serve a ceremony.
+type Keys struct {
+	Now []Candidate
+	// Next waits for a key that is plugged in while those before are lit, and opens it; nil where no other key may serve.
+	// It is called again until its context ends, when a key was chosen. An error is of the one key that the Candidate
+	// tells about, in Info, or where that has no ID, says that no more keys will come.
+	Next func(ctx context.Context) (Candidate, error)
+}
 
 // Candidate is an open key that may serve a ceremony.
 type Candidate struct {
@@ -16,6 +24,8 @@ type Candidate struct {
 	// Again waits until the card is at its reader once more, or another one is, and opens that. It is nil for a key that
 	// does not come back. It may return ErrDeviceGone. Closing keys is for whoever made the Candidate.
 	Again func(ctx context.Context) (Candidate, error)
+	// Leave is told that the key is dark and the ceremony goes on without it; nil for nobody.
+	Leave func()
 }
 
 // attempt is a ceremony that is prepared on one key: what it needs of the person, and what to do then.
@@ -25,6 +35,7 @@ type attempt[T any] struct {
 	perform func(ctx context.Context, uv bool, pin PIN) (T, error)
 	holds   bool // the key is known to have a credential that the ceremony wants
 	passed  bool // the person was told that the key can't serve
+	leave   func()
 	card    card[T]
 }
 
@@ -45,54 +56,26 @@ func (a *attempt[T]) whole(ctx context.Context) (v T, err error) {
 // onAny performs a ceremony on the first key that is touched, and says which. A key that can't serve is passed over,
 // before the touch or after it, and the person is told why. The error is that of the last key that was left, or of the
 // person.
-func onAny[T any](ctx context.Context, keys []Candidate, p Prompter, prepare preparation[T]) (c *ceremony, v T, err error) {
+func onAny[T any](ctx context.Context, keys Keys, p Prompter, prepare preparation[T]) (c *ceremony, v T, err error) {
 	person := &sharedPrompter{Prompter: p}
-	attempts, err := prepareAll(ctx, keys, person, prepare)
+	r := &race[T]{person: person, prepare: prepare, next: keys.Next,
+		answered: make(chan answered[T]), joined: make(chan joined, 1)}
+	ctx, stop := context.WithCancel(ctx)
+	defer r.tasks.Wait()
+	defer stop()
+	err = r.begin(ctx, keys.Now)
 	for err == nil {
 		var a *attempt[T]
-		if a, v, err = first(ctx, attempts, person); err == nil {
+		if a, v, err = r.run(ctx); err == nil {
 			return a.ceremony, v, nil
 		}
-		attempts = slices.DeleteFunc(attempts, func(other *attempt[T]) bool { return other.passed || other == a })
-		if len(attempts) == 0 || !passable(ctx, person, err) {
+		r.drop(a)
+		if len(r.attempts)+r.preparing == 0 || !passable(ctx, person, err) {
 			break
 		}
 		err = person.Passed(ctx, a.device, err)
 	}
 	return nil, v, err
-}
-
-// prepareAll prepares the ceremony on all keys at once. It keeps those that are known to have the credential, if there
-// are any, and else those that may serve; its error is that of the last key when there is none.
-func prepareAll[T any](ctx context.Context, keys []Candidate, p Prompter, prepare preparation[T]) ([]*attempt[T], error) {
-	if len(keys) == 0 {
-		return nil, ErrNoDevice
-	}
-	attempts, errs := make([]*attempt[T], len(keys)), make([]error, len(keys))
-	var all sync.WaitGroup
-	for i, k := range keys {
-		all.Go(func() { attempts[i], errs[i] = newAttempt(ctx, k, p, len(keys) > 1, prepare) })
-	}
-	all.Wait()
-	able := slices.DeleteFunc(attempts, func(a *attempt[T]) bool { return a == nil })
-	switch {
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case len(able) == 0:
-		return nil, errs[len(errs)-1]
-	}
-	for i, err := range errs {
-		if err == nil || errors.Is(err, ctap.ErrNoCredentials) { // which all keys are expected to say, but one
-			continue
-		}
-		if err := p.Passed(ctx, keys[i].Info, err); err != nil {
-			return nil, err
-		}
-	}
-	if slices.ContainsFunc(able, func(a *attempt[T]) bool { return a.holds }) {
-		able = slices.DeleteFunc(able, func(a *attempt[T]) bool { return !a.holds })
-	}
-	return able, nil
 }
 
 // outcome is how an attempt ended, as far as the first touch decides it.
@@ -101,47 +84,7 @@ type outcome[T any] struct {
 	value   T
 	err     error
 	touched bool // the person has chosen the key, and the ceremony is still to be done
-}
-
-// first performs the ceremony on the key that is touched first, and darkens the others. Keys that end before with an
-// error are passed over while others wait. It gives the attempt that the value or the error come from.
-func first[T any](ctx context.Context, attempts []*attempt[T], p *sharedPrompter) (a *attempt[T], v T, err error) {
-	if len(attempts) == 1 {
-		v, err = attempts[0].whole(ctx)
-		return attempts[0], v, err
-	}
-	racing, cancel := context.WithCancel(ctx)
-	results := make(chan outcome[T], len(attempts))
-	var all sync.WaitGroup
-	for _, a := range attempts {
-		all.Go(func() { results <- a.untilTouched(racing) })
-	}
-	winner := decide(racing, len(attempts), p, results)
-	cancel()
-	all.Wait() // and the others are dark
-	if winner.err != nil {
-		return winner.attempt, v, winner.err
-	}
-	if err := p.Chosen(ctx, winner.device); err != nil || !winner.touched {
-		return winner.attempt, winner.value, err
-	}
-	v, err = winner.whole(ctx)
-	return winner.attempt, v, err
-}
-
-// decide takes outcomes until one ends the race: a touch, a result, a person who gave up, or the last key.
-func decide[T any](ctx context.Context, left int, p *sharedPrompter, results <-chan outcome[T]) outcome[T] {
-	for {
-		o := <-results
-		left--
-		if o.err == nil || left == 0 || !passable(ctx, p, o.err) {
-			return o
-		}
-		o.passed = true
-		if err := p.Passed(ctx, o.device, o.err); err != nil {
-			return outcome[T]{attempt: o.attempt, err: err}
-		}
-	}
+	pin     bool // the key wants a PIN, and nobody has chosen it yet
 }
 
 // untilTouched performs the ceremony as far as a touch takes it. Where a PIN is needed, the touch only chooses the key:
@@ -153,6 +96,12 @@ func (a *attempt[T]) untilTouched(ctx context.Context) (o outcome[T]) {
 	})
 	o.attempt = a
 	return o
+}
+
+// untilDone is the whole of the attempt.
+func (a *attempt[T]) untilDone(ctx context.Context) outcome[T] {
+	v, err := a.whole(ctx)
+	return outcome[T]{attempt: a, value: v, err: err}
 }
 
 func (a *attempt[T]) untilTouchedOnce(ctx context.Context) (o outcome[T]) {
@@ -176,10 +125,7 @@ func (a *attempt[T]) untilTouchedOnce(ctx context.Context) (o outcome[T]) {
 		return outcome[T]{attempt: a, touched: true}
 	case a.hasPIN() && isStatus(o.err, ctap.ErrPUATRequired, ctap.ErrUVBlocked):
 		a.method = pinMethod(a.info)
-		if !a.lit { // nobody has chosen it yet
-			return a.untilTouchedOnce(ctx)
-		}
-		return outcome[T]{attempt: a, touched: true}
+		return outcome[T]{attempt: a, touched: a.lit, pin: !a.lit}
 	}
 	return o
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"fob/fido/ctap"
 )
@@ -20,8 +21,9 @@ type raceKey struct {
 	has           []string // IDs of credentials
 	err           error    // of the operation, once it is touched
 	touch         chan struct{}
-	hangs         bool // where it should answer without a touch
-	blocked       bool // it takes no fingers
+	hangs         bool          // where it should answer without a touch
+	blocked       bool          // it takes no fingers
+	slow          time.Duration // until it says what it can do
 
 	mu     sync.Mutex
 	lit    bool
@@ -62,9 +64,16 @@ func (k *raceKey) wait(ctx context.Context) error {
 	}
 }
 
-func (k *raceKey) GetInfo(context.Context) (*ctap.GetInfoResponse, error) { return &k.info, nil }
-func (k *raceKey) PINRetries(context.Context) (PINRetries, error)         { return PINRetries{Left: 8}, nil }
-func (k *raceKey) Close() error                                           { return nil }
+func (k *raceKey) GetInfo(ctx context.Context) (*ctap.GetInfoResponse, error) {
+	select {
+	case <-time.After(k.slow):
+		return &k.info, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+func (k *raceKey) PINRetries(context.Context) (PINRetries, error) { return PINRetries{Left: 8}, nil }
+func (k *raceKey) Close() error                                   { return nil }
 
 func (k *raceKey) UVRetries(context.Context) (uint, error) {
 	if k.blocked {
@@ -125,8 +134,8 @@ func (p *person) sees(t *testing.T, want ...string) {
 	}
 }
 
-// race runs a ceremony in a bubble; touches are made one after the other, each when all keys wait.
-func race(t *testing.T, touches []*raceKey, ceremony func(context.Context) error) error {
+// touching runs a ceremony in a bubble; touches are made one after the other, each when all keys wait.
+func touching(t *testing.T, touches []*raceKey, ceremony func(context.Context) error) error {
 	t.Helper()
 	result := make(chan error, 1)
 	go func() { result <- ceremony(t.Context()) }()
@@ -151,8 +160,8 @@ func TestFirstTouchWins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b, who := newRaceKey("a"), newRaceKey("b"), &person{}
 		var made *Registration
-		err := race(t, []*raceKey{b}, func(ctx context.Context) (err error) {
-			made, err = Register(ctx, []Candidate{a.candidate(), b.candidate()}, who, &RegisterOptions{Algorithms: []ctap.Algorithm{ctap.ES256}})
+		err := touching(t, []*raceKey{b}, func(ctx context.Context) (err error) {
+			made, err = Register(ctx, Keys{Now: []Candidate{a.candidate(), b.candidate()}}, who, &RegisterOptions{Algorithms: []ctap.Algorithm{ctap.ES256}})
 			return err
 		})
 		if err != nil || made.Device.ID != "b" {
@@ -167,8 +176,8 @@ func TestFirstTouchWins(t *testing.T) {
 func TestTouchThenPIN(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b, who := newRaceKey("a", "clientPin"), newRaceKey("b", "clientPin"), &person{pins: []string{"1234"}}
-		err := race(t, []*raceKey{a, a}, func(ctx context.Context) error {
-			_, err := Register(ctx, []Candidate{a.candidate(), b.candidate()}, who, &RegisterOptions{
+		err := touching(t, []*raceKey{a, a}, func(ctx context.Context) error {
+			_, err := Register(ctx, Keys{Now: []Candidate{a.candidate(), b.candidate()}}, who, &RegisterOptions{
 				Algorithms: []ctap.Algorithm{ctap.ES256}, UserVerification: Required})
 			return err
 		})
@@ -187,8 +196,8 @@ func TestTouchedKeyCannotServe(t *testing.T) {
 		a.err = ctap.ErrCredentialExcluded
 		c.info.Algorithms = []ctap.PublicKeyCredentialParameters{{Type: ctap.TypePublicKey, Alg: ctap.EdDSA}}
 		var made *Registration
-		err := race(t, []*raceKey{a, b}, func(ctx context.Context) (err error) {
-			made, err = Register(ctx, []Candidate{a.candidate(), b.candidate(), c.candidate()}, who,
+		err := touching(t, []*raceKey{a, b}, func(ctx context.Context) (err error) {
+			made, err = Register(ctx, Keys{Now: []Candidate{a.candidate(), b.candidate(), c.candidate()}}, who,
 				&RegisterOptions{Algorithms: []ctap.Algorithm{ctap.ES256}})
 			return err
 		})
@@ -208,8 +217,8 @@ func TestKeyFailsAfterItWasChosen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b, who := newRaceKey("a", "clientPin"), newRaceKey("b"), &person{pins: []string{"1234"}}
 		a.err = ctap.ErrKeyStoreFull
-		err := race(t, []*raceKey{a, a, b}, func(ctx context.Context) error {
-			_, err := Register(ctx, []Candidate{a.candidate(), b.candidate()}, who, &RegisterOptions{Algorithms: []ctap.Algorithm{ctap.ES256}})
+		err := touching(t, []*raceKey{a, a, b}, func(ctx context.Context) error {
+			_, err := Register(ctx, Keys{Now: []Candidate{a.candidate(), b.candidate()}}, who, &RegisterOptions{Algorithms: []ctap.Algorithm{ctap.ES256}})
 			return err
 		})
 		if err != nil || b.openly != 2 {
@@ -225,8 +234,8 @@ func TestLastKeyFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b, who := newRaceKey("a"), newRaceKey("b"), &person{}
 		a.err, b.err = ctap.ErrCredentialExcluded, ctap.ErrKeyStoreFull
-		err := race(t, []*raceKey{a, b}, func(ctx context.Context) error {
-			_, err := Register(ctx, []Candidate{a.candidate(), b.candidate()}, who, &RegisterOptions{Algorithms: []ctap.Algorithm{ctap.ES256}})
+		err := touching(t, []*raceKey{a, b}, func(ctx context.Context) error {
+			_, err := Register(ctx, Keys{Now: []Candidate{a.candidate(), b.candidate()}}, who, &RegisterOptions{Algorithms: []ctap.Algorithm{ctap.ES256}})
 			return err
 		})
 		if !errors.Is(err, ctap.ErrKeyStoreFull) {
@@ -243,8 +252,8 @@ func TestOnlyHoldersLightUp(t *testing.T) {
 		b.has = []string{"2"}
 		allow := [][]byte{[]byte("1"), []byte("2")}
 		var got *Assertion
-		err := race(t, []*raceKey{b}, func(ctx context.Context) (err error) {
-			got, err = SignIn(ctx, []Candidate{a.candidate(), b.candidate(), c.candidate()}, who, &SignInOptions{AllowList: allow})
+		err := touching(t, []*raceKey{b}, func(ctx context.Context) (err error) {
+			got, err = SignIn(ctx, Keys{Now: []Candidate{a.candidate(), b.candidate(), c.candidate()}}, who, &SignInOptions{AllowList: allow})
 			return err
 		})
 		if err != nil || got.Device.ID != "b" || a.openly+c.openly != 0 {
@@ -264,9 +273,9 @@ func TestKeyThatDoesNotAnswer(t *testing.T) {
 			a, b, who := newRaceKey("a"), newRaceKey("b"), &person{}
 			a.hangs, b.has = true, []string{"1"}
 			b.touch <- struct{}{}
-			keys, want := []Candidate{a.candidate()}, ErrDeviceGone
+			keys, want := Keys{Now: []Candidate{a.candidate()}}, ErrDeviceGone
 			if several {
-				keys, want = append(keys, b.candidate()), nil
+				keys.Now, want = append(keys.Now, b.candidate()), nil
 			}
 			o := &SignInOptions{AllowList: [][]byte{[]byte("1"), []byte("2")}}
 			a.info.MaxCredentialCountInList = 1 // so that it is asked for each, also alone
@@ -283,8 +292,8 @@ func TestBlockedFingersChooseNothing(t *testing.T) {
 		a, b, who := newRaceKey("a", "uv", "clientPin"), newRaceKey("b"), &person{pins: []string{"1234"}}
 		a.blocked = true
 		var made *Registration
-		err := race(t, []*raceKey{b}, func(ctx context.Context) (err error) {
-			made, err = Register(ctx, []Candidate{a.candidate(), b.candidate()}, who, &RegisterOptions{
+		err := touching(t, []*raceKey{b}, func(ctx context.Context) (err error) {
+			made, err = Register(ctx, Keys{Now: []Candidate{a.candidate(), b.candidate()}}, who, &RegisterOptions{
 				Algorithms: []ctap.Algorithm{ctap.ES256}, UserVerification: Preferred})
 			return err
 		})
@@ -301,7 +310,7 @@ func TestBlockedFingersChooseNothing(t *testing.T) {
 func TestNobodyHolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b, who := newRaceKey("a"), newRaceKey("b"), &person{}
-		_, err := SignIn(t.Context(), []Candidate{a.candidate(), b.candidate()}, who, &SignInOptions{AllowList: [][]byte{[]byte("1")}})
+		_, err := SignIn(t.Context(), Keys{Now: []Candidate{a.candidate(), b.candidate()}}, who, &SignInOptions{AllowList: [][]byte{[]byte("1")}})
 		if !errors.Is(err, ctap.ErrNoCredentials) || a.openly+b.openly != 0 {
 			t.Errorf("%v; lit %d times", err, a.openly+b.openly)
 		}
@@ -325,7 +334,7 @@ func TestLongLists(t *testing.T) {
 		k.info.MaxCredentialCountInList = 2
 		k.has = test.has
 		k.touch <- struct{}{}
-		_, err := SignIn(t.Context(), []Candidate{k.candidate()}, &person{}, &SignInOptions{AllowList: ids})
+		_, err := SignIn(t.Context(), Keys{Now: []Candidate{k.candidate()}}, &person{}, &SignInOptions{AllowList: ids})
 		if !errors.Is(err, test.error) || !slices.Equal(k.asked, test.want) {
 			t.Errorf("%s: %v, asked %q", test.name, err, k.asked)
 		}
@@ -335,7 +344,7 @@ func TestLongLists(t *testing.T) {
 		k.info.MaxCredentialCountInList = 2
 		k.has = []string{has}
 		k.touch <- struct{}{}
-		_, err := Register(t.Context(), []Candidate{k.candidate()}, &person{}, &RegisterOptions{Algorithms: []ctap.Algorithm{ctap.ES256}, ExcludeList: ids})
+		_, err := Register(t.Context(), Keys{Now: []Candidate{k.candidate()}}, &person{}, &RegisterOptions{Algorithms: []ctap.Algorithm{ctap.ES256}, ExcludeList: ids})
 		if err != nil || k.asked[len(k.asked)-1] != want {
 			t.Errorf("has %s: %v, asked %q", has, err, k.asked)
 		}
@@ -343,7 +352,7 @@ func TestLongLists(t *testing.T) {
 	// What the key shows to a verified person alone is searched for with the PIN.
 	k := newRaceKey("a", "clientPin")
 	k.info.MaxCredentialCountInList = 2
-	_, err := SignIn(t.Context(), []Candidate{k.candidate()}, &person{pins: []string{"1234"}}, &SignInOptions{AllowList: ids, UserVerification: Required})
+	_, err := SignIn(t.Context(), Keys{Now: []Candidate{k.candidate()}}, &person{pins: []string{"1234"}}, &SignInOptions{AllowList: ids, UserVerification: Required})
 	if !errors.Is(err, ctap.ErrNoCredentials) || k.asked[len(k.asked)-1] != "assert silent=true pin=1234 allow=3" {
 		t.Errorf("%v, asked %q", err, k.asked)
 	}
@@ -356,7 +365,7 @@ func TestRaceIsCancelled(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		result := make(chan error, 1)
 		go func() {
-			_, err := Register(ctx, []Candidate{a.candidate(), b.candidate()}, &person{}, &RegisterOptions{Algorithms: []ctap.Algorithm{ctap.ES256}})
+			_, err := Register(ctx, Keys{Now: []Candidate{a.candidate(), b.candidate()}}, &person{}, &RegisterOptions{Algorithms: []ctap.Algorithm{ctap.ES256}})
 			result <- err
 		}()
 		synctest.Wait()
@@ -372,7 +381,7 @@ func TestRaceIsCancelled(t *testing.T) {
 }
 
 func TestNoKeys(t *testing.T) {
-	if _, err := SignIn(t.Context(), nil, &person{}, &SignInOptions{}); !errors.Is(err, ErrNoDevice) {
+	if _, err := SignIn(t.Context(), Keys{}, &person{}, &SignInOptions{}); !errors.Is(err, ErrNoDevice) {
 		t.Error(err)
 	}
 }

@@ -158,7 +158,7 @@ func TestManageCredentials(t *testing.T) {
 			Unsupported("to keep a large blob for this credential, which was not registered for one"), nil},
 	} {
 		key := newStore(test.options...)
-		err := test.do(t.Context(), alone(key)[0], &person{pins: []string{"1234"}})
+		err := test.do(t.Context(), alone(key).Now[0], &person{pins: []string{"1234"}})
 		ok := errors.Is(err, test.is)
 		if test.as != nil {
 			ok = errors.As(err, test.as) && (test.is == nil || errors.Is(err, test.is))
@@ -188,14 +188,14 @@ func TestDeleteConfirmed(t *testing.T) {
 	for _, answer := range []error{nil, ErrDeclined} {
 		key := newStore("credMgmt")
 		who := &confirming{person{pins: []string{"1234"}}, answer}
-		_, err := DeleteCredential(t.Context(), alone(key)[0], who, "YWxpY2U", true)
+		_, err := DeleteCredential(t.Context(), alone(key).Now[0], who, "YWxpY2U", true)
 		deleted := slices.Contains(key.asked, "delete alice")
 		if !errors.Is(err, answer) || deleted != (answer == nil) || !slices.Contains(who.seen, "confirm alice at a.example") {
 			t.Errorf("%v, the key was asked %q, the person saw %q", err, key.asked, who.seen)
 		}
 	}
 	key := newStore("credMgmt")
-	_, err := DeleteCredential(t.Context(), alone(key)[0], &person{pins: []string{"1234"}}, "YWxpY2U", true)
+	_, err := DeleteCredential(t.Context(), alone(key).Now[0], &person{pins: []string{"1234"}}, "YWxpY2U", true)
 	if !errors.Is(err, ErrDeclined) || slices.Contains(key.asked, "delete alice") {
 		t.Errorf("a person who can't be asked: %v, %q", err, key.asked)
 	}
@@ -205,7 +205,7 @@ func TestDeleteConfirmed(t *testing.T) {
 func TestOrphan(t *testing.T) {
 	key := newStore("credMgmt", "largeBlobs")
 	key.errs = []error{nil, nil, ErrDeviceGone}
-	c, err := DeleteCredential(t.Context(), alone(key)[0], &person{pins: []string{"1234"}}, "YWxpY2U", false)
+	c, err := DeleteCredential(t.Context(), alone(key).Now[0], &person{pins: []string{"1234"}}, "YWxpY2U", false)
 	var orphan *OrphanError
 	if c != nil || !errors.As(err, &orphan) || !errors.Is(err, ErrDeviceGone) {
 		t.Error(c, err)
@@ -222,13 +222,13 @@ func TestDamagedLargeBlobs(t *testing.T) {
 	} {
 		key := newStore("credMgmt", "largeBlobs")
 		key.store.list.LargeBlobs.Corrupt = true
-		if err := do(alone(key)[0], &person{pins: []string{"1234"}}); !errors.Is(err, ErrLargeBlobsCorrupt) || len(key.asked) != 1 {
+		if err := do(alone(key).Now[0], &person{pins: []string{"1234"}}); !errors.Is(err, ErrLargeBlobsCorrupt) || len(key.asked) != 1 {
 			t.Errorf("%s: %v, %q", name, err, key.asked)
 		}
 	}
 	key := newStore("credMgmt", "largeBlobs")
 	key.store.list.LargeBlobs.Corrupt = true
-	if _, err := DeleteCredential(t.Context(), alone(key)[0], &person{pins: []string{"1234"}}, "YWxpbm", false); err != nil {
+	if _, err := DeleteCredential(t.Context(), alone(key).Now[0], &person{pins: []string{"1234"}}, "YWxpbm", false); err != nil {
 		t.Error(err)
 	}
 }
@@ -238,7 +238,7 @@ func TestWrongPINOfCredentials(t *testing.T) {
 	key := newStore("credMgmt")
 	key.errs = []error{ctap.ErrPINInvalid}
 	who := &person{pins: []string{"0000", "1234"}}
-	if _, err := ListCredentials(t.Context(), alone(key)[0], who); err != nil || len(key.asked) != 2 {
+	if _, err := ListCredentials(t.Context(), alone(key).Now[0], who); err != nil || len(key.asked) != 2 {
 		t.Errorf("%v, %q", err, key.asked)
 	}
 	for _, pin := range key.pins {

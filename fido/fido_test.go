@@ -126,17 +126,18 @@ func (k *scriptedKey) GetAssertion(ctx context.Context, r *GetAssertionRequest) 
 }
 
 // alone is a key by itself.
-func alone(k Authenticator) []Candidate { return []Candidate{{Key: k}} }
+func alone(k Authenticator) Keys { return Keys{Now: []Candidate{{Key: k}}} }
 
 // person answers prompts from a list and notes them.
 type person struct {
 	pins   []string
-	chosen []string // new PINs
+	types  chan struct{} // sent when a PIN is typed; nil for at once
+	chosen []string      // new PINs
 	choice int
 	seen   []string
 }
 
-func (p *person) PIN(_ context.Context, prompt PINPrompt) (PIN, error) {
+func (p *person) PIN(ctx context.Context, prompt PINPrompt) (PIN, error) {
 	p.seen = append(p.seen, fmt.Sprintf("pin retries=%d wrong=%v", prompt.Retries, prompt.Wrong))
 	if prompt.Reserved {
 		p.seen = append(p.seen, "reserved")
@@ -146,6 +147,13 @@ func (p *person) PIN(_ context.Context, prompt PINPrompt) (PIN, error) {
 	}
 	if len(p.pins) == 0 {
 		return nil, ErrDeclined
+	}
+	if p.types != nil {
+		select {
+		case <-p.types:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
 	pin := PIN(p.pins[0])
 	p.pins = p.pins[1:]
@@ -382,7 +390,7 @@ func TestReservedMeanwhile(t *testing.T) {
 	} {
 		key := &scriptedKey{info: ctap.GetInfoResponse{Options: options("clientPin")}, retries: 8}
 		who := &busyPerson{&person{pins: []string{"0000", "1234"}, chosen: []string{"5678"}}, key, at}
-		if err := ChangePIN(t.Context(), alone(key)[0], who); err != nil {
+		if err := ChangePIN(t.Context(), alone(key).Now[0], who); err != nil {
 			t.Error(err)
 		}
 		if !slices.Equal(who.seen, want) || !slices.Equal(key.asked, []string{"change pin=1234 to 5678"}) {
@@ -521,7 +529,7 @@ func TestPersonIsLost(t *testing.T) {
 				lit, keys = append(lit, k), append(keys, k.candidate())
 			}
 			o := &RegisterOptions{Algorithms: []ctap.Algorithm{ctap.ES256}}
-			if _, err := Register(t.Context(), keys, new(lostPerson), o); err != errLost {
+			if _, err := Register(t.Context(), Keys{Now: keys}, new(lostPerson), o); err != errLost {
 				t.Errorf("%d keys: %v", n, err)
 			}
 			for _, k := range lit {

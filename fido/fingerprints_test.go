@@ -177,7 +177,7 @@ func TestAddFingerprint(t *testing.T) {
 			k.retries, k.fingers = 8, 3
 			k.info = ctap.GetInfoResponse{Options: options(strings.Fields(test.options)...)}
 			who := &person{pins: []string{"1234"}}
-			f, err := AddFingerprint(t.Context(), alone(&k)[0], who, test.finger)
+			f, err := AddFingerprint(t.Context(), alone(&k).Now[0], who, test.finger)
 			var long *NameLengthError
 			if errors.As(test.want, &long) {
 				var got *NameLengthError
@@ -202,7 +202,7 @@ func TestAddFingerprint(t *testing.T) {
 func TestEndlessEnrollment(t *testing.T) {
 	k := &sensorKey{samples: []any{good(3)}}
 	k.info.Options, k.retries = options("!bioEnroll", "clientPin"), 8
-	_, err := AddFingerprint(t.Context(), alone(k)[0], &person{pins: []string{"1234"}}, "")
+	_, err := AddFingerprint(t.Context(), alone(k).Now[0], &person{pins: []string{"1234"}}, "")
 	if !errors.Is(err, ErrSamples) || len(k.asked) > maxSamples+4 || k.asked[len(k.asked)-1] != "cancel" {
 		t.Errorf("%v after %d", err, len(k.asked))
 	}
@@ -224,7 +224,7 @@ func TestCancelledEnrollment(t *testing.T) {
 			}
 		}
 		who := &leaver{person{pins: []string{"1234"}}}
-		if _, err := AddFingerprint(ctx, alone(k)[0], who, "thumb"); !errors.Is(err, context.Canceled) {
+		if _, err := AddFingerprint(ctx, alone(k).Now[0], who, "thumb"); !errors.Is(err, context.Canceled) {
 			t.Errorf("at %s: %v", test.at, err)
 		}
 		if last := k.asked[len(k.asked)-1]; last != test.last {
@@ -234,7 +234,7 @@ func TestCancelledEnrollment(t *testing.T) {
 	}
 	k := &sensorKey{samples: []any{good(0)}, renameErr: ctap.ErrOther, removeErr: ctap.ErrPINAuthInvalid}
 	k.info.Options, k.retries = options("!bioEnroll", "clientPin"), 8
-	_, err := AddFingerprint(t.Context(), alone(k)[0], &person{pins: []string{"1234"}}, "thumb")
+	_, err := AddFingerprint(t.Context(), alone(k).Now[0], &person{pins: []string{"1234"}}, "thumb")
 	if !errors.Is(err, ctap.ErrOther) || !strings.Contains(err.Error(), "stays enrolled") {
 		t.Error(err)
 	}
@@ -259,7 +259,7 @@ func TestChangeFingerprints(t *testing.T) {
 	} {
 		k := &sensorKey{list: list}
 		k.info.Options, k.retries = options("bioEnroll", "clientPin"), 8
-		f, err := RemoveFingerprint(t.Context(), alone(k)[0], &person{pins: []string{"1234"}}, which)
+		f, err := RemoveFingerprint(t.Context(), alone(k).Now[0], &person{pins: []string{"1234"}}, which)
 		var not *FingerprintError
 		switch {
 		case errors.As(err, &not) && len(not.Found) == 0:
@@ -279,11 +279,11 @@ func TestChangeFingerprints(t *testing.T) {
 	}
 	k := &sensorKey{list: list, maxName: 4}
 	k.info.Options, k.retries = options("bioEnroll", "clientPin"), 8
-	f, err := RenameFingerprint(t.Context(), alone(k)[0], &person{pins: []string{"1234"}}, "left", "link")
+	f, err := RenameFingerprint(t.Context(), alone(k).Now[0], &person{pins: []string{"1234"}}, "left", "link")
 	if err != nil || f.Name != "link" || k.asked[len(k.asked)-1] != `rename 010203ff "link"` {
 		t.Errorf("%v, %v, %q", f, err, k.asked)
 	}
-	if _, err := RenameFingerprint(t.Context(), alone(k)[0], &person{}, "left", "links"); !errors.As(err, new(*NameLengthError)) {
+	if _, err := RenameFingerprint(t.Context(), alone(k).Now[0], &person{}, "left", "links"); !errors.As(err, new(*NameLengthError)) {
 		t.Error(err)
 	}
 }

@@ -62,7 +62,7 @@ func TestConfigure(t *testing.T) {
 			Options: options("authnrCfg", "setMinPINLength", "!clientPin")}, nil, ctap.ErrPINNotSet},
 	} {
 		key := &scriptedKey{info: test.info, retries: 8, fingers: 3}
-		err := test.do(t, alone(key)[0], &person{pins: []string{"1234"}})
+		err := test.do(t, alone(key).Now[0], &person{pins: []string{"1234"}})
 		if !errors.Is(err, test.want) || !slices.Equal(key.asked, test.asked) {
 			t.Errorf("%s: %v, the key was asked %q", test.name, err, key.asked)
 		}

@@ -11,8 +11,8 @@ import (
 
 // TestNewPINs is about PINs that are set or changed, by themselves and on the way to something else.
 func TestNewPINs(t *testing.T) {
-	set := func(t *testing.T, k *scriptedKey, p *person) error { return SetPIN(t.Context(), alone(k)[0], p) }
-	change := func(t *testing.T, k *scriptedKey, p *person) error { return ChangePIN(t.Context(), alone(k)[0], p) }
+	set := func(t *testing.T, k *scriptedKey, p *person) error { return SetPIN(t.Context(), alone(k).Now[0], p) }
+	change := func(t *testing.T, k *scriptedKey, p *person) error { return ChangePIN(t.Context(), alone(k).Now[0], p) }
 	signIn := func(t *testing.T, k *scriptedKey, p *person) error {
 		_, err := SignIn(t.Context(), alone(k), p, &SignInOptions{UserVerification: Required})
 		return err

@@ -32,7 +32,7 @@ type Registration struct {
 
 // Register makes a credential on the one of keys that is touched first. It returns ctx.Err() when ctx ends; all keys
 // are dark when it returns.
-func Register(ctx context.Context, keys []Candidate, p Prompter, o *RegisterOptions) (*Registration, error) {
+func Register(ctx context.Context, keys Keys, p Prompter, o *RegisterOptions) (*Registration, error) {
 	_, made, err := onAny(ctx, keys, p, func(_ context.Context, c *ceremony) (*attempt[*Registration], error) {
 		return c.prepareRegister(o)
 	})

@@ -24,7 +24,7 @@ type Assertion struct {
 // SignIn makes an assertion on the one of keys that is touched first. With an allow list, and several keys, only those
 // light up that have one of its credentials, as far as keys tell. Where several discoverable credentials match, the
 // person chooses the account. It returns ctx.Err() when ctx ends; all keys are dark when it returns.
-func SignIn(ctx context.Context, keys []Candidate, p Prompter, o *SignInOptions) (*Assertion, error) {
+func SignIn(ctx context.Context, keys Keys, p Prompter, o *SignInOptions) (*Assertion, error) {
 	c, found, err := onAny(ctx, keys, p, func(ctx context.Context, c *ceremony) (*attempt[assertions], error) {
 		return c.prepareSignIn(ctx, o)
 	})

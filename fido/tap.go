@@ -41,11 +41,15 @@ func newAttempt[T any](ctx context.Context, k Candidate, p Prompter, several boo
 
 	a, err := prepared(ctx, k, p, several, prepare)
 	if k.Again == nil || err != nil && !errors.Is(err, ErrDeviceGone) {
+		if a != nil {
+			a.leave = k.Leave
+		}
 		return a, err
 	}
 	if err != nil {
 		a = &attempt[T]{ceremony: &ceremony{device: k.Info, prompt: p, several: several}}
 	}
+	a.leave = k.Leave
 	a.card = card[T]{again: k.Again, first: a.info, gone: err != nil}
 	a.card.anew = func(ctx context.Context, k Candidate) (*attempt[T], error) {
 		return prepared(ctx, k, p, several, prepare)

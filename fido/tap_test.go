@@ -53,7 +53,7 @@ func TestOtherCard(t *testing.T) {
 		leaves.errs = []error{ErrDeviceGone}
 		who := &person{pins: []string{"1234", "1234"}}
 		cards := &pile{cards: []Authenticator{leaves, card(models[1])}}
-		if _, err := Register(t.Context(), []Candidate{cards.candidate()}, who, resident()); err != nil {
+		if _, err := Register(t.Context(), Keys{Now: []Candidate{cards.candidate()}}, who, resident()); err != nil {
 			t.Error(err)
 		}
 		if slices.Contains(who.seen, "other") != other || slices.Index(who.seen, "other") == 1 {
@@ -70,7 +70,7 @@ func resident() *RegisterOptions {
 func TestTapAgain(t *testing.T) {
 	first, second, who := goneAfter(), &scriptedKey{info: ctap.GetInfoResponse{Options: options("rk")}}, &person{}
 	cards := &pile{cards: []Authenticator{first, second}}
-	made, err := Register(t.Context(), []Candidate{cards.candidate()}, who, resident())
+	made, err := Register(t.Context(), Keys{Now: []Candidate{cards.candidate()}}, who, resident())
 	if err != nil || made.Device.ID != "c" || len(first.asked) != 1 || len(second.asked) != 1 {
 		t.Errorf("%+v, %v; the first was asked %q, the second %q", made, err, first.asked, second.asked)
 	}
@@ -86,11 +86,11 @@ func TestTapAgainWithoutTrace(t *testing.T) {
 	cards := &pile{cards: []Authenticator{goneAfter(), well()}}
 	o := resident()
 	o.ResidentKey = Discouraged
-	if _, err := Register(t.Context(), []Candidate{cards.candidate()}, who, o); err != nil {
+	if _, err := Register(t.Context(), Keys{Now: []Candidate{cards.candidate()}}, who, o); err != nil {
 		t.Error(err)
 	}
 	cards = &pile{cards: []Authenticator{nil, goneAfter(), &scriptedKey{accounts: []string{"alice"}}}}
-	if _, err := SignIn(t.Context(), []Candidate{cards.candidate()}, who, &SignInOptions{}); err != nil {
+	if _, err := SignIn(t.Context(), Keys{Now: []Candidate{cards.candidate()}}, who, &SignInOptions{}); err != nil {
 		t.Error(err)
 	}
 	want := []string{"touch", "tap b made=false", "touch", "tap b made=false", "touch", "tap b made=false", "touch"}
@@ -111,7 +111,7 @@ func TestTapAgainAsksForThePINAgain(t *testing.T) {
 	second := &scriptedKey{info: info, retries: 2}
 	who := &person{pins: []string{"1111", "2222"}}
 	cards := &pile{cards: []Authenticator{first, second}}
-	if _, err := Register(t.Context(), []Candidate{cards.candidate()}, who, resident()); err != nil {
+	if _, err := Register(t.Context(), Keys{Now: []Candidate{cards.candidate()}}, who, resident()); err != nil {
 		t.Error(err)
 	}
 	want := []string{"pin retries=8 wrong=false", "touch", "tap b made=true",
@@ -148,7 +148,7 @@ func TestCardIsLost(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			who, cards := &person{}, &pile{cards: test.cards, err: test.err}
-			_, err := Register(t.Context(), []Candidate{cards.candidate()}, who, resident())
+			_, err := Register(t.Context(), Keys{Now: []Candidate{cards.candidate()}}, who, resident())
 			lost := new(CardLostError)
 			switch {
 			case test.want != nil:
@@ -188,8 +188,8 @@ func TestCardIsLostAmongOthers(t *testing.T) {
 				winner, want = again, "c"
 			}
 			var made *Registration
-			err := race(t, []*raceKey{winner}, func(ctx context.Context) (err error) {
-				made, err = Register(ctx, []Candidate{usb.candidate(), cards.candidate()}, who, resident())
+			err := touching(t, []*raceKey{winner}, func(ctx context.Context) (err error) {
+				made, err = Register(ctx, Keys{Now: []Candidate{usb.candidate(), cards.candidate()}}, who, resident())
 				return err
 			})
 			if err != nil || string(made.Device.ID) != want {
@@ -213,7 +213,7 @@ func TestCardIsNotAwaitedAfterTheEnd(t *testing.T) {
 		k := cards.candidate()
 		result := make(chan error, 1)
 		go func() {
-			_, err := Register(ctx, []Candidate{k}, who, resident())
+			_, err := Register(ctx, Keys{Now: []Candidate{k}}, who, resident())
 			result <- err
 		}()
 		synctest.Wait()

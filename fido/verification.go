@@ -94,14 +94,15 @@ type ceremony struct {
 	device  DeviceInfo
 	info    *ctap.GetInfoResponse
 	prompt  Prompter
-	several bool // there are other keys that may serve
-	misses  uint // fingers that the key did not know
-	lit     bool // the person was told to touch the key
-	noPIN   bool // the key's PIN does not verify the person for this
-	fewer   bool // somebody else has spent attempts while the person typed: each is one of the last
-	spend   bool // the person's PIN may cost one of the last attempts
-	other   bool // it goes on with another card than it began with
-	making  bool // a discoverable credential was asked for: it may be there, though no answer has come
+	several bool   // there are other keys that may serve
+	misses  uint   // fingers that the key did not know
+	lit     bool   // the person was told to touch the key
+	told    func() // called when they are, or nil
+	noPIN   bool   // the key's PIN does not verify the person for this
+	fewer   bool   // somebody else has spent attempts while the person typed: each is one of the last
+	spend   bool   // the person's PIN may cost one of the last attempts
+	other   bool   // it goes on with another card than it began with
+	making  bool   // a discoverable credential was asked for: it may be there, though no answer has come
 }
 
 // begin reads what the key can do.
@@ -237,10 +238,10 @@ func (c *ceremony) mayTry(ctx context.Context) error {
 
 // pinError adds the attempts that are left to a status that speaks of the PIN.
 func (c *ceremony) pinError(ctx context.Context, err error) error {
-	if !isStatus(err, ctap.ErrPINInvalid, ctap.ErrPINAuthBlocked, ctap.ErrPINBlocked) {
+	e := &PINError{}
+	if errors.As(err, new(*PINError)) || !isStatus(err, ctap.ErrPINInvalid, ctap.ErrPINAuthBlocked, ctap.ErrPINBlocked) {
 		return err
 	}
-	e := &PINError{}
 	errors.As(err, &e.Status)
 	if retries, err := answer(ctx, c.key.PINRetries); err == nil {
 		e.Retries = retries.Left

@@ -26,6 +26,9 @@ func (c *ceremony) prompting(ctx context.Context, p TouchPrompt, do func(ctx con
 	defer cancel()
 	tell := func() {
 		c.lit = true
+		if c.told != nil {
+			c.told()
+		}
 		if lost = c.prompt.Touch(ctx, p); lost != nil {
 			cancel()
 		}

@@ -93,7 +93,9 @@ func (AccountNotBegun) Error() string {
 func (AccountNonceUsed) Error() string {
 	return "the nonce was used before: make a new one for each sign-in"
 }
-func (AccountNoDevices) Error() string { return "the principal has no MFA device that could sign in: enrol one first" }
+func (AccountNoDevices) Error() string {
+	return "the principal has no MFA device that could sign in: enrol one first"
+}
 func (AccountBusy) Error() string {
 	return "too much has begun that is not finished: try again in some minutes"
 }

@@ -50,7 +50,7 @@ type Prompter interface {
 	PIN(ctx context.Context, e Event) (Secret, error)
 	// NewPIN asks for the PIN that the key shall have from now on; the client wipes what it gets.
 	NewPIN(ctx context.Context, e Event) (Secret, error)
-	// Choose asks for one of e.Accounts and gives its index.
+	// Choose asks for one of e.Accounts and gives its index. As PIN and NewPIN, it may return ErrLeft.
 	Choose(ctx context.Context, e Event) (int, error)
 }
 
@@ -73,6 +73,10 @@ func (Decliner) Choose(context.Context, Event) (int, error)    { return 0, ErrDe
 
 // ErrDeclined is a person's refusal to answer a prompt.
 var ErrDeclined = errors.New("declined")
+
+// ErrLeft leaves a prompt, whose event has Prompter, to the registered prompters. Where they go away, it is asked about
+// again, without Prompter.
+var ErrLeft = errors.New("left to registered prompters")
 
 // NotRunning says that fobd can't be reached at a socket.
 type NotRunning struct {
@@ -195,6 +199,7 @@ func (c *Client) follow(ctx context.Context, method string, in request, p Prompt
 	defer conn.Close()
 	var prompts sync.WaitGroup
 	defer prompts.Wait()
+	asked := make(map[string]*prompted)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	for reply, err := range conn.Stream(ctx, method, in) {
@@ -229,14 +234,38 @@ func (c *Client) follow(ctx context.Context, method string, in request, p Prompt
 		case EventReplug:
 			p.Replug(e)
 		case EventPIN, EventNewPIN, EventChoose, EventConfirm, EventConsent:
+			before, now := asked[e.Token], &prompted{done: make(chan struct{})}
+			asked[e.Token] = now
 			prompts.Go(func() {
-				if err := c.answer(ctx, e, p); err != nil {
+				if err := c.prompted(ctx, e, p, before, now); err != nil {
 					cancel(err)
 				}
 			})
 		}
 	}
 	return varlink.ErrMalformed // a stream ends with a last reply or an error
+}
+
+// prompted is a prompt that the person was asked about, or that was left to others.
+type prompted struct {
+	done chan struct{} // closed when that is known
+	left bool
+}
+
+// prompted has the person answer, unless they do so already, as the prompt has come before and was not left.
+func (c *Client) prompted(ctx context.Context, e Event, p Prompter, before, now *prompted) error {
+	defer close(now.done)
+	if before != nil {
+		<-before.done
+		if !before.left {
+			return nil
+		}
+	}
+	err := c.answer(ctx, e, p)
+	if now.left = e.Prompter && errors.Is(err, ErrLeft); now.left {
+		return nil
+	}
+	return err
 }
 
 // last follows a method to its last reply and takes the result out of it.

@@ -144,6 +144,8 @@ type Event struct {
 	Method    string    `json:"method,omitempty"`
 	// Remembered says that a yes holds for the session.
 	Remembered bool `json:"remembered,omitempty"`
+	// Prompter says of an event with a token that registered prompters were told, too, and may answer: see ErrLeft.
+	Prompter bool `json:"prompter,omitempty"`
 
 	Sample    string `json:"sample,omitempty"`
 	Remaining *int   `json:"remaining,omitempty"`

@@ -72,7 +72,8 @@ func (a *app) printDeviceEvent(e ipc.DeviceEvent) error {
 	if len(by) > 0 {
 		text = "  by " + strings.Join(by, ", ")
 	}
-	_, err := fmt.Fprintf(a.stdout, "%-7s  %s  %s  %s%s\n", e.Kind, e.Device.ID, shown(name(e.Device)), shown(e.Device.Path), text)
+	_, err := fmt.Fprintf(a.stdout, "%-7s  %s  %s  %s%s\n",
+		e.Kind, e.Device.ID, shown(name(e.Device)), shown(e.Device.Path), text)
 	return err
 }
 

@@ -37,6 +37,7 @@ const (
 	fobdAnswers   access.Code = "fobd"
 	fobdMissing   access.Code = "no-fobd"
 	fobdFails     access.Code = "fobd-fails"
+	fobdParts     access.Code = "fobd-parts" // of which some don't work as they could
 )
 
 // foundWrong says how much the doctor found.
@@ -56,8 +57,9 @@ func (a *app) doctor() *cobra.Command {
 		Short: "Find out why keys can't be used, and what to do about it",
 		Long: `Finds out why keys can't be used, and what to do about it: it looks at the kernel, the keys'
 device nodes and who may open them, who has them open, sandboxes, NFC readers and the cards in
-them, the program that drives the keys, the TPM, and fobd's socket. It changes nothing; it opens the nodes
-for a moment, and asks cards whether they are keys.
+them, the program that drives the keys, the TPM, fobd's socket, and fobd's parts, of which 'fob
+status' says more. It changes nothing; it opens the nodes for a moment, and asks cards whether they
+are keys.
 
 It ends with 10 when something is wrong, and with 0 when there are no more than notes.`,
 		Args: noArguments,
@@ -87,6 +89,7 @@ func (a *app) examine(ctx context.Context, root string) ([]access.Finding, error
 	list = append(list, examineHelper(ctx)...)
 	list = append(list, examineTPM(filepath.Join(system.Root, tpm.DefaultPath)))
 	list = append(list, a.examineFolder(), a.examineFobd(ctx))
+	list = append(list, a.examineParts(ctx)...)
 	return list, ctx.Err()
 }
 
@@ -110,8 +113,9 @@ func examineHelper(ctx context.Context) []access.Finding {
 	}
 	path := filepath.Join(filepath.Dir(self), "fob-fido-helper")
 	if _, err := os.Stat(path); err != nil {
-		return []access.Finding{{Code: helperMissing, Level: access.Wrong, What: "the program that drives keys is missing: " + path,
-			Do: "install fob-fido-helper there, or start fobd with --helper PATH"}}
+		return []access.Finding{{Code: helperMissing, Level: access.Wrong,
+			What: "the program that drives keys is missing: " + path,
+			Do:   "install fob-fido-helper there, or start fobd with --helper PATH"}}
 	}
 	out, said, err := askHelper(ctx, path, "--version")
 	if err != nil {
@@ -153,8 +157,10 @@ func examineSandbox(ctx context.Context, path string) []access.Finding {
 	if len(report.Missing) == 0 {
 		return nil
 	}
-	return []access.Finding{{Code: helperLoose, Level: access.Note, Do: "use a newer kernel, or allow it what is missing",
-		What: "the program that drives keys is confined less than it should be; missing: " + strings.Join(report.Missing, ", ")}}
+	missing := strings.Join(report.Missing, ", ")
+	return []access.Finding{{Code: helperLoose, Level: access.Note,
+		What: "the program that drives keys is confined less than it should be; missing: " + missing,
+		Do:   "use a newer kernel, or allow it what is missing"}}
 }
 
 func brokenHelper(path string, err error, said string) access.Finding {
@@ -173,15 +179,17 @@ func (a *app) examineFolder() access.Finding {
 	info, err := os.Lstat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(filepath.Dir(dir)); err != nil {
-			return access.Finding{Code: folderMissing, Level: access.Wrong, What: "there is no " + filepath.Dir(dir) + " for fobd's socket",
-				Do: "log in by a login manager or ssh, not by su; or set XDG_RUNTIME_DIR to a folder that is yours alone"}
+			return access.Finding{Code: folderMissing, Level: access.Wrong,
+				What: "there is no " + filepath.Dir(dir) + " for fobd's socket",
+				Do:   "log in by a login manager or ssh, not by su; or set XDG_RUNTIME_DIR to a folder that is yours alone"}
 		}
 		return access.Finding{Code: folderThere, Level: access.OK, What: "fobd will make " + dir + " for its socket"}
 	}
 	unsafe := access.Finding{Code: folderUnsafe, Level: access.Wrong, Do: "chmod 700 " + dir,
 		What: dir + " is open to others, so that fobd does not use it"}
 	if err != nil {
-		unsafe.What, unsafe.Do = "the folder of fobd's socket is closed to us: "+err.Error(), "name another socket with --socket"
+		unsafe.What = "the folder of fobd's socket is closed to us: " + err.Error()
+		unsafe.Do = "name another socket with --socket"
 		return unsafe
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
@@ -210,6 +218,33 @@ func (a *app) examineFobd(ctx context.Context) access.Finding {
 		f.Do = h.Hint()
 	}
 	return f
+}
+
+// examineParts names the parts of fobd that don't work as they could. What fobd does not say is no finding: it may not
+// run, which was found already, or be of an older release.
+func (a *app) examineParts(ctx context.Context) []access.Finding {
+	status, err := a.client.Status(ctx)
+	if err != nil {
+		return nil
+	}
+	f := access.Finding{
+		Code: fobdParts, Level: access.Note, Do: "'fob status' says what is wrong with them, and what to do"}
+	var parts []string
+	for _, p := range status.Parts {
+		switch p.State {
+		case ipc.PartBroken:
+			f.Level = access.Wrong
+		case ipc.PartDegraded:
+		default:
+			continue
+		}
+		parts = append(parts, fmt.Sprintf("%s (%s)", p.Name, p.State))
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	f.What = "not all parts of fobd work as they could: " + strings.Join(parts, ", ")
+	return []access.Finding{f}
 }
 
 // printFindings shows what was found; its error says how much is wrong.

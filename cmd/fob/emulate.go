@@ -132,7 +132,8 @@ Models for --profile:
 	}
 	f.flags(c.Flags())
 	r.flags(c.Flags())
-	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "log each command, its status code, and each fault, not errors alone")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false,
+		"log each command, its status code, and each fault, not errors alone")
 	c.AddCommand(a.emulateControl(), a.emulateReplay(), a.emulateExport(), a.emulateImport(), emulateFaults())
 	return c
 }

@@ -42,10 +42,11 @@ func exitCode(err error) int {
 	case errors.As(err, new(foundWrong)), errors.As(err, new(broken)), errors.As(err, new(*policy.Error)),
 		errors.As(err, new(foundInSeeds)), errors.As(err, new(skippedTokens)):
 		return exitWrong
-	case errors.Is(err, errNoTerminal), errors.Is(err, errReserved), errors.Is(err, errNoNewPIN), errors.Is(err, errRefused),
-		errors.Is(err, errOtherKey), errors.Is(err, program.ErrPINLength), errors.Is(err, errNoPassphrase), errors.Is(err, errNoTokenPIN),
-		errors.Is(err, errNoKeyPassword), errors.Is(err, errKeyPassword),
-		errors.Is(err, errNoKey), errors.Is(err, errKeySize), errors.Is(err, seedfile.ErrWrongKey),
+	case errors.Is(err, errNoTerminal), errors.Is(err, errReserved), errors.Is(err, errNoNewPIN),
+		errors.Is(err, errRefused), errors.Is(err, errOtherKey), errors.Is(err, program.ErrPINLength),
+		errors.Is(err, errNoPassphrase), errors.Is(err, errNoTokenPIN), errors.Is(err, errNoKey),
+		errors.Is(err, errKeySize), errors.Is(err, errNoKeyPassword),
+		errors.Is(err, errKeyPassword), errors.Is(err, seedfile.ErrWrongKey),
 		errors.As(err, new(*seedfile.LockedError)), errors.Is(err, program.ErrPassphraseLength):
 		return exitPIN
 	case errors.Is(err, errNotConfirmed), errors.Is(err, ipc.ErrDeclined):
@@ -58,9 +59,9 @@ func exitCode(err error) int {
 	switch named.(type) {
 	case ipc.WatchEnded:
 		return exitNotRunning
-	case ipc.NoDevice, ipc.UnknownDevice, ipc.DeviceGone, ipc.DeviceBusy, ipc.CardLost, ipc.DeviceDenied, ipc.SeveralDevices,
-		ipc.NotFIDO2, ipc.HelperFailed, ipc.NoKey, ipc.UnknownKey, ipc.SeveralKeys, ipc.KeyLost, ipc.PlugFailed,
-		ipc.KeyFailed, ipc.Ended, ipc.WrongName, ipc.NotTheSameKey:
+	case ipc.NoDevice, ipc.UnknownDevice, ipc.DeviceGone, ipc.DeviceBusy, ipc.CardLost, ipc.DeviceDenied,
+		ipc.SeveralDevices, ipc.NotFIDO2, ipc.HelperFailed, ipc.NoKey, ipc.UnknownKey, ipc.SeveralKeys, ipc.KeyLost,
+		ipc.PlugFailed, ipc.KeyFailed, ipc.Ended, ipc.WrongName, ipc.NotTheSameKey:
 		return exitDevice
 	case ipc.PINInvalid, ipc.PINAuthBlocked, ipc.PINBlocked, ipc.PINChangeRequired, ipc.PINSet, ipc.MinPINLengthGrows,
 		ipc.VerificationNotSetUp, ipc.FingerUnknown, ipc.FingersBlocked, ipc.PassphraseWrong:

@@ -16,8 +16,8 @@ import (
 )
 
 // credentialHelp explains the argument of commands on one credential.
-const credentialHelp = `CREDENTIAL is a credential ID as 'fob key credentials list' shows it, or enough of its beginning, four
-characters at least. One that begins with a dash goes behind "--".`
+const credentialHelp = `CREDENTIAL is a credential ID as 'fob key credentials list' shows it, or enough of its beginning,
+four characters at least. One that begins with a dash goes behind "--".`
 
 func (a *app) keyCredentials() *cobra.Command {
 	c := &cobra.Command{

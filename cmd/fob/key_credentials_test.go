@@ -25,7 +25,8 @@ func TestPrintCredentials(t *testing.T) {
 	var out bytes.Buffer
 	a := &app{stdout: &out}
 	list := &ipc.CredentialList{Existing: 3, Remaining: 7, Credentials: []ipc.Credential{
-		{ID: "aaaaaaaaaa", RPID: "…long.example", RPIDHash: "1", RPIDCut: true, Name: "a\x1b[2Jlice", CredProtect: ipc.UserVerificationRequired},
+		{ID: "aaaaaaaaaa", RPID: "…long.example", RPIDHash: "1", RPIDCut: true, Name: "a\x1b[2Jlice",
+			CredProtect: ipc.UserVerificationRequired},
 		{ID: "bbbbbbbbbb", RPID: "…long.example", RPIDHash: "1", RPIDCut: true, DisplayName: "Bob"},
 		{ID: "cccccccccc", RPID: "c.example", RPIDHash: "2", UserID: "Y2Fyb2w"},
 	}}

@@ -54,9 +54,11 @@ is refused. Nothing is fetched, so that certificates that were revoked meanwhile
 			return a.checkAndKeep(service, args[0], f.replace)
 		},
 	}
-	c.Flags().StringVar(&f.root, "root", "", "trust the certification authorities in this PEM `FILE` instead of GlobalSign")
+	c.Flags().StringVar(&f.root, "root", "",
+		"trust the certification authorities in this PEM `FILE` instead of GlobalSign")
 	c.Flags().StringVar(&f.name, "name", metadata.Name, "with --root: `NAME` in the signer's certificate")
-	c.Flags().BoolVar(&f.replace, "replace", false, "replace what is here, though it is newer, of another service, or damaged")
+	c.Flags().BoolVar(&f.replace, "replace", false,
+		"replace what is here, though it is newer, of another service, or damaged")
 	return c
 }
 
@@ -146,7 +148,8 @@ func (a *app) printImported(x *metadata.Index) error {
 		fmt.Fprintf(w, "left out\t%s of U2F and UAF authenticators\n", plural(x.Others, "entry", "entries"))
 	}
 	if x.Unreadable > 0 {
-		fmt.Fprintf(w, "left out\t%s not as the specification has it\n", plural(x.Unreadable, "entry that is", "entries that are"))
+		fmt.Fprintf(w, "left out\t%s not as the specification has it\n",
+			plural(x.Unreadable, "entry that is", "entries that are"))
 	}
 	return w.Flush()
 }
@@ -154,7 +157,8 @@ func (a *app) printImported(x *metadata.Index) error {
 // warnOverdue warns when a newer BLOB should be there.
 func (a *app) warnOverdue(x *metadata.Index) {
 	if x.Overdue(time.Now()) {
-		fmt.Fprintf(a.stderr, "warning: a newer BLOB was due on %s; download it from %s and import it\n", x.NextUpdate, metadata.URL)
+		fmt.Fprintf(a.stderr, "warning: a newer BLOB was due on %s; download it from %s and import it\n",
+			x.NextUpdate, metadata.URL)
 	}
 }
 

@@ -29,7 +29,8 @@ func TestResetAsksForTheName(t *testing.T) {
 		s.exits(code)
 	}
 	s.run("fob key reset")
-	s.sees(`fob emulated key \w{8} will be erased, for good:\r\n  all credentials: it opens none of its accounts any more\r\n` +
+	s.sees(`fob emulated key \w{8} will be erased, for good:\r\n` +
+		`  all credentials: it opens none of its accounts any more\r\n` +
 		`    it has room for 100 more passkeys; .*\r\n  its PIN\r\n  its large blobs\r\n`)
 	s.sees(question)
 	s.types(ctrlC)

@@ -83,7 +83,8 @@ func TestPINLeavesNoTrace(t *testing.T) {
 		t.Error("the memory of fobd can't be searched")
 	}
 	for _, pid := range append(helpers, fobd.cmd.Process.Pid) {
-		for _, part := range []string{typedPIN, secretPIN, secretPIN[:9], typedPIN[:9], "raptor9Kx!", otherPIN, otherPIN[:9]} {
+		for _, part := range []string{
+			typedPIN, secretPIN, secretPIN[:9], typedPIN[:9], "raptor9Kx!", otherPIN, otherPIN[:9]} {
 			for _, where := range memory(pid, part) {
 				t.Errorf("process %d still has the PIN, %s", pid, where)
 			}

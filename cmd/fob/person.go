@@ -23,15 +23,20 @@ import (
 // of a line of ours; questions end with a colon and stay on their line; everything goes to standard error or the
 // terminal, so that standard output is for results alone.
 
+// orPrompter is what else can be done where there is no terminal.
+const orPrompter = "or run a prompter that the policy of fobd names, see docs/policy.md"
+
 var (
-	errNoTerminal = errors.New("a PIN is needed, and there is no terminal to ask for it; give it with --pin-fd")
-	errRefused    = errors.New("the key does not take the new PIN; it may be too short, too simple, or the old one")
-	errReserved   = errors.New("the key has only its last PIN attempts left; " +
+	errNoTerminal = advised{errors.New("a PIN is needed, and there is no terminal to ask for it"),
+		"give it with --pin-fd, run fob at a terminal, " + orPrompter}
+	errRefused  = errors.New("the key does not take the new PIN; it may be too short, too simple, or the old one")
+	errReserved = errors.New("the key has only its last PIN attempts left; " +
 		"give the PIN with --last-attempts if it is surely right")
 	errOtherKey = errors.New("the PIN of --pin-fd was given to another key; name the one that it is of with --device")
-	errNoNewPIN = errors.New("the key wants a new PIN, and there is no terminal to ask for it; " +
-		"'fob key pin' takes one with --new-pin-fd")
-	errNoChoice = errors.New("several accounts match, and there is no terminal to choose one")
+	errNoNewPIN = advised{errors.New("the key wants a new PIN, and there is no terminal to ask for it"),
+		"set it with 'fob key pin', which takes one with --new-pin-fd, run fob at a terminal, " + orPrompter}
+	errNoChoice = advised{errors.New("several accounts match, and there is no terminal to choose one"),
+		"run fob at a terminal, " + orPrompter}
 )
 
 // person implements ipc.Prompter: the one at the terminal, or a PIN from a file descriptor.
@@ -153,7 +158,7 @@ func (p *person) PIN(ctx context.Context, e ipc.Event) (ipc.Secret, error) {
 	}
 	t, err := openTerminal()
 	if err != nil {
-		return nil, errNoTerminal
+		return nil, p.leave(e, errNoTerminal)
 	}
 	defer t.Close()
 	if e.Wrong {
@@ -188,7 +193,7 @@ func (p *person) NewPIN(ctx context.Context, e ipc.Event) (ipc.Secret, error) {
 	}
 	t, err := openTerminal()
 	if err != nil {
-		return nil, errNoNewPIN
+		return nil, p.leave(e, errNoNewPIN)
 	}
 	defer t.Close()
 	switch {
@@ -206,6 +211,17 @@ func (p *person) NewPIN(ctx context.Context, e ipc.Event) (ipc.Secret, error) {
 			return pin, err
 		}
 	}
+}
+
+// leave leaves a prompt to the prompters that fobd has told, where there are any.
+func (p *person) leave(e ipc.Event, otherwise error) error {
+	if !e.Prompter {
+		return otherwise
+	}
+	if !*p.json {
+		fmt.Fprintf(p.out, "a prompter asks about %s\n", describe(e))
+	}
+	return ipc.ErrLeft
 }
 
 // twice asks for a new PIN two times, and gives nil where it is too short or they differ, which the person is told.
@@ -267,7 +283,7 @@ func (p *person) lastAttempts(ctx context.Context, t *terminal, e ipc.Event) err
 func (p *person) Choose(ctx context.Context, e ipc.Event) (int, error) {
 	t, err := openTerminal()
 	if err != nil {
-		return 0, errNoChoice
+		return 0, p.leave(e, errNoChoice)
 	}
 	defer t.Close()
 	for i, account := range e.Accounts {

@@ -111,7 +111,8 @@ func TestDesktopConsent(t *testing.T) {
 	}
 	fob := func() *process {
 		t.Helper()
-		p, err := s.world.background("fob", s.world.command(s.dir, "fob", "register", "--rp", "example.com", "--user", "alice"))
+		p, err := s.world.background("fob",
+			s.world.command(s.dir, "fob", "register", "--rp", "example.com", "--user", "alice"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,7 +19,8 @@ func newAskingScreen(t *testing.T, policy string, flags ...string) *screen {
 // Consent is asked for at the terminal of the program that calls; nothing but a yes is one.
 func TestConsent(t *testing.T) {
 	s := newAskingScreen(t, "[[rule]]\nverbs = ['register']\naction = 'ask'\n")
-	question := `^fob \(pts/\d+, PID \d+\) wants to register fob emulated key \w{8} at example.com\r\nallow it\? \[y/N\]: $`
+	question := `^fob \(pts/\d+, PID \d+\) wants to register fob emulated key \w{8} at example.com\r\n` +
+		`allow it\? \[y/N\]: $`
 	for _, answer := range []string{"\n", "n\n", "x\n", ctrlD} {
 		s.run(register)
 		s.sees(question)
@@ -56,7 +57,8 @@ func TestConsentOnce(t *testing.T) {
 
 // While the person thinks, no key waits for a touch; a question ends with its ceremony.
 func TestInterruptAtConsent(t *testing.T) {
-	s := newAskingScreen(t, "[[rule]]\nverbs = ['register', 'manage', 'reset']\naction = 'ask'\n", "--emulator-touch", "ask")
+	s := newAskingScreen(t, "[[rule]]\nverbs = ['register', 'manage', 'reset']\naction = 'ask'\n",
+		"--emulator-touch", "ask")
 	s.run(register)
 	s.sees(`allow it\? \[y/N\]: $`)
 	s.types(ctrlC)

@@ -34,7 +34,8 @@ type ceremonyFlags struct {
 func (f *ceremonyFlags) flags(set *pflag.FlagSet) {
 	f.person.flags(set)
 	set.StringVar(&f.device, "device", "", "use the key with this `ID` alone, and not the one that is touched first")
-	set.StringVar(&f.verification, "user-verification", "preferred", "PIN or fingerprint: required, preferred or discouraged")
+	set.StringVar(&f.verification, "user-verification", "preferred",
+		"PIN or fingerprint: required, preferred or discouraged")
 	set.DurationVar(&f.timeout, "timeout", time.Minute, "give up after this `DURATION`, 1s to 5m")
 }
 
@@ -105,10 +106,13 @@ verifies against. The record that is saved is public data.`,
 	set.StringVar(&f.origin, "origin", "", "`ORIGIN` of the relying party (default https://DOMAIN)")
 	set.StringVar(&f.user, "user", "", "`NAME` of the user, such as alice@example.com")
 	set.StringVar(&f.displayName, "display-name", "", "how to show the user (default the user's name)")
-	set.StringVar(&f.residentKey, "resident-key", "discouraged", "keep the credential on the key: required, preferred or discouraged")
-	set.StringVar(&f.attestation, "attestation", "none", "ask which model the key is: none, indirect, direct or enterprise")
+	set.StringVar(&f.residentKey, "resident-key", "discouraged",
+		"keep the credential on the key: required, preferred or discouraged")
+	set.StringVar(&f.attestation, "attestation", "none",
+		"ask which model the key is: none, indirect, direct or enterprise")
 	set.StringSliceVar(&f.algorithms, "algorithm", []string{"es256", "eddsa"}, "signature algorithms, most wanted first")
-	set.StringArrayVar(&f.exclude, "exclude", nil, "refuse a key that is registered in this `FILE` already; may be repeated")
+	set.StringArrayVar(&f.exclude, "exclude", nil,
+		"refuse a key that is registered in this `FILE` already; may be repeated")
 	set.StringVar(&f.save, "save", "", "save the record to `FILE`, for 'fob sign-in'")
 	set.BoolVar(&f.force, "force", false, "replace the file if there is one")
 	c.MarkFlagRequired("rp")

@@ -34,12 +34,12 @@ var scriptCommands = map[string]func(*testscript.TestScript, bool, []string){
 	"type":    command(script.typeLine), // type NAME [TEXT]: a line for its standard input
 	"signal":  command(script.signal),   // signal SIGNAL NAME
 	"ends":    command(script.ends),     // ends CODE NAME: its exit code, or the signal that killed it
-	"halt":    command(script.halt),     // halt NAME: ends in peace when asked, and leaves nothing behind (testscript has "stop")
+	"halt":    command(script.halt),     // halt NAME: ends in peace when asked, and leaves nothing behind
 	"helpers": command(script.helpers),  // helpers none: there is none; killed: there is one, kill it; end: until they end
 	"hidden":  command(script.hidden),   // hidden SECRET: nobody has said it or shows it
 	"capture": command(script.capture),  // capture NAME FILE REGEXP: the first group in $NAME; FILE may be stdout, stderr
 	"mode":    command(script.mode),     // mode OCTAL PATH
-	"blob":    command(script.blob),     // blob FILE NUMBER NEXT [STATUS DATE]: FIDO metadata of a service whose root is root.pem
+	"blob":    command(script.blob),     // blob FILE NUMBER NEXT [STATUS DATE]: FIDO metadata; its root is root.pem
 	"keep":    command(script.keep),     // keep FOLDER NAME VALUE: a record in the store there, which no fobd has open
 	"kept":    command(script.kept),     // kept FOLDER NAME VALUE: there is this record
 	"system":  command(script.system),   // system FOLDER [NUMBER PORT]: plays a system for doctor, or plugs a key in there

@@ -17,7 +17,8 @@ import (
 )
 
 // errClone is a signature that is good, from a key that may not be the only one of its kind.
-var errClone = errors.New("the signature is good, but the key's signature counter did not grow: there may be a copy of the key")
+var errClone = errors.New("the signature is good, but the key's signature counter did not grow: " +
+	"there may be a copy of the key")
 
 // signInFlags are those of sign-in.
 type signInFlags struct {

@@ -219,7 +219,8 @@ func TestThreeWrongPINs(t *testing.T) {
 func TestLastAttempts(t *testing.T) {
 	s := newScreen(t, "1234")
 	s.run("fob emulate control --socket $XDG_RUNTIME_DIR/fob/fob.sock retries --pin 2 && " + register)
-	s.sees(`fob emulated key \w{8}: 2 attempts left, then it blocks its PIN for good, and only a reset helps, which erases it\r\n`)
+	s.sees(`fob emulated key \w{8}: 2 attempts left, ` +
+		`then it blocks its PIN for good, and only a reset helps, which erases it\r\n`)
 	s.sees(`type yes to go on: $`)
 	s.types("y\n")
 	s.sees(`fob: declined\r\n`)
@@ -309,7 +310,8 @@ func TestFobdEndsAtPIN(t *testing.T) {
 func TestPINBesideStandardStreams(t *testing.T) {
 	const options = `{"challenge": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE", "rpId": "example.com"}`
 	s := newScreen(t, "1234")
-	s.run("echo '" + options + "' >get.json; fob webauthn get --origin https://example.com <get.json >out 2>err; cat out err; (exit 7)")
+	s.run("echo '" + options + "' >get.json; " +
+		"fob webauthn get --origin https://example.com <get.json >out 2>err; cat out err; (exit 7)")
 	s.sees(`8 attempts left: $`)
 	s.types("1234\n")
 	s.sees(`\r\nfob: this key is not registered here\r\n`) // the key needs no touch to say so
@@ -367,9 +369,11 @@ func TestChooseNoAccount(t *testing.T) {
 // A credential is deleted by the word "yes", and nothing else, of who was shown whose it is. The PIN is asked for once.
 func TestDeleteCredentialAsks(t *testing.T) {
 	s := newScreen(t, "1234")
-	remove := `fob key credentials delete -- $(fob key credentials list --json --pin-fd 3 3<pin | sed 's/.*"id":"\([^"]*\)".*/\1/')`
+	remove := `fob key credentials delete -- ` +
+		`$(fob key credentials list --json --pin-fd 3 3<pin | sed 's/.*"id":"\([^"]*\)".*/\1/')`
 	s.run(register + " --resident-key required --pin-fd 3 3<pin && " + remove)
-	question := `fob emulated key \w{8} will lose the credential of alice at example.com\r\ntype yes to delete it for good: $`
+	question := `fob emulated key \w{8} will lose the credential of alice at example.com\r\n` +
+		`type yes to delete it for good: $`
 	s.sees(`PIN of fob emulated key \w{8}, 8 attempts left: $`)
 	s.types("1234\n")
 	s.sees(question)

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,7 +60,8 @@ func newWorld(dir string) (*world, error) {
 // emulated key that fobd knows as such.
 func (w *world) allowAll(home string) error {
 	folder := filepath.Join(home, ".config", "fob")
-	const all = "[[rule]]\nverbs = ['register', 'sign-in', 'code', 'manage', 'reset', 'provision', 'account']\naction = 'allow'\n"
+	const all = "[[rule]]\naction = 'allow'\n" +
+		"verbs = ['register', 'sign-in', 'code', 'manage', 'reset', 'provision', 'account']\n"
 	return errors.Join(os.MkdirAll(folder, 0o700), os.WriteFile(filepath.Join(folder, "policy.toml"), []byte(all), 0o600))
 }
 
@@ -158,16 +160,25 @@ func (w *world) isFobd(pid string) bool {
 	})
 }
 
-// A helper ends just after its ceremony, and is waited for.
+// A helper ends just after its ceremony, and is waited for: by us, and by fobd, which takes a moment.
 func (w *world) noHelper() error {
-	if err := w.helpersEnd(); err != nil {
+	known, err := w.helpers()
+	if err == nil {
+		err = w.helpersEnd()
+	}
+	if err != nil {
 		return fmt.Errorf("helper processes are left: %w", err)
 	}
-	pids, err := w.helpers()
-	if err == nil && len(pids) > 0 {
-		err = fmt.Errorf("helper processes have come: %v", pids)
+	for end := time.Now().Add(patience); ; runtime.Gosched() {
+		pids, err := w.helpers()
+		if err != nil || len(pids) == 0 {
+			return err
+		}
+		came := slices.ContainsFunc(pids, func(pid int) bool { return !slices.Contains(known, pid) })
+		if came || time.Now().After(end) {
+			return fmt.Errorf("helper processes have come, or nobody has waited for them: %v", pids)
+		}
 	}
-	return err
 }
 
 // helpersEnd waits until no helper is left.

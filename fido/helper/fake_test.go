@@ -21,6 +21,9 @@ import (
 type fakeDriver struct {
 	log  func(event string)
 	open error
+	// replug has a link point somewhere else when it is opened for the first time, which is denied: as what the process
+	// was confined to is there no more.
+	replug map[string]string
 
 	sandbox  Sandbox
 	confine  error
@@ -62,6 +65,13 @@ func (d *fakeDriver) Open(path string) (fido.Authenticator, error) {
 	d.log("open " + path)
 	if d.open != nil {
 		return nil, d.open
+	}
+	if next := d.replug[path]; next != "" {
+		if target, _ := os.Readlink(path); target != next { // the first time
+			os.Remove(path)
+			os.Symlink(next, path)
+			return nil, fido.ErrDenied
+		}
 	}
 	return (*fakeKey)(d), nil
 }
@@ -241,6 +251,10 @@ func helperMain(behaviour string) int {
 	switch behaviour {
 	case "busy":
 		driver.open = fido.ErrDeviceBusy
+	case "denied":
+		driver.open = fido.ErrDenied
+	case "replugged":
+		driver.replug = map[string]string{os.Args[3] + "/same": "/dev//zero", os.Args[3] + "/other": "/dev/full"}
 	case "confined-badly":
 		driver.sandbox = Sandbox{Seccomp: true, Missing: []string{"no Landlock: \x1b[2Jbecause"}}
 	case "chatty":

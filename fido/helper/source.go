@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"fob/fido"
 	"fob/fido/hidraw"
 )
@@ -161,8 +163,17 @@ func (s *Source) Open(ctx context.Context, id fido.DeviceID) (fido.Authenticator
 	return key{c}, nil
 }
 
-// openNew opens the key at path with a helper of its own.
+// openNew opens the key at path with a helper of its own. One that may not, though we may, was confined to the node of
+// a key that was plugged in again just then.
 func (s *Source) openNew(ctx context.Context, path string) (*client, Sandbox, error) {
+	c, sandbox, err := s.openOnce(ctx, path)
+	if errors.Is(err, fido.ErrDenied) && unix.Access(s.Tree.Path(path), unix.R_OK|unix.W_OK) == nil {
+		return s.openOnce(ctx, path)
+	}
+	return c, sandbox, err
+}
+
+func (s *Source) openOnce(ctx context.Context, path string) (*client, Sandbox, error) {
 	c, err := s.start(ctx)
 	if err != nil {
 		return nil, Sandbox{}, err

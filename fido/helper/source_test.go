@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -284,6 +285,33 @@ func TestBadlyConfined(t *testing.T) {
 		}
 		k.Close()
 		l.want(t, "close")
+	}
+}
+
+// TestReplugWhileOpening: a helper that is confined to a node of before is none that lacks permission.
+func TestReplugWhileOpening(t *testing.T) {
+	folder := t.TempDir()
+	for name, want := range map[string]error{"same": nil, "other": fido.ErrNoDevice, "denied": fido.ErrDenied} {
+		path := filepath.Join(folder, name)
+		if err := os.Symlink("/dev/zero", path); err != nil {
+			t.Fatal(err)
+		}
+		s, _ := newSource(t, "replugged")
+		if s.args = append(s.args, folder); name == "denied" {
+			s.args[1] = name
+		}
+		s.NoDiscovery, s.Extra = true, func() []fido.DeviceInfo { return []fido.DeviceInfo{{Path: path}} }
+		infos, err := s.Devices(t.Context())
+		if err != nil || len(infos) != 1 {
+			t.Fatal(infos, err)
+		}
+		k, err := s.Open(t.Context(), infos[0].ID)
+		if !errors.Is(err, want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err == nil {
+			k.Close()
+		}
 	}
 }
 

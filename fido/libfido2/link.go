@@ -76,7 +76,7 @@ func (l *link) begin(ctx context.Context) {
 			fido.Waiting(ctx)
 		}
 	}
-	l.transact = func(command ctaphid.Command, request []byte) ([]byte, error) {
+	send := func(command ctaphid.Command, request []byte) ([]byte, error) {
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
@@ -97,6 +97,23 @@ func (l *link) begin(ctx context.Context) {
 			}
 		})
 	}
+	l.transact = func(command ctaphid.Command, request []byte) (answer []byte, err error) {
+		for range maxSends {
+			if answer, err = send(command, request); !halfHeard(err) {
+				break
+			}
+		}
+		return answer, err
+	}
+}
+
+// maxSends is how often a request is sent to a key that has heard only half of it.
+const maxSends = 3
+
+// halfHeard reports whether a key has waited in vain for the rest of a request, which it forgets then: the machine was
+// busy for half a second (CTAP 2.2 §11.2.5.2).
+func halfHeard(err error) bool {
+	return errors.Is(err, ctaphid.ErrMsgTimeout) && !errors.As(err, new(*ctaphid.BadReplyError))
 }
 
 // end gives what went wrong between us and the key, if anything did. Then the key is idle again, or gone.

@@ -54,6 +54,21 @@ func TestBadAnswers(t *testing.T) {
 	}
 }
 
+// TestHalfARequest: what a key has heard half of is sent again, but not for ever.
+func TestHalfARequest(t *testing.T) {
+	for words, want := range map[string]error{
+		"drop in packet 3 of makeCredential":    nil,
+		"drop in packet 3 of makeCredential 1+": fido.ErrBadAnswer,
+	} {
+		d := open(t, plugFaulty(t, words))
+		r := registration("ada")
+		r.PIN = fido.PIN("1234")
+		if _, err := d.MakeCredential(t.Context(), r); !errors.Is(err, want) {
+			t.Errorf("%s: %v", words, err)
+		}
+	}
+}
+
 // TestHiddenStatus: what libfido2 makes an internal error of is the status that the key gave.
 func TestHiddenStatus(t *testing.T) {
 	d := open(t, plugFaulty(t, "status 0x30 on getKeyAgreement"))
