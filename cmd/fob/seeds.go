@@ -59,6 +59,9 @@ func seedsError(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
+	if errors.As(err, new(keptOld)) {
+		return err
+	}
 	if ctx.Err() != nil {
 		return nothingWritten{ctx.Err()}
 	}

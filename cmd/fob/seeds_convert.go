@@ -9,12 +9,13 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"path/filepath"
+	"os"
 
 	"github.com/spf13/cobra"
 
 	"fob/cmd/internal/program"
 	"fob/fido/durable"
+	"fob/hotp"
 	"fob/hotp/seedfile"
 )
 
@@ -114,6 +115,9 @@ func (c *conversion) convertFile(ctx context.Context, out string, err error) err
 	if err != nil {
 		return c.from.at(err)
 	}
+	if err := c.checkShred(out); err != nil {
+		return err
+	}
 	defer c.to.abort()
 	from, err := c.from.begin(ctx)
 	if err != nil {
@@ -153,7 +157,25 @@ func (c *conversion) check(in, out string) error {
 		return program.Usage(errors.New("--shred is for a file, and not for standard input"))
 	case c.shred && out == "-":
 		return program.Usage(errors.New("--shred is for a new file, and not for standard output, which may get lost"))
-	case in != "-" && filepath.Clean(in) == filepath.Clean(out) && c.shred:
+	}
+	return nil
+}
+
+// checkShred finds what --shred could not remove, before anything is written: a link or a FIFO, or the new file itself
+// by another name.
+func (c *conversion) checkShred(out string) error {
+	if !c.shred {
+		return nil
+	}
+	was, err := os.Lstat(c.from.path)
+	if err != nil {
+		return err
+	}
+	now, err := os.Stat(out)
+	switch {
+	case !was.Mode().IsRegular():
+		return program.Usage(fmt.Errorf("--shred: %s is not a regular file", shown(c.from.path)))
+	case err == nil && os.SameFile(was, now):
 		return program.Usage(errors.New("--shred would remove the new file, too; name another one"))
 	}
 	return nil
@@ -240,6 +262,14 @@ func (c *conversion) finish(ctx context.Context, r seedfile.Result, sum *tokenSu
 	return nil
 }
 
+// keptOld is why --shred has kept the old file, when the new one is there.
+type keptOld struct{ error }
+
+func (e keptOld) Error() string {
+	return "the old file is kept, as the new one can't be read again: " + e.error.Error()
+}
+func (e keptOld) Unwrap() error { return e.error }
+
 // errDiffers is a new file that is not what was written, as when a disk is broken.
 var errDiffers = errors.New("the new file does not have the same tokens when it is read again; the old one is kept")
 
@@ -248,7 +278,7 @@ func (c *conversion) shredOld(ctx context.Context, w *writtenSeeds, tokens int, 
 	if c.to.format.NewReader != nil && len(c.to.recipients) == 0 {
 		n, again, err := c.readAgain(ctx, sum)
 		if err != nil {
-			return fmt.Errorf("the old file is kept, as the new one can't be read: %w", err)
+			return keptOld{err}
 		}
 		if n != tokens || !again.equal(sum) {
 			return errDiffers
@@ -266,6 +296,7 @@ func (c *conversion) shredOld(ctx context.Context, w *writtenSeeds, tokens int, 
 func (c *conversion) readAgain(ctx context.Context, first *tokenSum) (tokens int, sum *tokenSum, err error) {
 	s := c.app.newSeedSource()
 	s.from, s.person = c.to.format.Name, c.to.person.again()
+	s.assume = first.assume()
 	for name, value := range c.to.options.Settings {
 		s.settings = append(s.settings, name+"="+value)
 	}
@@ -292,8 +323,22 @@ func (c *conversion) readAgain(ctx context.Context, first *tokenSum) (tokens int
 
 // tokenSum is over all tokens of a file, in their order, and over what makes their codes. Its key is random.
 type tokenSum struct {
-	key []byte
-	mac hash.Hash
+	key  []byte
+	mac  hash.Hash
+	last hotp.Parameters
+}
+
+// assume tells what a file means that has no word for it. All tokens of such a file are alike.
+func (s *tokenSum) assume() (list []string) {
+	if s.last.Type == 0 { // of Yubico's own kind
+		return nil
+	}
+	list = []string{"type=" + s.last.Type.String(), "algorithm=" + s.last.Algorithm.String(),
+		fmt.Sprintf("digits=%d", s.last.Digits)}
+	if s.last.Type == hotp.TOTP {
+		list = append(list, fmt.Sprintf("period=%d", s.last.Period))
+	}
+	return list
 }
 
 func newTokenSum(key []byte) *tokenSum {
@@ -301,12 +346,13 @@ func newTokenSum(key []byte) *tokenSum {
 		key = make([]byte, sha256.Size)
 		rand.Read(key)
 	}
-	return &tokenSum{key, hmac.New(sha256.New, key)}
+	return &tokenSum{key: key, mac: hmac.New(sha256.New, key)}
 }
 
 func (s *tokenSum) add(t *seedfile.Token) {
 	fmt.Fprintf(s.mac, "%d %d %d %d %d %d %d ", t.Type, t.Algorithm, t.Digits, t.Period, t.T0, t.Counter, len(t.Seed))
 	s.mac.Write(t.Seed)
+	s.last = t.Parameters
 	if t.Yubico != nil {
 		fmt.Fprintf(s.mac, "%s ", t.Yubico.PublicID)
 		s.mac.Write(t.Yubico.PrivateID)

@@ -80,6 +80,9 @@ func (c *conversion) encrypt(ctx context.Context, in, out string) error {
 	if err != nil || !byAge {
 		return c.convertFile(ctx, out, err)
 	}
+	if err := c.checkShred(out); err != nil {
+		return err
+	}
 	defer c.to.abort()
 	if err := c.to.begin(out, true); err != nil {
 		return err
@@ -130,11 +133,12 @@ func (c *conversion) shredBytes(ctx context.Context, w *writtenSeeds, sum *token
 		s.person = c.to.person.again()
 		defer s.close()
 		again := newTokenSum(sum.key)
-		if err := s.openFile(ctx, c.to.path); err != nil {
-			return err
+		err := s.openFile(ctx, c.to.path)
+		if err == nil {
+			_, err = io.Copy(again.mac, s.content)
 		}
-		if _, err := io.Copy(again.mac, s.content); err != nil {
-			return err
+		if err != nil {
+			return keptOld{err}
 		}
 		if !again.equal(sum) {
 			return errDiffers

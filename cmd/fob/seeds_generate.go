@@ -75,6 +75,10 @@ or else the serial number.`,
 	f.StringVar(&g.users, "users", "", "`FILE` with those who get the tokens")
 	g.to.flags(cmd)
 	g.to.formatFlags(cmd)
+	f.IntVar(&g.to.person.newPassphraseFD, "passphrase-fd", -1, "the same as --new-passphrase-fd: there is no other one")
+	f.IntVar(&g.to.person.newKeyFD, "key-fd", -1, "the same as --new-key-fd")
+	f.MarkHidden("passphrase-fd")
+	f.MarkHidden("key-fd")
 	cmd.RegisterFlagCompletionFunc("to", formatNames(writable))
 	return cmd
 }
@@ -121,7 +125,7 @@ func (g *generation) parameters() (p hotp.Parameters, err error) {
 }
 
 // plan makes of the flags what is to be made in a format.
-func (g *generation) plan(f *seedfile.Format, serialGiven bool) (err error) {
+func (g *generation) plan(ctx context.Context, f *seedfile.Format, serialGiven bool) (err error) {
 	o := &g.options
 	o.Count, o.SeedSize = g.count, g.size
 	if o.Parameters, err = g.parameters(); err != nil {
@@ -138,7 +142,7 @@ func (g *generation) plan(f *seedfile.Format, serialGiven bool) (err error) {
 		}
 	}
 	if g.users != "" {
-		if g.userFile, err = os.Open(g.users); err != nil {
+		if g.userFile, err = openInput(ctx, g.users); err != nil {
 			return err
 		}
 		o.Users = g.userFile
@@ -160,7 +164,7 @@ func (g *generation) run(ctx context.Context, out string, serialGiven bool) erro
 	if err != nil {
 		return err
 	}
-	if err := g.plan(format, serialGiven); err != nil {
+	if err := g.plan(ctx, format, serialGiven); err != nil {
 		return err
 	}
 	tokens, err := generate.New(g.options)

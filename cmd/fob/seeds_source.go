@@ -79,7 +79,7 @@ func (s *seedSource) openFile(ctx context.Context, path string) error {
 	if path == "-" && s.person.usesStdin() {
 		return program.Usage(errors.New("standard input can't have both the file and a secret"))
 	}
-	raw, err := s.openRaw()
+	raw, err := s.openRaw(ctx)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (s *seedSource) openFile(ctx context.Context, path string) error {
 }
 
 // openRaw opens the file. Standard input is opened anew where it is a pipe, so that reading ends when the command does.
-func (s *seedSource) openRaw() (io.Reader, error) {
+func (s *seedSource) openRaw(ctx context.Context) (io.Reader, error) {
 	path := s.path
 	if path == "-" {
 		in, ok := s.app.stdin.(*os.File)
@@ -98,7 +98,7 @@ func (s *seedSource) openRaw() (io.Reader, error) {
 		}
 		path = fmt.Sprintf("/proc/self/fd/%d", in.Fd())
 	}
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOCTTY, 0)
+	f, err := openInput(ctx, path)
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +108,43 @@ func (s *seedSource) openRaw() (io.Reader, error) {
 		err = &fs.PathError{Op: "open", Path: s.path, Err: unix.EISDIR}
 	}
 	return f, err
+}
+
+// openInput opens a file to be read. Opening a FIFO waits until somebody writes to it, or until ctx ends.
+func openInput(ctx context.Context, path string) (*os.File, error) {
+	flags := os.O_RDONLY | unix.O_NOCTTY
+	info, err := os.Stat(path)
+	fifo := err == nil && info.Mode()&fs.ModeNamedPipe != 0
+	if fifo {
+		flags |= unix.O_NONBLOCK // to open it does not wait then, and nothing ends that
+	}
+	f, err := os.OpenFile(path, flags, 0)
+	if err != nil || !fifo {
+		return f, err
+	}
+	if err := awaitWriter(ctx, f); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// awaitWriter waits until a FIFO can be read. Before that it would seem to be at its end.
+func awaitWriter(ctx context.Context, f *os.File) error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	release := context.AfterFunc(ctx, func() { f.SetReadDeadline(time.Unix(1, 0)) })
+	defer release()
+	err = conn.Read(func(fd uintptr) bool {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		return n > 0 || err != nil && err != unix.EINTR
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
 }
 
 // waits tells whether reading a file may take until somebody writes to it.
@@ -292,11 +329,11 @@ func (s *seedSource) findFormat() (err error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	if hint := foreign(head); hint != "" {
-		return advised{fmt.Errorf("%s is no seed file by itself", s.name()), hint}
-	}
 	switch found := formats.Detect(head); len(found) {
 	case 0:
+		if hint := foreign(head); hint != "" {
+			return advised{fmt.Errorf("%s is no seed file by itself", s.name()), hint}
+		}
 		return advised{fmt.Errorf("%s has no format that fob knows", s.name()),
 			"name its format with --from; 'fob seeds formats' lists them"}
 	case 1:
@@ -314,6 +351,8 @@ func foreign(head []byte) string {
 		return "it is empty"
 	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
 		return "it is a zip archive: unzip -p FILE | fob seeds ... -"
+	case bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")):
+		return "it is UTF-16: iconv -f UTF-16 -t UTF-8 FILE | fob seeds ... -"
 	case bytes.HasPrefix(head, []byte("-----BEGIN PGP")):
 		return "it is encrypted by PGP: gpg -d FILE | fob seeds ... -"
 	}

@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/base32"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -274,5 +277,42 @@ func TestDroppableFieldsAreNamed(t *testing.T) {
 	}
 	if _, err := parseFields([]string{"seed"}); err == nil || slices.Contains(seedfile.Droppable.Names(), "seed") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestOpenInput: a FIFO to which nobody writes ends with the context, and is not at its end before somebody does.
+func TestOpenInput(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if _, err := openInput(ended, path); !errors.Is(err, context.Canceled) {
+		t.Errorf("nobody writes: %v", err)
+	}
+	written := make(chan error, 1)
+	go func() { written <- os.WriteFile(path, []byte("tokens"), 0) }()
+	f, err := openInput(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if got, err := io.ReadAll(f); err != nil || string(got) != "tokens" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if err := <-written; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestForeign: what is to be done with a file that is no seed file by itself.
+func TestForeign(t *testing.T) {
+	for head, want := range map[string]string{"": "empty", "PK\x03\x04": "zip", "-----BEGIN PGP": "PGP",
+		"\xff\xfeu\x00": "UTF-16", "\xfe\xff\x00u": "UTF-16"} {
+		if hint := foreign([]byte(head)); !strings.Contains(hint, want) {
+			t.Errorf("%q: %s", head, hint)
+		}
 	}
 }

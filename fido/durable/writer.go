@@ -34,8 +34,10 @@ func NewWriter(path string, replace bool) (*Writer, error) {
 		return w, nil
 	}
 	w.temp = TempName(path)
-	w.file, err = os.OpenFile(w.temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	return w, err
+	if w.file, err = os.OpenFile(w.temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
+		return nil, &fs.PathError{Op: "create", Path: path, Err: errors.Unwrap(err)} // nobody knows the name for now
+	}
+	return w, nil
 }
 
 // nameless makes a file that can get a name later.

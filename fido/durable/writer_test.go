@@ -72,6 +72,16 @@ func TestWriter(t *testing.T) {
 	}
 }
 
+// TestWriterNamesItsFile: an error has the name that the caller knows.
+func TestWriterNamesItsFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "none", "file")
+	var problem *fs.PathError
+	if _, err := NewWriter(path, false); !errors.As(err, &problem) || problem.Path != path ||
+		!errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
 // TestWriterCreatesOnce: what came meanwhile stays.
 func TestWriterCreatesOnce(t *testing.T) {
 	for name, begin := range map[string]func(*testing.T, string, bool) *Writer{"nameless": nobodys, "named": named} {

@@ -98,8 +98,13 @@ func (t *Token) valid() error {
 			return &TextError{f, problem}
 		}
 	}
-	if t.Yubico != nil {
+	switch {
+	case t.Yubico != nil:
 		return t.Yubico.valid(t.Seed)
+	case t.Type == hotp.TOTP && t.Counter != 0:
+		return &hotp.ParameterError{Parameter: "counter", Problem: "is for hotp alone"}
+	case t.Type == hotp.HOTP && t.Drift != 0:
+		return &hotp.ParameterError{Parameter: "drift", Problem: "is for totp alone"}
 	}
 	return t.Parameters.Valid()
 }

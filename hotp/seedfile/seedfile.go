@@ -24,8 +24,8 @@ type Token struct {
 	Model        string    // in the words of the file
 	Start        time.Time // from when on it is to be used; zero for no limit
 	Expiry       time.Time // until when it is to be used; zero for no limit
-	Counter      uint64    // HOTP: the next moving factor
-	Drift        int64     // TOTP: how many time steps its clock is ahead
+	Counter      uint64    // HOTP: the next moving factor; TOTP: 0
+	Drift        int64     // TOTP: how many time steps its clock is ahead; HOTP: 0
 
 	// Yubico is what a token of Yubico's own kind of one-time password has beside an AES key, which is the Seed; nil
 	// for OATH. Such a token has no Parameters.

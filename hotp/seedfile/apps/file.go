@@ -73,17 +73,20 @@ func checkJSON(file []byte, format string) error {
 	return problem
 }
 
-// position finds lines and columns, of one place after the other.
+// position finds lines and columns, of one place after the other. It looks at each byte once: a file may be one line.
 type position struct {
 	begin, line int // where the line begins, from 0 on, and how many are before it
+	seen        int // up to where it has looked
 }
 
 // of gives line and column of an offset, which is not before the last one.
 func (p *position) of(file []byte, offset int) (line, column int) {
-	for i := bytes.IndexByte(file[p.begin:offset], '\n'); i >= 0; i = bytes.IndexByte(file[p.begin:offset], '\n') {
-		p.begin += i + 1
+	for i := bytes.IndexByte(file[p.seen:offset], '\n'); i >= 0; i = bytes.IndexByte(file[p.seen:offset], '\n') {
+		p.seen += i + 1
+		p.begin = p.seen
 		p.line++
 	}
+	p.seen = offset
 	return p.line + 1, offset - p.begin + 1
 }
 

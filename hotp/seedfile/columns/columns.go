@@ -199,6 +199,10 @@ func (r *reader) token() (*seedfile.Token, error) {
 	if err == nil {
 		err = r.format.Check(t, 0)
 	}
+	if err == nil && swapped(t) {
+		t.Wipe()
+		return nil, &seedfile.RowError{Line: r.row.Line, Problem: errSwapped} // whose name is the seed
+	}
 	if err == nil {
 		return t, nil
 	}
@@ -227,6 +231,15 @@ func name(t *seedfile.Token) string {
 		return ""
 	}
 	return n
+}
+
+var errSwapped = errors.New("what stands where its serial number should be looks like a seed, and its seed is too short " +
+	"for one: the columns are in another order than those of the format")
+
+// swapped tells whether seed and serial number stand in each other's place, where both can be read as the other one: a
+// serial number of digits is a seed that can be guessed.
+func swapped(t *seedfile.Token) bool {
+	return t.Yubico == nil && len(t.Seed) < hotp.StrictSeed && len(t.Serial) >= 2*hotp.StrictSeed && looksSecret(t.Serial)
 }
 
 // looksSecret tells whether a text may be a seed: 16 letters or digits are 8 bytes or more.

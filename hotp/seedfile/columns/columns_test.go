@@ -194,6 +194,26 @@ func TestNoSecretForName(t *testing.T) {
 	}
 }
 
+// TestSwapped: a seed that stands where the serial number should be is refused, when the serial number can be read as a
+// seed, too. A long serial number beside a seed is none.
+func TestSwapped(t *testing.T) {
+	const seed = "3132333435363738393031323334353637383930"
+	r, err := format().NewReader(strings.NewReader(seed+",10000001\n"+seed+","+seed+"\n10000001,"+seed[:20]+"\n"),
+		seedfile.ReadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Read(); !errors.Is(err, errSwapped) || strings.Contains(err.Error(), seed) ||
+		!errors.As(err, new(*seedfile.RowError)) {
+		t.Error(err)
+	}
+	for range 2 {
+		if _, err := r.Read(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestWriterKeepsNothing: after the end, no buffer has a seed, and none has grown out of the one that is wiped.
 func TestWriterKeepsNothing(t *testing.T) {
 	var out bytes.Buffer

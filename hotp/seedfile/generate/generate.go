@@ -147,16 +147,38 @@ var headers = []string{"upn", "user principal name", "userprincipalname", "user"
 // else it is the first one.
 type userReader struct {
 	csv    *csv.Reader
+	from   *bounded
 	column int
 	began  bool
 }
 
+// bounded lets encoding/csv have no more than a row is long: it keeps a whole row, however long that gets.
+type bounded struct {
+	in   io.Reader
+	room int // bytes
+}
+
+const maxRow = 64 << 10
+
+// errRow says that a list of users is no text, as a rule.
+var errRow = fmt.Errorf("the list of users has a line of more than %d bytes", maxRow)
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.room <= 0 {
+		return 0, errRow
+	}
+	n, err := b.in.Read(p[:min(len(p), b.room)])
+	b.room -= n
+	return n, err
+}
+
 func newUserReader(in io.Reader) *userReader {
-	text := bufio.NewReader(in)
+	from := &bounded{in: in, room: maxRow}
+	text := bufio.NewReader(from)
 	if mark, _ := text.Peek(len(bom)); string(mark) == bom {
 		text.Discard(len(bom))
 	}
-	r := &userReader{csv: csv.NewReader(text)}
+	r := &userReader{csv: csv.NewReader(text), from: from}
 	r.csv.FieldsPerRecord, r.csv.ReuseRecord, r.csv.TrimLeadingSpace = -1, true, true
 	return r
 }
@@ -184,6 +206,7 @@ func (r *userReader) read() (string, error) {
 }
 
 func (r *userReader) row() ([]string, error) {
+	r.from.room = maxRow
 	row, err := r.csv.Read()
 	var parse *csv.ParseError
 	if errors.As(err, &parse) {

@@ -197,3 +197,35 @@ func TestCounts(t *testing.T) {
 		}
 	}
 }
+
+// TestEndlessUsers: what is no list is not read into memory.
+func TestEndlessUsers(t *testing.T) {
+	in := &counting{Reader: zeros{}}
+	_, err := all(t, Options{Users: in, Parameters: hotp.DefaultTOTP})
+	if !errors.Is(err, errRow) || in.read > 2*maxRow {
+		t.Errorf("%v after %d bytes", err, in.read)
+	}
+	long := strings.Repeat(strings.Repeat("a", 100)+"\n", 2*maxRow/100)
+	if tokens, err := all(t, Options{Users: strings.NewReader(long), Parameters: hotp.DefaultTOTP}); err != io.EOF ||
+		len(tokens) != 2*maxRow/100 {
+		t.Errorf("%d tokens, %v", len(tokens), err)
+	}
+}
+
+type counting struct {
+	io.Reader
+	read int
+}
+
+func (c *counting) Read(b []byte) (int, error) {
+	n, err := c.Reader.Read(b)
+	c.read += n
+	return n, err
+}
+
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) {
+	clear(b)
+	return len(b), nil
+}

@@ -193,6 +193,10 @@ func (h *header) open(given hotp.Seed) (*keys, error) {
 // manyBytes of right padding are none by chance.
 const manyBytes = 8
 
+// minMACKey is how long a key of MACs must be, in bytes. No MAC protects the key itself: who changes its encrypted value
+// could cut all of it off, and would know the rest.
+const minMACKey = 16
+
 // openMAC decrypts the key of MACs. When that has much of the padding of PKCS #7, the main key is right for sure.
 func (k *keys) openMAC(h *header) (err error) {
 	k.mac, err = k.decrypt(h.macMode, append([]byte(nil), h.macKey...), true)
@@ -200,6 +204,9 @@ func (k *keys) openMAC(h *header) (err error) {
 	k.certain = err == nil && (wrapped || len(h.macKey)-len(k.mac) >= aes.BlockSize+manyBytes)
 	if err != nil {
 		k.mac, err = k.decrypt(h.macMode, append([]byte(nil), h.macKey...), false)
+	}
+	if err == nil && len(k.mac) < minMACKey {
+		err = errKeySize
 	}
 	return err
 }

@@ -590,6 +590,31 @@ func TestMACByMainKey(t *testing.T) {
 	seedfiletest.Same(t, tokens, []*seedfile.Token{&figure6})
 }
 
+// TestShortMACKey: whoever changes the encrypted key of MACs, so that all of it is padding, makes no MACs with what is
+// left.
+func TestShortMACKey(t *testing.T) {
+	block, err := aes.NewCipher(figureKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, want := range map[int]error{0: seedfile.ErrWrongKey, 8: seedfile.ErrWrongKey, 16: nil, 20: nil} {
+		macKey := bytes.Repeat([]byte{7}, n)
+		seal := encryptor{block: block, hmac: hmac.New(sha1.New, macKey)}
+		iv := make([]byte, aes.BlockSize)
+		encrypted := seal.appendEncrypted(nil, iv, seed20)
+		text := base64.StdEncoding.EncodeToString
+		_, err := readThrough(Format, `<KeyContainer xmlns="`+pskcSpace+`" xmlns:xenc="`+xencSpace+`"><EncryptionKey/><MACMethod Algorithm="`+
+			hmacURI("sha1")+`"><MACKey>`+string(appendEncryptedData(nil, "aes128-cbc", seal.appendEncrypted(nil, iv, macKey)))+
+			`</MACKey></MACMethod><KeyPackage><Key Id="1" Algorithm="hotp"><Data><Secret><EncryptedValue>`+
+			string(appendEncryptedData(nil, "aes128-cbc", encrypted))+`</EncryptedValue><ValueMAC>`+
+			text(seal.appendMAC(nil, encrypted))+`</ValueMAC></Secret></Data></Key></KeyPackage></KeyContainer>`,
+			unlocking(figureKey, nil))
+		if err != want {
+			t.Errorf("a key of MACs of %d bytes: %v", n, err)
+		}
+	}
+}
+
 // TestKeys: a device that has several keys gives a token for each.
 func TestKeys(t *testing.T) {
 	key := func(id string) string {

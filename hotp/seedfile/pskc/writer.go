@@ -247,15 +247,6 @@ func (w *writer) check(t seedfile.Token) (seedfile.Token, error) {
 		return t, err
 	}
 	clearFields(&t, drop&w.dialect.lost)
-	if t.Type == hotp.HOTP {
-		clearFields(&t, drop&seedfile.FieldDrift)
-	}
-	switch {
-	case t.Type == hotp.TOTP && t.Counter != 0:
-		return t, &seedfile.LossError{Format: w.format.Name, Token: t.Name(), Field: seedfile.FieldCounter}
-	case t.Type == hotp.HOTP && t.Drift != 0:
-		return t, &seedfile.LossError{Format: w.format.Name, Token: t.Name(), Field: seedfile.FieldDrift}
-	}
 	for field, problem := w.unwritable(&t); problem != ""; field, problem = w.unwritable(&t) {
 		if drop&field == 0 {
 			return t, &seedfile.ValueError{Format: w.format.Name, Token: t.Name(), Field: field, Problem: problem}

@@ -170,6 +170,8 @@ func TestBad(t *testing.T) {
 			"no safenet-xml file: line 1, column 40: its encoding is not UTF-8"},
 		{SafeNetXML, "<Tokens><Token>" + strings.Repeat("x", 1<<20), "no safenet-xml file: line 1, column 69633: " +
 			"a token, or what stands between two, is longer than 64 KiB"},
+		{SafeNetXML, "<Tokens><Token>" + strings.Repeat("<a>", 17), "no safenet-xml file: line 1, column 67: " +
+			"its elements are too deep within one another"},
 		{DeepnetXML, "<data><token/></data>",
 			"no deepnet-xml file: line 1, column 7: its header does not come before the tokens"},
 		{DeepnetXML, "<data>" + header + "</header></data>",

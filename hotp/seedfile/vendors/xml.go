@@ -103,7 +103,10 @@ type bounded struct {
 	room int
 }
 
-const maxRecord = 64 << 10
+const (
+	maxRecord = 64 << 10
+	maxPath   = 16 // elements within one another: each leaf keeps their names
+)
 
 var errRecord = errors.New("a token, or what stands between two, is longer than 64 KiB")
 
@@ -210,6 +213,9 @@ func (x *xmlReader) fill(r *record) error {
 		}
 		switch token := token.(type) {
 		case xml.StartElement:
+			if len(path) == maxPath {
+				return x.bad("its elements are too deep within one another")
+			}
 			path, text, isLeaf = append(path, token.Name.Local), text[:0], true
 			line, column = x.in.InputPos()
 		case xml.CharData:
