@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"fob/cmd/internal/program"
 	"fob/fido/durable"
@@ -73,6 +75,7 @@ func (s *showing) run(ctx context.Context, path string) error {
 		return err
 	}
 	defer s.from.close()
+	s.from.shows = true
 	s.table = tabwriter.NewWriter(s.app.stdout, 0, 0, 2, ' ', 0)
 	var first error
 	bad := 0
@@ -249,8 +252,29 @@ func (s *showing) drawQR(t *seedfile.Token) error {
 	if err != nil {
 		return err
 	}
+	if err := s.fits(uri); err != nil {
+		return err
+	}
 	fmt.Fprintf(s.app.stdout, "%s\n", shown(t.Name()))
 	return qr.Terminal(s.app.stdout, uri)
+}
+
+// fits tells whether a QR code fits in the lines of the terminal: one that is broken is no code.
+func (s *showing) fits(uri []byte) error {
+	out, ok := s.app.stdout.(*os.File)
+	if !ok {
+		return nil
+	}
+	size, err := unix.IoctlGetWinsize(int(out.Fd()), unix.TIOCGWINSZ)
+	if err != nil || size.Col == 0 { // no terminal, or one that does not tell
+		return nil
+	}
+	wide, err := qr.Columns(uri)
+	if err == nil && wide > int(size.Col) {
+		err = advised{fmt.Errorf("the QR code is %d columns wide, and the terminal has %d", wide, size.Col),
+			"make the window larger, or the letters smaller, or write it to a file with --png FOLDER --plain"}
+	}
+	return err
 }
 
 // writePNG writes the QR code of a token to a file that has its name.

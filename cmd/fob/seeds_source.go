@@ -49,6 +49,7 @@ type seedSource struct {
 	format    *seedfile.Format
 	encrypted string
 	wrapped   bool         // in a file of age
+	shows     bool         // tokens are printed while the file is read
 	read      atomic.Int64 // bytes
 	content   *bufio.Reader
 }

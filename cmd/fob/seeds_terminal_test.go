@@ -85,3 +85,17 @@ func TestSeedsStoppedAtTheTerminal(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestSeedsInANarrowTerminal: a QR code that would be broken is not drawn, and the progress does not stand in one that
+// is.
+func TestSeedsInANarrowTerminal(t *testing.T) {
+	s := newScreen(t, "")
+	s.run("fob seeds generate 1 plain.pskc --plain")
+	s.exits(0)
+	s.run("stty cols 30; fob seeds show plain.pskc --qr")
+	s.sees(`fob: the QR code is \d+ columns wide, and the terminal has 30\r\nhint: make the window larger, `)
+	s.exits(1)
+	s.run("stty cols 120 && fob seeds show plain.pskc --qr")
+	s.sees(`(^|\n)00000001\r\n\x1b\[38;5;16;48;5;231m  `)
+	s.exits(0)
+}

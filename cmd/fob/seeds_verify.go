@@ -86,6 +86,9 @@ func (s *seedSource) each(ctx context.Context, a *app, path string, token func(*
 	}
 	defer r.Close()
 	p := a.newProgress(func(int) (float64, bool) { return s.part() })
+	if s.shows && isTerminal(a.stdout) {
+		p = &progress{} // or it would stand among the tokens
+	}
 	defer p.end()
 	for n := 0; ; n++ {
 		p.tell(n)
