@@ -112,7 +112,7 @@ func (AccountNotVerified) Hint() string    { return "" }
 func (AccountCloned) Hint() string         { return "" }
 func (AccountNotBegun) Hint() string       { return "" }
 func (AccountNonceUsed) Hint() string      { return "" }
-func (AccountNoDevices) Hint() string      { return "" }
+func (AccountNoDevices) Hint() string      { return "'fob mfa enroll' enrolls one" }
 func (AccountBusy) Hint() string           { return "" }
 
 // accountErrors holds a value of each type.

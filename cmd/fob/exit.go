@@ -71,13 +71,17 @@ func exitCode(err error) int {
 		ipc.LargeBlobsFull, ipc.LargeBlobsCorrupt, ipc.LargeBlobLeft, ipc.UnknownFingerprint, ipc.SeveralFingerprints,
 		ipc.FingerprintNameTooLong, ipc.FingerprintsFull, ipc.FingerprintNotTaken, ipc.OTPNotFound, ipc.OTPExists,
 		ipc.OTPTooMany, ipc.OTPNotYet, ipc.OTPExhausted, ipc.OTPSeedStays, ipc.OTPKeeperMissing,
-		ipc.OTPKeyFailed:
+		ipc.OTPKeyFailed,
+		ipc.AccountNotFound, ipc.AccountExists, ipc.AccountTooMany, ipc.AccountAssigned, ipc.AccountNoDevices:
 		return exitKey
+	case ipc.AccountCodeRefused, ipc.AccountNotVerified, ipc.AccountCloned, ipc.AccountNotBegun, ipc.AccountNonceUsed:
+		return exitNotVerified
 	case ipc.TimedOut, ipc.ResetLate:
 		return exitTimedOut
-	case ipc.OptionsInvalid, ipc.OriginRefused, ipc.ParameterInvalid, ipc.OTPParameterWrong, ipc.OTPSeedInvalid:
+	case ipc.OptionsInvalid, ipc.OriginRefused, ipc.ParameterInvalid, ipc.OTPParameterWrong, ipc.OTPSeedInvalid,
+		ipc.AccountParameterWrong, ipc.AccountUnsupported:
 		return exitUsage
-	case ipc.Declined, ipc.Cancelled, ipc.Interrupted, ipc.SessionLocked, ipc.Refused:
+	case ipc.Declined, ipc.Cancelled, ipc.Interrupted, ipc.SessionLocked, ipc.Refused, ipc.AccountNotAllowed:
 		return exitDeclined
 	default:
 		return exitFailure

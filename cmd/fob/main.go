@@ -63,7 +63,7 @@ Exit codes:
 	c.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, for programs; errors too, on standard error")
 	c.PersistentFlags().BoolVar(&a.client.NoWait, "no-wait", false,
 		"fail when other ceremonies hold the key, or none is plugged in, instead of waiting")
-	c.AddCommand(a.devices(), a.register(), a.signIn(), a.webauthn(), a.key(), a.otp(), a.store(), a.tpm(), a.policy(),
+	c.AddCommand(a.devices(), a.register(), a.signIn(), a.webauthn(), a.key(), a.otp(), a.mfa(), a.store(), a.tpm(), a.policy(),
 		a.status(), a.log(), a.emulate(), a.doctor(), a.seeds())
 	return c
 }

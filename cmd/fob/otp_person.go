@@ -105,6 +105,17 @@ var withTokens = map[string]string{
 	ipc.MethodOTPRename: "rename a token of one-time passwords",
 	ipc.MethodOTPRemove: "remove a token of one-time passwords, for good",
 	ipc.MethodOTPExport: "be given the seed of one-time passwords",
+
+	ipc.MethodCreateRealm:     "make a realm of accounts",
+	ipc.MethodRemoveRealm:     "remove a realm of accounts, for good",
+	ipc.MethodAddPrincipal:    "add a user",
+	ipc.MethodRemovePrincipal: "remove a user",
+	ipc.MethodImportToken:     "take in the seed of a hardware token",
+	ipc.MethodRemoveToken:     "forget a hardware token",
+	ipc.MethodBeginEnrol:      "add an MFA device",
+	ipc.MethodDetach:          "remove an MFA device",
+	ipc.MethodUnlockToken:     "unlock an MFA device",
+	ipc.MethodIssueTicket:     "make a ticket to enrol an MFA device",
 }
 
 // Seed implements ipc.OTPPrompter.
