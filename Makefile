@@ -6,17 +6,22 @@
 # make fuzz    each fuzz target for FUZZTIME
 # make build   the three programs, in bin/
 # make units   systemd's units for programs in BINDIR, in bin/systemd/
+# make install    everything into DESTDIR/PREFIX, after "make build manual"; make uninstall takes it out
+# make package    .deb and .rpm for ARCHES, in bin/package/; make package-check has lintian judge them, and makes them again
+# make package-test  installs, upgrades, removes and purges the .deb in a clean Debian
 # make manual  man pages and shell completions, in bin/man/ and bin/completions/
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 FUZZTIME ?= 30s
-BINDIR   ?= /usr/local/bin
+PREFIX   ?= /usr/local
+BINDIR   ?= $(PREFIX)/bin
+ARCHES   ?= amd64 arm64
 LDFLAGS   = -X fob/cmd/internal/program.Version=$(VERSION) -X main.version=$(VERSION)
 
 # What is made has the date of the sources, so that the same sources make the same bytes.
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 
-.PHONY: build units manual demo test check race lab bench soak fuzz clean packages test-packages lab-packages
+.PHONY: package package-check package-test package-packages install uninstall build units manual demo test check race lab bench soak fuzz clean packages test-packages lab-packages
 
 build: packages
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/fob ./cmd/fobd
@@ -29,6 +34,24 @@ units:
 			sed 's|@bindir@|$(BINDIR)|' packaging/systemd/$$kind/$$unit >bin/systemd/$$kind/$$unit; \
 		done; \
 	done
+
+install:
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' packaging/files install
+
+uninstall:
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' packaging/files uninstall
+
+package: package-packages manual
+	@VERSION='$(VERSION)' packaging/package bin/package $(ARCHES)
+
+package-check: package-packages manual
+	@VERSION='$(VERSION)' packaging/check $(ARCHES)
+
+package-test: package
+	@packaging/test bin/package
+
+package-packages:
+	@.ci/packages package $(ARCHES)
 
 manual:
 	rm -rf bin/man bin/completions
@@ -44,7 +67,7 @@ test: test-packages check race
 check: test-packages
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
 	shellcheck -x .ci/packages .ci/run .ci/fuzz .ci/varlinkctl testdata/demo testdata/clients/*.sh \
-		packaging/lab/lab packaging/lab/image packaging/lab/setup packaging/lab/guest packaging/lab/steps \
+		packaging/files packaging/package packaging/check packaging/test packaging/test-inside packaging/scripts/* packaging/lab/lab packaging/lab/image packaging/lab/setup packaging/lab/guest packaging/lab/steps \
 		packaging/lab/scenarios/*
 	go vet ./... ./testdata/ratios
 	go vet -tags manual ./cmd/fob ./cmd/fobd
