@@ -27,12 +27,14 @@ const otpTime = 5 * time.Minute
 // otpMethods are those of fob.OTP.
 func (d *Daemon) otpMethods() map[string]varlink.Handler {
 	return map[string]varlink.Handler{
-		"List":   d.listOTP,
-		"Add":    onToken(d, policy.Account, d.addOTP),
-		"Code":   onToken(d, policy.Code, d.codeOTP),
-		"Rename": onToken(d, policy.Account, d.renameOTP),
-		"Remove": onToken(d, policy.Account, d.removeOTP),
-		"Export": onToken(d, policy.Provision, d.exportOTP),
+		"List":      d.listOTP,
+		"Add":       onToken(d, policy.Account, d.addOTP),
+		"Code":      onToken(d, policy.Code, d.codeOTP),
+		"Rename":    onToken(d, policy.Account, d.renameOTP),
+		"Remove":    onToken(d, policy.Account, d.removeOTP),
+		"Export":    onToken(d, policy.Provision, d.exportOTP),
+		"Provision": onToken(d, policy.Provision, d.provisionOTP),
+		"Clone":     onToken(d, policy.Provision, d.provisionOTP),
 	}
 }
 
@@ -211,7 +213,7 @@ func (c *otpCall) addSeed(ctx context.Context, token otp.Token, in *ipc.OTPAddRe
 		all.Keepers[tpm.InTPM] = tpm.Keeper{TPM: c.daemon.theTPM(), NewPIN: c.askNewPIN}
 	}
 	if key, found := keyOf(token.Keeper); found {
-		k, err := c.chooseKey(ctx, key, &token, in.Touch)
+		k, err := c.chooseKey(ctx, key, &token, in.Touch, nil)
 		if err != nil {
 			return token, err
 		}

@@ -12,6 +12,7 @@ import (
 	"fob/hotp"
 	"fob/hotp/ykoath"
 	"fob/ipc"
+	"fob/ipc/varlink"
 )
 
 // keyOf gives what a keeper's name says of the security key that is meant.
@@ -26,9 +27,10 @@ func (c *otpCall) securityKeys() oathkey.Keeper {
 }
 
 // chooseKey finds the security key that shall have the seed of a token, whose keeper is named after it.
-func (c *otpCall) chooseKey(ctx context.Context, name string, t *otp.Token, touch bool) (oathkey.Keeper, error) {
+func (c *otpCall) chooseKey(ctx context.Context, name string, t *otp.Token, touch bool, except []string,
+) (oathkey.Keeper, error) {
 	k := c.securityKeys()
-	found, err := k.Keys.Find(ctx, name)
+	found, err := k.Keys.Find(ctx, name, except...)
 	if err != nil {
 		return k, err
 	}
@@ -44,6 +46,41 @@ func (c *otpCall) chooseKey(ctx context.Context, name string, t *otp.Token, touc
 	}
 	t.Keeper = oathkey.InKey + ":" + found.DeviceID
 	return k, nil
+}
+
+// provisionOTP implements fob.OTP.Provision and Clone.
+func (d *Daemon) provisionOTP(ctx context.Context, c *otpCall, in *ipc.OTPProvisionRequest) (any, error) {
+	token, err := newToken(&ipc.OTPAddRequest{Name: in.Name, Issuer: in.Issuer, Account: in.Account, Type: in.Type,
+		Algorithm: in.Algorithm, Digits: in.Digits, Period: in.Period, Counter: in.Counter, Keeper: in.Keeper,
+		Touch: in.Touch})
+	if err != nil {
+		return nil, err
+	}
+	name, inKey := keyOf(token.Keeper)
+	if !inKey {
+		return nil, varlink.InvalidParameter{Parameter: "keeper"}
+	}
+	if err := c.admit(ctx, token); err != nil {
+		return nil, err
+	}
+	c.remember = in.Remember
+	seed, err := c.askSeed(ctx)
+	defer seed.Wipe()
+	if err != nil {
+		return nil, err
+	}
+	clone := c.method == ipc.MethodOTPClone
+	if !clone { // before the person looks for a key
+		if err := c.securityKeys().Provisioned(seed); err != nil {
+			return nil, err
+		}
+	}
+	k, err := c.chooseKey(ctx, name, &token, in.Touch, in.Except)
+	if err != nil {
+		return nil, err
+	}
+	k.Account.Parameters = token.Parameters
+	return ipc.OTPProvisionReply{Key: k.DeviceID}, k.Provision(ctx, seed, clone)
 }
 
 // askKeyPassword asks for the password of a security key's OATH application. Who watches codes is asked once.
@@ -64,8 +101,8 @@ func (c *otpCall) tellTouch(deviceID string) error {
 	return c.call.Continue(ipc.OTPEventReply{Event: &ipc.OTPEvent{Kind: ipc.OTPTouch, Name: c.token, Key: deviceID}})
 }
 
-// keyErrors are the errors of security keys that a person can do something about, by the names that they leave fobd with.
-// The first one counts.
+// keyErrors are the errors of security keys that a person can do something about, by the names that they leave fobd
+// with. The first one counts.
 var keyErrors = []struct {
 	err  error
 	kind ipc.OTPKeyProblem
@@ -88,6 +125,10 @@ var keyErrors = []struct {
 
 // keyError names an error of a security key; nil for one of something else.
 func keyError(err error) error {
+	var provisioned *oathkey.ProvisionedError
+	if errors.As(err, &provisioned) {
+		return ipc.OTPProvisioned{Key: provisioned.DeviceID, Done: provisioned.Done}
+	}
 	for _, e := range keyErrors {
 		if errors.Is(err, e.err) {
 			return ipc.OTPKeyFailed{Kind: e.kind, Problem: err.Error()}

@@ -24,6 +24,9 @@ const (
 	MethodOTPRename = "fob.OTP.Rename"
 	MethodOTPRemove = "fob.OTP.Remove"
 	MethodOTPExport = "fob.OTP.Export"
+
+	MethodOTPProvision = "fob.OTP.Provision"
+	MethodOTPClone     = "fob.OTP.Clone"
 )
 
 // OTPType is what moves the codes of a token on.

@@ -31,6 +31,10 @@ type (
 	OTPKeeperMissing struct {
 		Problem string `json:"problem"`
 	}
+	OTPProvisioned struct {
+		Key  string `json:"key"`
+		Done bool   `json:"done"`
+	}
 	OTPKeyFailed struct {
 		Kind    OTPKeyProblem `json:"kind"`
 		Problem string        `json:"problem"`
@@ -47,6 +51,7 @@ func (OTPExhausted) VarlinkError() string      { return "fob.OTP.Exhausted" }
 func (OTPSeedStays) VarlinkError() string      { return "fob.OTP.SeedStays" }
 func (OTPKeeperMissing) VarlinkError() string  { return "fob.OTP.KeeperMissing" }
 func (OTPKeyFailed) VarlinkError() string      { return "fob.OTP.KeyFailed" }
+func (OTPProvisioned) VarlinkError() string    { return "fob.OTP.Provisioned" }
 
 func (e OTPNotFound) Error() string       { return fmt.Sprintf("there is no token %q", e.Name) }
 func (e OTPExists) Error() string         { return fmt.Sprintf("there is a token %q already", e.Name) }
@@ -62,6 +67,12 @@ func (e OTPSeedStays) Error() string {
 }
 func (e OTPKeeperMissing) Error() string { return e.Problem }
 func (e OTPKeyFailed) Error() string     { return e.Problem }
+func (e OTPProvisioned) Error() string {
+	if e.Done {
+		return fmt.Sprintf("the seed is on the security key %s already", e.Key)
+	}
+	return fmt.Sprintf("the seed may be on the security key %s: writing it was interrupted", e.Key)
+}
 
 func (OTPNotFound) Hint() string       { return "'fob otp list' names them" }
 func (OTPExists) Hint() string         { return "give another name, or remove or rename that one" }
@@ -77,9 +88,15 @@ func (OTPSeedStays) Hint() string {
 }
 func (OTPKeeperMissing) Hint() string { return "" }
 func (e OTPKeyFailed) Hint() string   { return keyHints[e.Kind] }
+func (e OTPProvisioned) Hint() string {
+	if e.Done {
+		return "--clone writes it to another key as well"
+	}
+	return "plug that one in and repeat, or have it written to another key as well with --clone"
+}
 
 // otpErrors holds a value of each type.
 var otpErrors = []Error{
 	OTPNotFound{}, OTPExists{}, OTPTooMany{}, OTPParameterWrong{}, OTPSeedInvalid{}, OTPNotYet{}, OTPExhausted{},
-	OTPSeedStays{}, OTPKeeperMissing{}, OTPKeyFailed{},
+	OTPSeedStays{}, OTPKeeperMissing{}, OTPKeyFailed{}, OTPProvisioned{},
 }

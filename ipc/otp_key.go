@@ -1,5 +1,11 @@
 package ipc
 
+import (
+	"context"
+
+	"fob/ipc/varlink"
+)
+
 // OTPKeyProblem is what a security key failed for.
 type OTPKeyProblem string
 
@@ -33,4 +39,37 @@ var keyHints = map[OTPKeyProblem]string{
 	OTPKeyFull:      "delete an account of the key that is not used any more",
 	OTPKeyNoTouch:   "touch the key when it blinks, within 15 seconds",
 	OTPKeyForgot:    "the account was deleted from the key: 'fob otp remove' forgets the token as well",
+}
+
+// OTPProvisionRequest holds the parameters of fob.OTP.Provision and Clone. Zero fields are left out.
+type OTPProvisionRequest struct {
+	Name      string       `json:"name,omitempty"`
+	Issuer    string       `json:"issuer,omitempty"`
+	Account   string       `json:"account,omitempty"`
+	Type      OTPType      `json:"type,omitempty"`
+	Algorithm OTPAlgorithm `json:"algorithm,omitempty"`
+	Digits    int          `json:"digits,omitempty"`
+	Period    int          `json:"period,omitempty"`
+	Counter   int          `json:"counter,omitempty"`
+	Keeper    string       `json:"keeper,omitempty"`
+	Touch     bool         `json:"touch,omitempty"`
+	Remember  bool         `json:"remember,omitempty"`
+	Except    []string     `json:"except,omitempty"`
+}
+
+// OTPProvisionReply is a reply of fob.OTP.Provision and Clone.
+type OTPProvisionReply struct {
+	Event *OTPEvent `json:"event,omitempty"`
+	Key   string    `json:"key,omitempty"`
+}
+
+// ProvisionOTP performs fob.OTP.Provision, or Clone, and gives the device ID of the key.
+func (c *Client) ProvisionOTP(ctx context.Context, r OTPProvisionRequest, clone bool, p OTPPrompter) (string, error) {
+	method := MethodOTPProvision
+	if clone {
+		method = MethodOTPClone
+	}
+	var reply OTPProvisionReply
+	err := c.followOTP(ctx, method, r, p, func(r varlink.Reply) error { return r.Bind(&reply) })
+	return reply.Key, err
 }

@@ -71,7 +71,7 @@ func exitCode(err error) int {
 		ipc.LargeBlobsFull, ipc.LargeBlobsCorrupt, ipc.LargeBlobLeft, ipc.UnknownFingerprint, ipc.SeveralFingerprints,
 		ipc.FingerprintNameTooLong, ipc.FingerprintsFull, ipc.FingerprintNotTaken, ipc.OTPNotFound, ipc.OTPExists,
 		ipc.OTPTooMany, ipc.OTPNotYet, ipc.OTPExhausted, ipc.OTPSeedStays, ipc.OTPKeeperMissing,
-		ipc.OTPKeyFailed,
+		ipc.OTPKeyFailed, ipc.OTPProvisioned,
 		ipc.AccountNotFound, ipc.AccountExists, ipc.AccountTooMany, ipc.AccountAssigned, ipc.AccountNoDevices:
 		return exitKey
 	case ipc.AccountCodeRefused, ipc.AccountNotVerified, ipc.AccountCloned, ipc.AccountNotBegun, ipc.AccountNonceUsed:

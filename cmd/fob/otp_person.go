@@ -116,6 +116,9 @@ var withTokens = map[string]string{
 	ipc.MethodDetach:          "remove an MFA device",
 	ipc.MethodUnlockToken:     "unlock an MFA device",
 	ipc.MethodIssueTicket:     "make a ticket to enrol an MFA device",
+
+	ipc.MethodOTPProvision: "write a seed of one-time passwords to a security key",
+	ipc.MethodOTPClone:     "write a seed of one-time passwords to a second security key",
 }
 
 // Seed implements ipc.OTPPrompter.

@@ -21,7 +21,8 @@ func (a *app) seeds() *cobra.Command {
 		Use:   "seeds",
 		Short: "Make, convert and check files of one-time-password seeds",
 		Long: `These commands are for who issues one-time-password tokens, or moves them: they make new seeds,
-convert seed files from one system's format to another's, and check them. They need no fobd.
+convert seed files from one system's format to another's, and check them. But for provision, they need
+no fobd.
 
 Files are encrypted unless --plain is given: with a passphrase, in the format's own way where it has
 one, else by age (the name ends with .age then). Nobody else can read them, and a file that is there
@@ -30,7 +31,7 @@ is replaced with --force alone. A file appears when it is complete: what fails l
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(a.seedsGenerate(), a.seedsConvert(), a.seedsFormats(), a.seedsVerify(), a.seedsShow(), a.seedsEncrypt(),
-		a.seedsDecrypt(), a.seedsWrap())
+		a.seedsDecrypt(), a.seedsWrap(), a.seedsProvision())
 	return c
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"slices"
 
 	"fob/daemon/store"
 	"fob/fido"
@@ -22,8 +23,8 @@ const bucket store.Bucket = "oathkey"
 // Keeper keeps seeds of one-time passwords in security keys, which make their codes. It is a Keeper of package otp; its
 // handles say which account of which key.
 //
-// A seed that was put was proved by a whole HMAC of the key. HOTP codes are those of the counter in the key, which other
-// programs may move, whatever the moving factor.
+// A seed that was put was proved by a whole HMAC of the key. HOTP codes are those of the counter in the key, which
+// other programs may move, whatever the moving factor.
 type Keeper struct {
 	Keys  Keys
 	Store *store.Store // remembers passwords; nil for nothing
@@ -237,14 +238,17 @@ func Counter(n uint64) (uint32, error) {
 }
 
 // Find gives the key that a person means: by its device ID, the beginning of that, or the name of its reader; empty for
-// the only one.
-func (k Keys) Find(ctx context.Context, name string) (found Key, err error) {
+// the only one. Those of the device IDs in except are none.
+func (k Keys) Find(ctx context.Context, name string, except ...string) (found Key, err error) {
 	all, err := k.List(ctx)
 	if err != nil {
 		return Key{}, err
 	}
 	count := 0
 	for _, key := range all {
+		if slices.Contains(except, key.DeviceID) {
+			continue
+		}
 		if name == key.Reader || len(name) <= len(key.DeviceID) && key.DeviceID[:len(name)] == name {
 			found = key
 			count++

@@ -150,3 +150,70 @@ func FuzzHandle(f *testing.F) {
 		}
 	})
 }
+
+// TestProvision gives each seed to one key, also after an interruption, unless it is to be cloned.
+func TestProvision(t *testing.T) {
+	pcscdtest.Start(t)
+	first, second := newApplet(), newApplet()
+	p := &trap{after: true}
+	takeOut := insert(t, addr0, first, p.wrap)
+	k := Keeper{Store: newStore(t), Account: ykoath.Account{Account: "a", Parameters: hotp.DefaultTOTP}}
+	find := func() string {
+		t.Helper()
+		key, err := Keys{}.Find(until(t), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key.DeviceID
+	}
+	k.DeviceID = find()
+	happened, leave := make(chan struct{}), takeOut
+	p.spring = func() {
+		go func() {
+			defer close(happened)
+			leave()
+		}()
+	}
+	p.at = 0x01 // the key goes when it has the seed
+	if err := k.Provision(until(t), seed20, false); !errors.Is(err, ErrLost) {
+		t.Fatal(err)
+	}
+	<-happened
+	if err := k.Provisioned(seed20); err != nil {
+		t.Error(err)
+	}
+	takeOut = insert(t, addr0, second, nil)
+	other := k
+	other.DeviceID = find()
+	var had *ProvisionedError
+	if err := other.Provision(until(t), seed20, false); !errors.As(err, &had) || had.Done || had.DeviceID != k.DeviceID {
+		t.Error(err)
+	}
+	if len(second.State().Accounts) > 0 {
+		t.Error("the second key has the seed")
+	}
+	takeOut()
+	takeOut = insert(t, addr0, first, nil)
+	if err := k.Provision(until(t), seed20, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{k.Provision(until(t), seed20, true), k.Provisioned(seed20)} {
+		if !errors.As(err, &had) || !had.Done || had.DeviceID != k.DeviceID {
+			t.Error(err)
+		}
+	}
+	if err := k.Provision(until(t), hotp.NewSeed(20), false); !errors.Is(err, ykoath.ErrExists) {
+		t.Error(err)
+	}
+	takeOut()
+	insert(t, addr0, second, nil)
+	if err := other.Provision(until(t), seed20, false); !errors.As(err, &had) {
+		t.Error(err)
+	}
+	if err := other.Provision(until(t), seed20, true); err != nil {
+		t.Error(err)
+	}
+	if a, b := first.State().Accounts, second.State().Accounts; len(a) != 1 || len(b) != 1 {
+		t.Errorf("%+v, %+v", a, b)
+	}
+}
