@@ -108,7 +108,7 @@ func verb(method string) string {
 		ipc.MethodImportToken, ipc.MethodRemoveToken, ipc.MethodBeginEnrol, ipc.MethodFinishEnrol, ipc.MethodDetach,
 		ipc.MethodResync, ipc.MethodUnlockToken, ipc.MethodIssueTicket:
 		return "account"
-	case ipc.MethodOTPExport:
+	case ipc.MethodOTPExport, ipc.MethodOTPProvision, ipc.MethodOTPClone:
 		return "provision"
 	case ipc.MethodGetInfo, ipc.MethodWink:
 		return "look"

@@ -127,6 +127,9 @@ var inWords = map[string]string{
 	ipc.MethodOTPRename:  "rename a token of one-time passwords",
 	ipc.MethodOTPRemove:  "remove a token of one-time passwords, for good",
 	ipc.MethodOTPExport:  "be given the seed of one-time passwords",
+
+	ipc.MethodOTPProvision: "write a seed of one-time passwords to a security key",
+	ipc.MethodOTPClone:     "write a seed of one-time passwords to a second security key",
 }
 
 func of(words, token string) string {
