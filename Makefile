@@ -8,7 +8,7 @@
 # make units   systemd's units for programs in BINDIR, in bin/systemd/
 # make install    everything into DESTDIR/PREFIX, after "make build manual"; make uninstall takes it out
 # make package    .deb and .rpm for ARCHES, in bin/package/; make package-check has lintian judge them, and makes them again
-# make package-test  installs, upgrades, removes and purges the .deb in a clean Debian
+# make package-test  installs, upgrades, removes and purges the .deb in a clean Debian; does what the Dockerfile says
 # make manual  man pages and shell completions, in bin/man/ and bin/completions/
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
@@ -49,6 +49,7 @@ package-check: package-packages manual
 
 package-test: package
 	@packaging/test bin/package
+	@packaging/container/check bin/package/fob_*_$$(dpkg --print-architecture).deb
 
 package-packages:
 	@.ci/packages package $(ARCHES)
@@ -67,7 +68,8 @@ test: test-packages check race
 check: test-packages
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
 	shellcheck -x .ci/packages .ci/run .ci/fuzz .ci/varlinkctl testdata/demo testdata/clients/*.sh \
-		packaging/files packaging/package packaging/check packaging/test packaging/test-inside packaging/scripts/* packaging/lab/lab packaging/lab/image packaging/lab/setup packaging/lab/guest packaging/lab/steps \
+		packaging/files packaging/package packaging/check packaging/test packaging/test-inside packaging/scripts/* packaging/container/check \
+		docs/ci-example.sh packaging/lab/lab packaging/lab/image packaging/lab/setup packaging/lab/guest packaging/lab/steps \
 		packaging/lab/scenarios/*
 	go vet ./... ./testdata/ratios
 	go vet -tags manual ./cmd/fob ./cmd/fobd
