@@ -15,7 +15,7 @@ trap 'rm -rf "$dir"' EXIT
 raw() {
 	local text
 	text=$(tr '_-' '/+')
-	while ((${#text} % 4)); do text+==; done
+	while ((${#text} % 4)); do text+='='; done
 	base64 -d <<<"$text"
 }
 
