@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -51,7 +52,7 @@ func (c *otpCall) chooseKey(ctx context.Context, name string, t *otp.Token, touc
 // provisionOTP implements fob.OTP.Provision and Clone.
 func (d *Daemon) provisionOTP(ctx context.Context, c *otpCall, in *ipc.OTPProvisionRequest) (any, error) {
 	token, err := newToken(&ipc.OTPAddRequest{Name: in.Name, Issuer: in.Issuer, Account: in.Account, Type: in.Type,
-		Algorithm: in.Algorithm, Digits: in.Digits, Period: in.Period, Counter: in.Counter, Keeper: in.Keeper,
+		Algorithm: in.Algorithm, Digits: in.Digits, Period: in.Period, Counter: in.Counter, Keeper: cmp.Or(in.Keeper, "key"),
 		Touch: in.Touch})
 	if err != nil {
 		return nil, err

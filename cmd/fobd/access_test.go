@@ -37,7 +37,8 @@ var owners = strings.Fields(`
 	fob.Prompt.Register
 	fob.Store.Unlock fob.Store.Seal fob.Store.Export fob.Store.Import fob.Store.Upload fob.Store.Reset
 	fob.TPM.Status fob.TPM.SRK
-	fob.OTP.List fob.OTP.Add fob.OTP.Code fob.OTP.Rename fob.OTP.Remove fob.OTP.Export
+	fob.OTP.List fob.OTP.Add fob.OTP.Code fob.OTP.Rename fob.OTP.Remove fob.OTP.Export fob.OTP.Provision
+	fob.OTP.Clone
 	fob.Account.Realms fob.Account.CreateRealm fob.Account.RemoveRealm fob.Account.Principals fob.Account.AddPrincipal
 	fob.Account.RemovePrincipal fob.Account.Tokens fob.Account.ImportToken fob.Account.RemoveToken
 	fob.Account.BeginEnrol fob.Account.FinishEnrol fob.Account.Detach fob.Account.Resync fob.Account.Unlock
