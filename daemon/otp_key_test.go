@@ -29,7 +29,7 @@ func TestProvisionPolicy(t *testing.T) {
 		}
 	}
 	_, c := guardedOTP(t, "")
-	for _, r := range []ipc.OTPProvisionRequest{{Name: "new"}, {Name: "new", Keeper: "tpm"}, {Name: "new", Keeper: "keys"}} {
+	for _, r := range []ipc.OTPProvisionRequest{{Name: "new", Keeper: "store"}, {Name: "new", Keeper: "tpm"}, {Name: "new", Keeper: "keys"}} {
 		_, err := c.ProvisionOTP(t.Context(), r, false, seeded{seed: rfcSeed})
 		if !errors.Is(err, ipc.InvalidParameter{Parameter: "keeper"}) {
 			t.Errorf("%+v: %v", r, err)
